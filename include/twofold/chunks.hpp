@@ -1,0 +1,61 @@
+// Pure arithmetic: how an array is cut into chunks. Knows neither threads nor elements' types.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "version.hpp"
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+inline constexpr std::size_t cache_line_bytes = 64;
+
+/// A run of elements: [first, first + count).
+struct chunk {
+    std::size_t first;
+    std::size_t count;
+    friend constexpr bool operator==(chunk const&, chunk const&) = default;
+};
+
+/// The chunks of an array. Each but the first begins on a cache line of the output, so that no two threads write to
+/// one line; each but the first and the last has the same whole number of lines.
+// Arch: see "Instruction sets" in twofold.hpp.
+template <class Arch>
+class chunks {
+public:
+    // Several chunks a worker, so that one that is late holds up the others by a fraction of its share only; large
+    // enough that claiming one (some 100 ns) is lost in the work, small enough that a fork, which waits for the chunks
+    // in work, waits tens of microseconds. Measured by `benchmarks/cpp/chunk_size.cpp`.
+    static constexpr std::size_t per_worker = 8;
+    static constexpr std::size_t least_bytes = std::size_t{16} << 10;
+    static constexpr std::size_t most_bytes = std::size_t{256} << 10;
+
+    /// `n` elements of `element_bytes` each, for `workers` threads; the output begins `bytes_past_line` bytes past a
+    /// cache line. Where element and line do not divide one another, or no element stands on a line, chunks begin
+    /// near lines instead.
+    constexpr chunks(std::size_t n, std::size_t element_bytes, std::size_t bytes_past_line, unsigned workers) noexcept
+        : n_(n) {
+        std::size_t const share = n * element_bytes / (per_worker * std::max(workers, 1u));
+        std::size_t const bytes = std::clamp(share, least_bytes, most_bytes) / cache_line_bytes * cache_line_bytes;
+        length_ = std::max<std::size_t>(bytes / element_bytes, 1);
+        std::size_t const lead = bytes_past_line % cache_line_bytes / element_bytes;
+        // The first chunk is shorter by what its first line already holds.
+        lead_ = lead < length_ ? lead : 0;
+    }
+
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return n_ == 0 ? 0 : (n_ - 1 + lead_) / length_ + 1; }
+
+    /// Chunk `i`, with i < size().
+    [[nodiscard]] constexpr chunk operator[](std::size_t i) const noexcept {
+        std::size_t const begin = i == 0 ? 0 : i * length_ - lead_;
+        std::size_t const end = std::min(n_, (i + 1) * length_ - lead_);
+        return {begin, end - begin};
+    }
+
+private:
+    std::size_t n_;
+    std::size_t length_;
+    std::size_t lead_;
+};
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -1,0 +1,410 @@
+// The crew: helper threads that share the chunks of a call with the thread that made it. This is the only file that
+// creates a thread. It knows nothing of elements or of instruction sets.
+//
+// How a call is shared
+//   A call puts its job on its own stack, announces it in a slot of a static table, and claims chunks from the job's
+//   counter until none is left. Helpers that see the slot open count themselves in, claim chunks from the same counter,
+//   and count themselves out. Whoever claims past the last chunk closes the slot. The caller leaves when the slot is
+//   closed and the count is zero, so it waits for helpers in the middle of a chunk, never for one that has not come.
+//
+// Fork
+//   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; callers are not waited
+//   for. *parent* lets go of the lock; helpers are started again by the next call that wants them. *child* clears the
+//   table: only the forking thread lives there. A caller only ever tries the lock, and goes on alone when it is taken.
+//   Nothing here has a destructor that runs at exit, and nothing allocates.
+//
+// Everywhere but on Linux a call runs on its caller alone: nobody has measured another system yet.
+#pragma once
+
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__linux__)
+#include <dlfcn.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <climits>
+#endif
+
+#include "version.hpp"
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+/// Whether a call is long enough to wake helpers that are asleep, or to start them.
+enum class wake { only_if_awake, always };
+
+// A call's work, on the stack of its caller.
+struct alignas(64) job {
+    void (*run)(void const* context, std::size_t chunk) noexcept;
+    void const* context;
+    std::size_t chunk_count;
+    alignas(64) std::atomic<std::size_t> next_chunk{0};
+};
+
+#if defined(__linux__)
+
+// One announced job. The word holds all of its state, so that every change is one atomic step.
+struct alignas(64) slot {
+    static constexpr std::uint32_t taken = 1;       // by a caller
+    static constexpr std::uint32_t open = 2;        // helpers may come in
+    static constexpr std::uint32_t waited_for = 4;  // the caller sleeps on the word
+    static constexpr std::uint32_t one_helper = 1u << 3;
+    static constexpr std::uint32_t one_allowed = 1u << 17;
+    static constexpr std::uint32_t most_helpers = (1u << 14) - 1;
+
+    std::atomic<std::uint32_t> word{0};
+    std::atomic<job*> announced{nullptr};
+
+    [[nodiscard]] static constexpr std::uint32_t helpers(std::uint32_t word) noexcept {
+        return word / one_helper & most_helpers;
+    }
+    [[nodiscard]] static constexpr std::uint32_t allowed(std::uint32_t word) noexcept { return word / one_allowed; }
+};
+
+// All the state of the crew. Static and trivially destroyed: helpers may look at it while the process exits.
+struct crew_state {
+    static constexpr unsigned slot_count = 16;     // calls beyond these, at one time, run on their callers alone
+    static constexpr unsigned most_helpers = 255;  // memory is saturated by far fewer
+
+    alignas(64) std::atomic<std::uint32_t> announcements{0};  // a futex: helpers spin, then sleep on it
+    std::atomic<bool> stop{false};
+    alignas(64) std::atomic<std::uint32_t> asleep{0};
+    std::atomic<std::int64_t> last_call_ns{0};
+    alignas(64) std::atomic<std::uint32_t> helper_count{0};
+    slot slots[slot_count];
+
+    // The lock and what it guards. It holds the process and the thread that have it: a forked child can tell that the
+    // owner is gone, and a thread that it has the lock already.
+    alignas(64) std::atomic<std::uint64_t> lock_owner{0};
+    unsigned lock_depth = 0;
+    pid_t process = 0;  // whose helpers these are
+    bool handlers_registered = false;
+    std::int64_t no_start_before_ns = 0;
+    pthread_t helpers[most_helpers] = {};
+};
+
+// Hidden, so that each shared object has a crew of its own: g++ marks inline variables STB_GNU_UNIQUE, and those are
+// shared by a whole process even under RTLD_LOCAL.
+__attribute__((visibility("hidden"))) inline constinit crew_state the_crew;
+
+// Arch is in the names of these functions alone: see "Instruction sets" in twofold.hpp.
+template <class Arch>
+class crew {
+public:
+    // How long a helper looks out for the next call before it sleeps. As long as waking it would take, several times
+    // over: with less, calls that come back to back would pay for the waking.
+    static constexpr std::int64_t spin_ns = 50'000;
+
+    /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more.
+    /// Returns when all calls have returned; what they wrote is visible to the caller.
+    template <std::invocable<std::size_t> Work>
+    static void share(std::size_t chunk_count, unsigned helpers, wake waking, Work const& work) noexcept {
+        job mine{[](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); }, &work,
+                 chunk_count};
+        slot* const place = chunk_count > 1 && helpers > 0 ? announce(mine, helpers, waking) : nullptr;
+        while (claim_and_run(mine)) {
+        }
+        if (place != nullptr) withdraw(*place, mine);
+        if (helpers > 0) the_crew.last_call_ns.store(now_ns(), std::memory_order_relaxed);
+    }
+
+    /// Threads that help at present, for tests and diagnostics.
+    [[nodiscard]] static unsigned helper_count() noexcept {
+        return the_crew.helper_count.load(std::memory_order_relaxed);
+    }
+
+private:
+    using owner_word = std::uint64_t;
+
+    static bool claim_and_run(job& work) noexcept {
+        std::size_t const i = work.next_chunk.fetch_add(1, std::memory_order_relaxed);
+        if (i >= work.chunk_count) return false;
+        work.run(work.context, i);
+        return true;
+    }
+
+    // ---- the caller's side
+
+    static slot* announce(job& mine, unsigned helpers, wake waking) noexcept {
+        if (helpers > crew_state::most_helpers) helpers = crew_state::most_helpers;
+        std::uint32_t const living = the_crew.helper_count.load(std::memory_order_relaxed);
+        bool const someone_awake = living > the_crew.asleep.load(std::memory_order_relaxed);
+        // Calls that come back to back wake the helpers however short they are: the next one will find them awake.
+        if (waking == wake::only_if_awake && !someone_awake &&
+            now_ns() - the_crew.last_call_ns.load(std::memory_order_relaxed) > spin_ns) {
+            return nullptr;
+        }
+        slot* const place = take_slot();
+        if (place == nullptr) return nullptr;
+        place->announced.store(&mine, std::memory_order_relaxed);
+        place->word.store(slot::taken | slot::open | helpers * slot::one_allowed, std::memory_order_release);
+        // A helper that goes to sleep says so first and then looks at the announcements; we announce first and then
+        // look for sleepers. Both sequentially consistent: one of the two sees the other.
+        the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
+        if (the_crew.asleep.load(std::memory_order_seq_cst) > 0) futex_wake(the_crew.announcements, helpers);
+        if (living < helpers) start_helpers(helpers);
+        return place;
+    }
+
+    static slot* take_slot() noexcept {
+        for (slot& place : the_crew.slots) {
+            std::uint32_t nobody = 0;
+            if (place.word.load(std::memory_order_relaxed) == 0 &&
+                place.word.compare_exchange_strong(nobody, slot::taken, std::memory_order_acquire,
+                                                   std::memory_order_relaxed)) {
+                return &place;
+            }
+        }
+        return nullptr;
+    }
+
+    static void withdraw(slot& place, job& mine) noexcept {
+        // In the child of a fork that a signal handler made during this call, the table has been cleared, the slot is
+        // no longer ours, and every chunk that a helper had claimed is done.
+        if (place.announced.load(std::memory_order_relaxed) != &mine) return;
+        std::uint32_t word = place.word.fetch_and(~slot::open, std::memory_order_acquire) & ~slot::open;
+        for (unsigned turn = 0; slot::helpers(word) > 0; word = place.word.load(std::memory_order_acquire)) {
+            if (++turn < spin_turns) {
+                relax();
+            } else if ((word & slot::waited_for) != 0 ||
+                       place.word.compare_exchange_strong(word, word | slot::waited_for, std::memory_order_acquire)) {
+                futex_wait(place.word, word | slot::waited_for);
+            }
+        }
+        place.announced.store(nullptr, std::memory_order_relaxed);
+        place.word.store(0, std::memory_order_release);
+    }
+
+    // ---- the helper's side
+
+    static void* helper_main(void*) noexcept {
+        for (;;) {
+            std::uint32_t const seen = the_crew.announcements.load(std::memory_order_acquire);
+            if (the_crew.stop.load(std::memory_order_acquire)) return nullptr;
+            if (visit_slots() || spin_until_announced(seen)) continue;
+            the_crew.asleep.fetch_add(1, std::memory_order_seq_cst);
+            futex_wait(the_crew.announcements, seen);
+            the_crew.asleep.fetch_sub(1, std::memory_order_relaxed);
+        }
+    }
+
+    static bool visit_slots() noexcept {
+        bool helped = false;
+        for (slot& place : the_crew.slots) {
+            if (enter(place)) {
+                help(place);
+                helped = true;
+            }
+        }
+        return helped;
+    }
+
+    static bool enter(slot& place) noexcept {
+        std::uint32_t word = place.word.load(std::memory_order_relaxed);
+        while ((word & slot::open) != 0 && slot::helpers(word) < slot::allowed(word)) {
+            if (place.word.compare_exchange_weak(word, word + slot::one_helper, std::memory_order_acquire,
+                                                 std::memory_order_relaxed)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    static void help(slot& place) noexcept {
+        job& work = *place.announced.load(std::memory_order_relaxed);
+        while (!the_crew.stop.load(std::memory_order_relaxed)) {
+            if (!claim_and_run(work)) {
+                place.word.fetch_and(~slot::open, std::memory_order_relaxed);
+                break;
+            }
+        }
+        // From here on the job may be gone. The slot is static.
+        std::uint32_t const before = place.word.fetch_sub(slot::one_helper, std::memory_order_release);
+        if ((before & slot::waited_for) != 0 && slot::helpers(before) == 1) futex_wake(place.word, 1);
+    }
+
+    static bool spin_until_announced(std::uint32_t seen) noexcept {
+        std::int64_t const end = now_ns() + spin_ns;
+        do {
+            for (unsigned turn = 0; turn < 32; ++turn) {
+                if (the_crew.announcements.load(std::memory_order_relaxed) != seen) return true;
+                relax();
+            }
+        } while (now_ns() < end);
+        return false;
+    }
+
+    // ---- starting and stopping helpers
+
+    static void start_helpers(unsigned wanted) noexcept {
+        // Helpers inherit the blocked signals, and so leave signals to the program's own threads. Blocked before the
+        // lock is taken, so that no signal handler ever forks while this thread has it.
+        sigset_t all;
+        sigset_t before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        if (try_lock()) {
+            if (now_ns() >= the_crew.no_start_before_ns && prepare_to_start()) {
+                std::uint32_t living = the_crew.helper_count.load(std::memory_order_relaxed);
+                while (living < wanted) {
+                    if (pthread_create(&the_crew.helpers[living], nullptr, helper_main, nullptr) != 0) {
+                        // Out of threads: make do with those we have, and do not ask again at every call.
+                        the_crew.no_start_before_ns = now_ns() + retry_ns;
+                        break;
+                    }
+                    the_crew.helper_count.store(++living, std::memory_order_relaxed);
+                }
+            }
+            unlock();
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+
+    // Once per process image: fork handlers, and a hold on this shared object, whose code the helpers run: dlclose
+    // must not unmap it.
+    static bool prepare_to_start() noexcept {
+        if (the_crew.handlers_registered) return true;
+        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) return false;
+        Dl_info here;
+        if (dladdr(static_cast<void const*>(&the_crew), &here) != 0 && here.dli_fname != nullptr) {
+            dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        }
+        the_crew.handlers_registered = true;
+        return true;
+    }
+
+    static void stop_helpers() noexcept {
+        std::uint32_t const living = the_crew.helper_count.load(std::memory_order_relaxed);
+        if (living == 0) return;
+        the_crew.stop.store(true, std::memory_order_release);
+        the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
+        futex_wake(the_crew.announcements, INT_MAX);
+        for (std::uint32_t i = 0; i < living; ++i) pthread_join(the_crew.helpers[i], nullptr);
+        the_crew.helper_count.store(0, std::memory_order_relaxed);
+        the_crew.stop.store(false, std::memory_order_relaxed);
+    }
+
+    // What a process that has just been forked must not believe of its parent.
+    static void forget_parent() noexcept {
+        the_crew.helper_count.store(0, std::memory_order_relaxed);
+        the_crew.asleep.store(0, std::memory_order_relaxed);
+        the_crew.stop.store(false, std::memory_order_relaxed);
+        the_crew.no_start_before_ns = 0;
+        for (slot& place : the_crew.slots) {
+            place.announced.store(nullptr, std::memory_order_relaxed);
+            place.word.store(0, std::memory_order_relaxed);
+        }
+    }
+
+    // ---- fork
+
+    static void before_fork() noexcept {
+        lock();
+        if (the_crew.lock_depth == 1) stop_helpers();
+    }
+
+    static void after_fork_in_parent() noexcept { unlock(); }
+
+    static void after_fork_in_child() noexcept {
+        forget_parent();
+        the_crew.process = getpid();
+        the_crew.lock_depth = 0;
+        the_crew.lock_owner.store(0, std::memory_order_release);
+    }
+
+    // ---- the lock
+
+    static owner_word this_thread() noexcept {
+        return static_cast<owner_word>(getpid()) << 32 | static_cast<std::uint32_t>(syscall(SYS_gettid));
+    }
+
+    // An owner in another process is the ghost of a thread that was not copied by fork.
+    static bool is_ghost(owner_word owner) noexcept { return static_cast<pid_t>(owner >> 32) != getpid(); }
+
+    static bool try_lock_as(owner_word me) noexcept {
+        owner_word owner = the_crew.lock_owner.load(std::memory_order_relaxed);
+        if (owner != 0 && !is_ghost(owner)) return false;
+        if (!the_crew.lock_owner.compare_exchange_strong(owner, me, std::memory_order_acquire)) return false;
+        the_crew.lock_depth = 1;
+        // A fork that came before the handlers were registered, or that went round them (_Fork), leaves its child with
+        // the records of helpers that it does not have.
+        pid_t const process = getpid();
+        if (the_crew.process != process) {
+            if (the_crew.process != 0) forget_parent();
+            the_crew.process = process;
+        }
+        return true;
+    }
+
+    static bool try_lock() noexcept { return try_lock_as(this_thread()); }
+
+    // Waits for the owner, which is a thread that starts helpers (tens of microseconds) or that forks. Handlers that
+    // got registered twice, in a race of the first call with a fork, only count.
+    static void lock() noexcept {
+        owner_word const me = this_thread();
+        while (!try_lock_as(me)) {
+            if (the_crew.lock_owner.load(std::memory_order_relaxed) == me) {
+                ++the_crew.lock_depth;
+                return;
+            }
+            sched_yield();
+        }
+    }
+
+    static void unlock() noexcept {
+        if (--the_crew.lock_depth == 0) the_crew.lock_owner.store(0, std::memory_order_release);
+    }
+
+    // ---- the system
+
+    static constexpr unsigned spin_turns = 2000;  // about as long as a helper needs for a chunk; then the caller sleeps
+    static constexpr std::int64_t retry_ns = 1'000'000'000;
+
+    static void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ __volatile__("yield");
+#endif
+    }
+
+    static std::int64_t now_ns() noexcept {
+        timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    }
+
+    // A raw futex: std::atomic::wait keeps a table for the whole process inside the standard library, and a fork may
+    // leave that locked.
+    static void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
+        syscall(SYS_futex, static_cast<void*>(&word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+    }
+    static void futex_wake(std::atomic<std::uint32_t>& word, unsigned threads) noexcept {
+        syscall(SYS_futex, static_cast<void*>(&word), FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
+    }
+    static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
+};
+
+#else  // not Linux
+
+template <class Arch>
+class crew {
+public:
+    template <std::invocable<std::size_t> Work>
+    static void share(std::size_t chunk_count, unsigned, wake, Work const& work) noexcept {
+        for (std::size_t i = 0; i < chunk_count; ++i) work(i);
+    }
+    [[nodiscard]] static unsigned helper_count() noexcept { return 0; }
+};
+
+#endif
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -1,0 +1,95 @@
+// One chunk, one thread, one instruction set: the SIMD loop with its head and its tail.
+//
+// Contract of `apply`: reads in[0, n) and writes out[0, n), nothing else. `in` and `out` are the same address or do not
+// overlap. Any alignment will do, also one that is no multiple of the element's size. n may be 0.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <xsimd/xsimd.hpp>
+
+#include "streaming.hpp"
+#include "version.hpp"
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+/// Where stores go: through the cache, or past it straight to memory.
+enum class stores { cached, streaming };
+
+// How one batch is stored; chosen once per chunk.
+enum class store_kind { unaligned, aligned, streaming };
+
+template <store_kind Kind, class T, class Arch>
+inline void store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
+    if constexpr (Kind == store_kind::unaligned) {
+        values.store_unaligned(out);
+    } else if constexpr (Kind == store_kind::aligned) {
+        values.store_aligned(out);
+    } else {
+        stream_store(out, values);
+    }
+}
+
+// The whole vectors in [i, n). Four at a time: enough independent loads to keep the load ports busy.
+template <store_kind Kind, class Arch, class T, class Function>
+inline void apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t n, Function function) noexcept {
+    using batch = xsimd::batch<T, Arch>;
+    constexpr std::size_t lanes = batch::size;
+    for (; n - i >= 4 * lanes; i += 4 * lanes) {
+        batch const a = batch::load_unaligned(in + i);
+        batch const b = batch::load_unaligned(in + i + lanes);
+        batch const c = batch::load_unaligned(in + i + 2 * lanes);
+        batch const d = batch::load_unaligned(in + i + 3 * lanes);
+        store<Kind>(out + i, function(a));
+        store<Kind>(out + i + lanes, function(b));
+        store<Kind>(out + i + 2 * lanes, function(c));
+        store<Kind>(out + i + 3 * lanes, function(d));
+    }
+    for (; n - i >= lanes; i += lanes) {
+        store<Kind>(out + i, function(batch::load_unaligned(in + i)));
+    }
+}
+
+// Fewer elements than a vector has. Through memcpy, since `in` and `out` may lie at odd addresses.
+template <class T, class Function>
+inline void apply_to_scalars(T const* in, T* out, std::size_t n, Function function) noexcept {
+    for (std::size_t i = 0; i < n; ++i) {
+        T value;
+        std::memcpy(&value, in + i, sizeof(T));
+        value = function(value);
+        std::memcpy(out + i, &value, sizeof(T));
+    }
+}
+
+/// out[i] = function(in[i]) for i in [0, n). `function` maps a scalar and a batch alike.
+template <class Arch, stores Stores, class T, class Function>
+inline void apply(T const* in, T* out, std::size_t n, Function function) noexcept {
+    using batch = xsimd::batch<T, Arch>;
+    constexpr std::size_t lanes = batch::size;
+    constexpr std::size_t vector_bytes = lanes * sizeof(T);
+    if (n < lanes) {
+        apply_to_scalars(in, out, n, function);
+        return;
+    }
+    // The first and the last vector may overlap the aligned ones between them. They are read before anything is
+    // written and stored after everything else, which is right in place, too: every element is doubled once.
+    batch const first = function(batch::load_unaligned(in));
+    batch const last = function(batch::load_unaligned(in + (n - lanes)));
+    std::size_t const past_boundary = reinterpret_cast<std::uintptr_t>(out) % vector_bytes;
+    if (past_boundary % sizeof(T) != 0) {  // no element of `out` stands on a boundary
+        apply_to_vectors<store_kind::unaligned, Arch>(in, out, 0, n, function);
+    } else {
+        std::size_t const head = past_boundary == 0 ? 0 : (vector_bytes - past_boundary) / sizeof(T);
+        if constexpr (Stores == stores::streaming && can_stream<Arch>) {
+            apply_to_vectors<store_kind::streaming, Arch>(in, out, head, n, function);
+            finish_streaming<Arch>();
+        } else {
+            apply_to_vectors<store_kind::aligned, Arch>(in, out, head, n, function);
+        }
+    }
+    first.store_unaligned(out);
+    last.store_unaligned(out + (n - lanes));
+}
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

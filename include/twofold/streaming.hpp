@@ -1,0 +1,67 @@
+// Non-temporal stores: they go past the cache, and so spare memory the read of a line that is only overwritten.
+// xsimd has them from 14.2 on, and we build with 8.1, so here they are for the instruction sets that have them.
+#pragma once
+
+#include <type_traits>
+#include <xsimd/xsimd.hpp>
+
+#include "version.hpp"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+#if defined(__SSE2__)
+
+template <class Arch>
+inline constexpr bool can_stream = std::is_base_of_v<xsimd::sse2, Arch> || std::is_base_of_v<xsimd::avx, Arch>
+#if defined(__AVX512F__)
+                                   || std::is_base_of_v<xsimd::avx512f, Arch>
+#endif
+    ;
+
+/// Stores one batch past the cache. `out` is aligned to the batch's size in bytes.
+template <class T, class Arch>
+inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
+    using register_type = typename xsimd::batch<T, Arch>::register_type;
+    auto const bits = static_cast<register_type>(values);
+    if constexpr (sizeof(register_type) == 16) {
+        _mm_stream_si128(reinterpret_cast<__m128i*>(out), reinterpret_cast<__m128i const&>(bits));
+    }
+#if defined(__AVX__)
+    if constexpr (sizeof(register_type) == 32) {
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(out), reinterpret_cast<__m256i const&>(bits));
+    }
+#endif
+#if defined(__AVX512F__)
+    if constexpr (sizeof(register_type) == 64) {
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(out), reinterpret_cast<__m512i const&>(bits));
+    }
+#endif
+}
+
+/// Makes the streamed stores of this thread visible before whatever it stores next. Non-temporal stores are not
+/// ordered by a release store or by a lock.
+template <class Arch>
+inline void finish_streaming() noexcept {
+    _mm_sfence();
+}
+
+#else
+
+template <class Arch>
+inline constexpr bool can_stream = false;
+
+template <class T, class Arch>
+inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
+    values.store_aligned(out);
+}
+
+template <class Arch>
+inline void finish_streaming() noexcept {}
+
+#endif
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -1,0 +1,34 @@
+// twofold: doubles every element of an array at memory speed.
+//
+//     #include <twofold/twofold.hpp>
+//
+//     std::vector<std::uint32_t> in{1, 2, 3}, out(3);
+//     twofold::double_into(in, out);                // out is {2, 4, 6}
+//     twofold::double_in_place(out);                // out is {4, 8, 12}
+//     auto more = twofold::doubled(out);            // a new vector: {8, 16, 24}
+//     twofold::double_into(in, out, {.threads = 1});  // on this thread alone
+//
+// Elements      Signed and unsigned integers of 8 to 64 bits, float, double. Integers wrap modulo 2^bits, without
+//               undefined behaviour. Floats are doubled as x + x is: -0.0 stays, a finite value may become infinite, a
+//               NaN keeps its payload.
+// Ranges        Any contiguous, sized range: vector, array, span, a C array. Any alignment, any size, also none.
+//               No byte outside the two ranges is read or written.
+// Aliasing      Input and output may be the same range. If they overlap otherwise, or differ in size:
+//               std::invalid_argument, and nothing is written.
+// Threads       Large calls are shared with helper threads, which are started by the first call that wants them and
+//               sleep when there is nothing to do. Any number of threads may call at once. See thread_count.hpp for how
+//               many are used.
+// Fork          At any time, from any thread; parent and child both go on working. Not with _Fork or a raw clone.
+// Errors        Exceptions; under -fno-exceptions one line on stderr and an abort.
+// Instruction   That of the including file, as its compiler flags have it. Every function of the library is a template
+// sets          with a parameter Arch that ends up in its name. So a program may be linked from files with different
+//               flags: the linker, which keeps one copy of each inline function, cannot hand the AVX2 copy to the file
+//               that was compiled for an older machine.
+//
+// The way of the data, and the files in which it goes: ranges (double.hpp) -> chunks (chunks.hpp) -> crew (crew.hpp) ->
+// kernel (kernel.hpp). Nothing calls back up.
+#pragma once
+
+#include "double.hpp"
+#include "element.hpp"
+#include "version.hpp"

@@ -1,0 +1,24 @@
+"""Doubles every element of an array at memory speed, from Python, Cython and C++.
+
+>>> import twofold
+>>> twofold.double([1, 2, 3, 4, 5])
+[2, 4, 6, 8, 10]
+"""
+
+import os
+
+from twofold._core import __version__, double, simd_target
+
+__all__ = ["__version__", "double", "get_include", "simd_target"]
+
+
+def get_include() -> str:
+    """Return the directory of the C++ headers, twofold's own and those of xsimd, for a compiler's include path.
+
+    Examples
+    --------
+    >>> import os, twofold
+    >>> os.path.exists(os.path.join(twofold.get_include(), "twofold", "twofold.hpp"))
+    True
+    """
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")

@@ -1,0 +1,598 @@
+# distutils: language = c++
+"""Containers in, calls into C++ without the GIL, containers out.
+
+What comes in decides what comes out. NumPy is never imported from here: an object that is an array proves that NumPy
+is there already.
+"""
+cimport cython
+from cpython.array cimport array, clone
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_RECORDS_RO, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous, PyBuffer_Release,
+    PyObject_CheckBuffer, PyObject_GetBuffer,
+)
+from cpython.complex cimport PyComplex_Check
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_AsDouble, PyFloat_Check, PyFloat_CheckExact, PyFloat_FromDouble
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
+from cpython.long cimport PyLong_Check, PyLong_CheckExact, PyLong_FromLongLong
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.memoryview cimport PyMemoryView_FromObject
+from cpython.number cimport PyNumber_Add, PyNumber_Check, PyNumber_Index
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from libc.math cimport isfinite
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, strcmp
+
+import sys
+from collections.abc import Sequence
+
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object, int*) except? -1
+    unsigned long long PyLong_AsUnsignedLongLong(object) except? 0xFFFFFFFFFFFFFFFF
+
+cdef extern from "<limits>" namespace "std" nogil:
+    cdef cppclass numeric_limits[T]:
+        @staticmethod
+        T lowest() noexcept
+        @staticmethod
+        T max() noexcept
+
+cdef extern from "twofold/version.hpp":
+    const char* TWOFOLD_VERSION
+
+cdef extern from "_kernels/wheel.hpp" namespace "twofold" nogil:
+    cdef struct element_description:
+        char kind
+        unsigned int bits
+
+cdef extern from "_kernels/wheel.hpp" namespace "twofold::detail" nogil:
+    cdef cppclass kernel_table:
+        pass
+
+cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
+    cdef struct instruction_set:
+        const char* name
+        bint supported
+        const kernel_table* kernels
+    cdef cppclass instruction_set_array "std::array<twofold_wheel::instruction_set, twofold_wheel::instruction_set_count>":
+        instruction_set operator[](size_t) noexcept
+    const size_t instruction_set_count
+    const size_t element_count
+    const size_t threads_pay_bytes
+    instruction_set_array instruction_sets() noexcept
+    const kernel_table& chosen_kernels() except +
+    const char* chosen_name() except +
+    element_description element_at(size_t i) noexcept
+    int find_element(char kind, size_t size) noexcept
+    unsigned int thread_count(unsigned int asked) noexcept
+    bint partly_overlap(const void* a, const void* b, size_t size) noexcept
+    void double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
+                         unsigned int threads) noexcept
+
+__version__ = TWOFOLD_VERSION.decode()
+
+# Below this size in bytes a call is over in less time than it takes to give the GIL away and get it back.
+# Measured by `benchmarks/python/gil_threshold.py`.
+cdef size_t keep_gil_bytes = 1 << 14
+
+
+# ---- the engine, called with pointers
+
+cdef inline int run(int element, const void* values, void* out, size_t n, size_t nbytes, unsigned int threads) except -1 nogil:
+    """Double n elements, `nbytes` bytes, with or without the GIL. `values` and `out` are the same or do not overlap."""
+    cdef const kernel_table* kernels = &chosen_kernels()
+    if nbytes < threads_pay_bytes:
+        threads = 1
+    elif threads == 0:
+        with gil:  # os.environ is changed under the GIL, and getenv must not run meanwhile
+            threads = thread_count(0)
+    double_elements(kernels[0], element, values, out, n, threads)
+    return 0
+
+ctypedef fused integer_t:
+    int8_t
+    uint8_t
+    int16_t
+    uint16_t
+    int32_t
+    uint32_t
+    int64_t
+    uint64_t
+
+ctypedef fused element_t:
+    int8_t
+    uint8_t
+    int16_t
+    uint16_t
+    int32_t
+    uint32_t
+    int64_t
+    uint64_t
+    float
+    double
+
+cdef inline int element_number(element_t* unused) noexcept nogil:
+    if element_t is float or element_t is double:
+        return find_element(c'f', sizeof(element_t))
+    elif element_t is int8_t or element_t is int16_t or element_t is int32_t or element_t is int64_t:
+        return find_element(c'i', sizeof(element_t))
+    else:
+        return find_element(c'u', sizeof(element_t))
+
+cdef inline int double_pointers(const element_t* values, element_t* out, size_t n) except -1 nogil:
+    cdef size_t nbytes = n * sizeof(element_t)
+    if partly_overlap(values, out, nbytes):
+        raise ValueError("values and out overlap without being the same array")
+    return run(element_number(out), values, out, n, nbytes, 0)
+
+cdef int double_i8(const int8_t* values, int8_t* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_u8(const uint8_t* values, uint8_t* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_i16(const int16_t* values, int16_t* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_u16(const uint16_t* values, uint16_t* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_i32(const int32_t* values, int32_t* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_u32(const uint32_t* values, uint32_t* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_i64(const int64_t* values, int64_t* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_u64(const uint64_t* values, uint64_t* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_f32(const float* values, float* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+cdef int double_f64(const double* values, double* out, size_t n) except -1 nogil:
+    return double_pointers(values, out, n)
+
+
+# ---- element types by their Python names
+
+cdef str element_name(int element):
+    cdef element_description found = element_at(element)
+    return {c'i': "int", c'u': "uint", c'f': "float"}[found.kind] + str(found.bits)
+
+cdef dict elements_by_name = {element_name(i): i for i in range(<int>element_count)}
+
+def element_types():
+    """The names of the element types, in the order of the C++ list: "int8", "uint8" and so on."""
+    return list(elements_by_name)
+
+cdef int element_from_dtype(dtype) except -1:
+    """The element that `dtype` names: a name of ours, or whatever numpy.dtype accepts where NumPy is loaded."""
+    name = dtype
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and not (isinstance(dtype, str) and dtype in elements_by_name):
+        found = numpy.dtype(dtype)
+        name = found.name if found.isnative else found.str
+    if isinstance(name, str) and name in elements_by_name:
+        return elements_by_name[name]
+    raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(elements_by_name)}")
+
+cdef int element_from_format(const char* format, Py_ssize_t itemsize) noexcept:
+    """The element of a buffer's items, as the struct module writes formats. -1: none of ours."""
+    cdef bint little_endian = sys.byteorder == "little"
+    if format is NULL:  # the buffer protocol's way of saying "B"
+        format = b"B"
+    if format[0] in b"@=" or format[0] == (c'<' if little_endian else c'>'):
+        format += 1
+    if format[0] == 0 or format[1] != 0:
+        return -1
+    if format[0] in b"bhilqn":
+        return find_element(c'i', itemsize)
+    if format[0] in b"BHILQN":
+        return find_element(c'u', itemsize)
+    if format[0] in b"fd":
+        return find_element(c'f', itemsize)
+    return -1
+
+cdef str short(value):
+    """repr(value), cut where it gets long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+cdef str type_name(value):
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+# ---- buffers
+
+cdef class Span:
+    """The memory of a contiguous buffer, held until this object goes."""
+    cdef Py_buffer view
+    cdef int element
+    cdef size_t n  # elements
+    cdef str name  # of the argument, for messages
+
+    def __cinit__(self, owner, str name):
+        self.name = name
+        PyObject_GetBuffer(owner, &self.view, PyBUF_RECORDS_RO)
+        self.element = element_from_format(self.view.format, self.view.itemsize)
+        if self.element < 0:
+            raise TypeError(
+                f"{name} has items of format {self.format()!r}, {self.view.itemsize} bytes each, which cannot be doubled; "
+                f"known are {', '.join(elements_by_name)} in the byte order of this machine"
+            )
+        if not PyBuffer_IsContiguous(&self.view, b'A'):
+            raise ValueError(f"{name} is not contiguous: shape {self.shape()}, strides {self.strides()} bytes; copy it first")
+        self.n = self.view.len // self.view.itemsize
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+    cdef str format(self):
+        return "B" if self.view.format is NULL else self.view.format.decode("utf-8", "replace")
+
+    cdef tuple shape(self):
+        return tuple([self.view.shape[i] for i in range(self.view.ndim)])
+
+    cdef tuple strides(self):
+        return tuple([self.view.strides[i] for i in range(self.view.ndim)])
+
+    cdef bint same_layout(self, Span other):
+        """Whether both hold their elements in the same order in memory."""
+        if self.view.ndim <= 1:
+            return True
+        return any([PyBuffer_IsContiguous(&self.view, order) and PyBuffer_IsContiguous(&other.view, order)
+                    for order in b"CF"])
+
+    cdef int check_as_output_of(self, Span values) except -1:
+        if self.view.readonly:
+            raise ValueError(f"{self.name} is read-only")
+        if self.element != values.element:
+            raise TypeError(f"{self.name} holds {element_name(self.element)}, but {values.name} holds "
+                            f"{element_name(values.element)}; they must be the same")
+        if self.shape() != values.shape():
+            raise ValueError(f"{self.name} has shape {self.shape()}, but {values.name} has {values.shape()}; they must be the same")
+        if not self.same_layout(values):
+            raise ValueError(f"{self.name} and {values.name} differ in memory order (C and Fortran); they must be the same")
+        return 0
+
+
+@cython.final
+cdef class Memory:
+    """New memory that exports a buffer laid out like that of `model`; it is not filled."""
+    cdef void* allocated
+    cdef void* start
+    cdef Span model
+
+    def __cinit__(self, Span model):
+        cdef size_t cache_line = 64
+        self.model = model
+        self.allocated = PyMem_RawMalloc(model.view.len + cache_line)
+        if self.allocated is NULL:
+            raise MemoryError(f"{model.view.len} bytes for the result")
+        self.start = <void*>((<uintptr_t>self.allocated + cache_line - 1) // cache_line * cache_line)
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.allocated)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        cdef Py_buffer* like = &self.model.view
+        if flags & PyBUF_STRIDES != PyBUF_STRIDES and not PyBuffer_IsContiguous(like, b'C'):
+            raise BufferError("this memory is in Fortran order")
+        view.buf = self.start
+        view.obj = self
+        view.len = like.len
+        view.itemsize = like.itemsize
+        view.readonly = False
+        view.format = like.format if flags & PyBUF_FORMAT == PyBUF_FORMAT else NULL
+        view.ndim = like.ndim
+        view.shape = like.shape
+        view.strides = like.strides
+        view.suboffsets = NULL
+        view.internal = NULL
+
+
+cdef int double_span(Span values, Span out, unsigned int threads) except -1:
+    """Doubles one span into another that passed check_as_output_of. If they overlap, as if `values` were copied first."""
+    cdef const void* source = values.view.buf
+    cdef void* target = out.view.buf
+    cdef size_t nbytes = values.view.len
+    cdef Memory copy
+    if partly_overlap(source, target, nbytes):
+        copy = Memory(values)
+        memcpy(copy.start, source, nbytes)
+        source = copy.start
+    if nbytes < keep_gil_bytes:
+        return run(values.element, source, target, values.n, nbytes, threads)
+    with nogil:
+        return run(values.element, source, target, values.n, nbytes, threads)
+
+cdef object double_buffer(values, out, dtype, unsigned int threads):
+    cdef bint numpy_scalar = False
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        if isinstance(values, numpy.ndarray):
+            if type(values) is not numpy.ndarray and type(values) is not numpy.memmap:
+                raise TypeError(f"values is a {type_name(values)}, a subclass of numpy.ndarray whose meaning doubling its "
+                                "memory might miss; pass numpy.asarray(values) if that is what you want")
+        else:
+            numpy_scalar = isinstance(values, numpy.generic)
+    cdef Span source = Span(values, "values")
+    cdef Span target
+    if dtype is not None and element_from_dtype(dtype) != source.element:
+        raise TypeError(f"values holds {element_name(source.element)}, and dtype is {short(dtype)}; convert values first")
+    if out is not None:
+        target = as_output(out)
+        target.check_as_output_of(source)
+        double_span(source, target, threads)
+        return out
+    if numpy is not None and (numpy_scalar or isinstance(values, numpy.ndarray)):
+        result = numpy.empty_like(values, subok=False)
+    elif isinstance(values, array):
+        result = clone(values, source.n, False)
+    else:
+        result = PyMemoryView_FromObject(Memory(source))
+    double_span(source, Span(result, "the result"), threads)
+    if numpy_scalar or (source.view.ndim == 0 and numpy is not None and isinstance(values, numpy.ndarray)):
+        return result[()]
+    return result
+
+cdef Span as_output(out):
+    if not PyObject_CheckBuffer(out):
+        raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}")
+    return Span(out, "out")
+
+
+# ---- lists
+
+cdef object not_a_number(Py_ssize_t i, item):
+    return TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not a number")
+
+cdef object double_number(item, Py_ssize_t i):
+    """item + item, for whatever is a number; `i` is its index."""
+    if not PyNumber_Check(item):
+        raise not_a_number(i, item)
+    return PyNumber_Add(item, item)
+
+cdef list double_list(list values):
+    """[v + v for v in values], exactly, for numbers only."""
+    cdef Py_ssize_t n = PyList_GET_SIZE(values)
+    cdef Py_ssize_t i
+    cdef long long small
+    cdef int overflow = 0
+    cdef object item, doubled
+    cdef list result = PyList_New(n)
+    for i in range(n):
+        if PyList_GET_SIZE(values) != n:  # the arithmetic of an item may have changed the list
+            raise RuntimeError(f"values changed its length from {n} to {PyList_GET_SIZE(values)} while it was doubled")
+        item = <object>PyList_GET_ITEM(values, i)
+        if PyLong_CheckExact(item):
+            small = PyLong_AsLongLongAndOverflow(item, &overflow)
+            if overflow == 0 and -(1LL << 62) <= small < (1LL << 62):
+                doubled = PyLong_FromLongLong(2 * small)
+            else:
+                doubled = PyNumber_Add(item, item)
+        elif PyFloat_CheckExact(item):
+            doubled = PyFloat_FromDouble(2 * PyFloat_AS_DOUBLE(item))
+        else:
+            doubled = double_number(item, i)
+        Py_INCREF(doubled)  # which PyList_SET_ITEM takes over
+        PyList_SET_ITEM(result, i, doubled)
+    return result
+
+cdef object item_does_not_fit(Py_ssize_t i, item, int element):
+    return OverflowError(f"values[{i}] is {short(item)}, which does not fit {element_name(element)}")
+
+cdef int read_integers(list values, integer_t* out) except -1:
+    """The items of `values`, checked to be integers that fit, as machine integers."""
+    cdef Py_ssize_t n = PyList_GET_SIZE(values)
+    cdef Py_ssize_t i
+    cdef long long small
+    cdef int overflow = 0
+    cdef object item
+    for i in range(n):
+        if PyList_GET_SIZE(values) != n:  # __index__ of an item may have changed the list
+            raise RuntimeError(f"values changed its length from {n} to {PyList_GET_SIZE(values)} while it was read")
+        item = <object>PyList_GET_ITEM(values, i)
+        if not PyLong_Check(item):
+            if not PyNumber_Check(item):
+                raise not_a_number(i, item)
+            try:
+                item = PyNumber_Index(item)
+            except TypeError:
+                raise TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not an integer as "
+                                f"{element_name(element_number(out))} wants") from None
+        small = PyLong_AsLongLongAndOverflow(item, &overflow)
+        if integer_t is uint64_t:
+            if overflow > 0:
+                try:
+                    out[i] = PyLong_AsUnsignedLongLong(item)
+                except OverflowError:
+                    raise item_does_not_fit(i, item, element_number(out)) from None
+                continue
+            if overflow < 0 or small < 0:
+                raise item_does_not_fit(i, item, element_number(out))
+        else:
+            if overflow != 0 or small < <long long>numeric_limits[integer_t].lowest() or small > <long long>numeric_limits[integer_t].max():
+                raise item_does_not_fit(i, item, element_number(out))
+        out[i] = <integer_t>small
+    return 0
+
+ctypedef fused real_t:
+    float
+    double
+
+cdef int read_reals(list values, real_t* out) except -1:
+    """The items of `values`, checked to be real numbers that fit, as machine floats."""
+    cdef Py_ssize_t n = PyList_GET_SIZE(values)
+    cdef Py_ssize_t i
+    cdef double value
+    cdef object item
+    for i in range(n):
+        if PyList_GET_SIZE(values) != n:  # __float__ of an item may have changed the list
+            raise RuntimeError(f"values changed its length from {n} to {PyList_GET_SIZE(values)} while it was read")
+        item = <object>PyList_GET_ITEM(values, i)
+        if not PyNumber_Check(item) or PyComplex_Check(item):
+            raise not_a_number(i, item) if not PyNumber_Check(item) else TypeError(
+                f"values[{i}] is {short(item)} ({type_name(item)}), not a real number")
+        try:
+            value = PyFloat_AsDouble(item)
+        except OverflowError:
+            raise item_does_not_fit(i, item, element_number(out)) from None
+        out[i] = <real_t>value
+        if isfinite(value) and not isfinite(<double>out[i]):
+            raise item_does_not_fit(i, item, element_number(out))
+    return 0
+
+cdef int read_list(list values, Span out) except -1:
+    """Fills `out`, new memory of as many elements, with the items of `values`."""
+    cdef str name = element_name(out.element)
+    cdef void* data = out.view.buf
+    if name == "int8": return read_integers(values, <int8_t*>data)
+    if name == "uint8": return read_integers(values, <uint8_t*>data)
+    if name == "int16": return read_integers(values, <int16_t*>data)
+    if name == "uint16": return read_integers(values, <uint16_t*>data)
+    if name == "int32": return read_integers(values, <int32_t*>data)
+    if name == "uint32": return read_integers(values, <uint32_t*>data)
+    if name == "int64": return read_integers(values, <int64_t*>data)
+    if name == "uint64": return read_integers(values, <uint64_t*>data)
+    if name == "float32": return read_reals(values, <float*>data)
+    if name == "float64": return read_reals(values, <double*>data)
+    raise AssertionError(name)
+
+# The struct module's letter for each element.
+cdef dict format_of = {"int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
+                       "int64": "q", "uint64": "Q", "float32": "f", "float64": "d"}
+
+cdef object double_fixed_width(list values, int element, out, unsigned int threads):
+    """A list as an array of one element type has it: range-checked, then doubled as that type."""
+    cdef Span target = None
+    if out is not None:
+        target = as_output(out)
+    # Every item is read before anything is written, so a bad one leaves `out` as it was.
+    format = format_of[element_name(element)]
+    native = array(format)
+    native = clone(native, len(values), False)
+    cdef Span source = Span(native, "values")
+    if target is not None:
+        target.check_as_output_of(source)
+    read_list(values, source)
+    if target is not None:
+        double_span(source, target, threads)
+        return out
+    double_span(source, source, threads)
+    return native.tolist()
+
+
+# ---- the public function
+
+def double(values, /, out=None, *, dtype=None, threads=None):
+    """Double every element.
+
+    Parameters
+    ----------
+    values : list, tuple, range or other sequence of numbers; number; or contiguous array or buffer
+        What to double. Arrays and buffers hold integers of 8 to 64 bits, float32 or float64, in the byte order of the
+        machine: `numpy.ndarray`, `array.array`, `bytes`, `bytearray`, `memoryview`, `mmap` and their like.
+    out : writable contiguous array or buffer, optional
+        Where to put the result: of the shape, element type and memory order of `values`. It may be `values` itself, or
+        overlap it. A list as `values` is read as the elements of `out`.
+    dtype : str or dtype, optional
+        For a list or a number: the element type to compute in, "uint32" for example. Without it, Python's own
+        arithmetic is used, which has no limits. For an array it can only name the array's own type.
+    threads : int, optional
+        The most threads that may work on this call, at least 1. Without it: `TWOFOLD_NUM_THREADS`, else
+        `OMP_NUM_THREADS`, else the number of CPUs this process may run on. Small calls use one.
+
+    Returns
+    -------
+    A list for a list or another sequence of numbers, a number for a number, a `numpy.ndarray` for an array of NumPy (a
+    NumPy scalar for one without dimensions), an `array.array` for an `array.array`, a writable `memoryview` of the same
+    format and shape for another buffer; or `out`.
+
+    Integers of a fixed width wrap around, modulo 2 to the power of their width, as NumPy's do. Floats follow IEEE 754.
+
+    Raises
+    ------
+    TypeError
+        `values` or one of its items (whose index is named) is no number, or an element type cannot be doubled.
+    OverflowError
+        An item, whose index is named, does not fit `dtype`.
+    ValueError
+        An array is not contiguous; `out` is read-only or of another shape; `threads` is below 1.
+
+    In all of these cases nothing has been written.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> twofold.double([1, 2, 3, 4, 5])
+    [2, 4, 6, 8, 10]
+    >>> twofold.double([1, 2**31], dtype="uint32")
+    [2, 0]
+    >>> from array import array
+    >>> x = array("I", [1, 2, 3])
+    >>> twofold.double(x, out=x)
+    array('I', [2, 4, 6])
+    """
+    cdef unsigned int most_threads = threads_argument(threads)
+    if PyObject_CheckBuffer(values):
+        return double_buffer(values, out, dtype, most_threads)
+    if isinstance(values, (int, float, complex)):
+        if out is not None:
+            raise TypeError("out= goes with arrays, buffers and lists, not with a single number")
+        if dtype is not None:
+            return double_fixed_width([values], element_from_dtype(dtype), None, most_threads)[0]
+        return values + values
+    cdef list items
+    if isinstance(values, list):
+        items = values
+    elif isinstance(values, Sequence) and not isinstance(values, str):
+        items = list(values)
+    else:
+        raise TypeError(f"values must be a list or another sequence of numbers, a number, or a contiguous array or buffer, "
+                        f"not {type_name(values)}")
+    if dtype is not None:
+        return double_fixed_width(items, element_from_dtype(dtype), out, most_threads)
+    if out is not None:
+        return double_fixed_width(items, as_output(out).element, out, most_threads)
+    return double_list(items)
+
+cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
+    """`threads` of a call as the engine wants it: 0 for None."""
+    if threads is None:
+        return 0
+    try:
+        count = PyNumber_Index(threads)
+    except TypeError:
+        raise TypeError(f"threads must be an integer or None, not {short(threads)} ({type_name(threads)})") from None
+    if count < 1:
+        raise ValueError(f"threads must be at least 1, not {count}")
+    return min(count, 1 << 16)
+
+
+def simd_target():
+    """The name of the instruction set that doubles arrays: the best of this machine, or what `TWOFOLD_SIMD` names.
+
+    Decided once in a process, by the first call that needs it.
+
+    Raises
+    ------
+    ValueError
+        `TWOFOLD_SIMD` names an instruction set that is unknown here or not supported.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> twofold.simd_target() in ("sse2", "avx2")
+    True
+    """
+    return chosen_name().decode()
+
+def supported_simd_targets():
+    """The names of the instruction sets of this build that this machine supports, weakest first."""
+    sets = instruction_sets()
+    return [sets[i].name.decode() for i in range(instruction_set_count) if sets[i].supported]

@@ -1,0 +1,2 @@
+#define TWOFOLD_KERNELS_FOR avx2
+#include "kernels.hpp"

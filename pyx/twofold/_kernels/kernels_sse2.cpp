@@ -1,0 +1,2 @@
+#define TWOFOLD_KERNELS_FOR sse2
+#include "kernels.hpp"

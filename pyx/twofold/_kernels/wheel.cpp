@@ -1,0 +1,103 @@
+#include "wheel.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace twofold_wheel {
+namespace {
+
+using twofold::detail::kernel_table;
+using baseline = xsimd::default_arch;  // this file has no flags
+using elements = twofold::element_types;
+
+template <std::size_t I>
+using element_number = std::tuple_element_t<I, elements>;
+
+instruction_set choose(char const* wanted) {
+    auto const sets = instruction_sets();
+    bool const anyone = wanted == nullptr || *wanted == '\0';
+    instruction_set const* best = nullptr;
+    std::string supported;
+    for (instruction_set const& set : sets) {
+        if (!set.supported) continue;
+        if (anyone || std::string(wanted) == set.name) best = &set;
+        supported += (supported.empty() ? "" : ", ") + std::string(set.name);
+    }
+    if (best == nullptr) {
+        throw std::invalid_argument("TWOFOLD_SIMD is '" + std::string(anyone ? "" : wanted) +
+                                    "', but this build of twofold on this machine has: " + supported);
+    }
+    return *best;
+}
+
+}  // namespace
+
+std::array<instruction_set, instruction_set_count> instruction_sets() noexcept {
+    __builtin_cpu_init();
+    // Asks the operating system too: a processor may have registers that the kernel does not save.
+#define TWOFOLD_INSTRUCTION_SET(name, machine, flags) \
+    TWOFOLD_ON_##machine(instruction_set{#name, __builtin_cpu_supports(#name) != 0, &twofold_kernels_##name}, )
+    return {
+#include "instruction_sets.def"
+    };
+#undef TWOFOLD_INSTRUCTION_SET
+}
+
+kernel_table const& chosen_kernels() {
+    // Not a static with an initializer: a fork while another thread is in that would leave the child waiting for ever.
+    // Threads that come first together decide the same.
+    static constinit std::atomic<kernel_table const*> chosen{nullptr};
+    kernel_table const* kernels = chosen.load(std::memory_order_acquire);
+    if (kernels == nullptr) {
+        kernels = choose(std::getenv("TWOFOLD_SIMD")).kernels;
+        chosen.store(kernels, std::memory_order_release);
+    }
+    return *kernels;
+}
+
+char const* chosen_name() {
+    kernel_table const* const chosen = &chosen_kernels();
+    auto const sets = instruction_sets();
+    return std::ranges::find(sets, chosen, &instruction_set::kernels)->name;
+}
+
+twofold::element_description element_at(std::size_t i) noexcept {
+    return [i]<std::size_t... I>(std::index_sequence<I...>) {
+        return std::array{twofold::describe_element<element_number<I>>...}[i];
+    }(std::make_index_sequence<element_count>{});
+}
+
+int find_element(char kind, std::size_t bytes) noexcept {
+    for (std::size_t i = 0; i < element_count; ++i) {
+        auto const found = element_at(i);
+        if (found.kind == kind && found.bits == 8 * bytes) return static_cast<int>(i);
+    }
+    return -1;
+}
+
+unsigned thread_count(unsigned asked) noexcept {
+    return twofold::detail::thread_count<baseline>(asked);
+}
+
+bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
+    return twofold::detail::partly_overlap<baseline>(a, b, bytes);
+}
+
+void double_elements(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
+                     unsigned threads) noexcept {
+    auto const run = [&]<class T>(T const* source, T* target) {
+        twofold::detail::element_kernels<T> const& kernel = kernels;
+        twofold::detail::run_in_chunks<baseline>(source, target, n, threads, kernel);
+    };
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (void)((static_cast<std::size_t>(element) == I &&
+                (run(static_cast<element_number<I> const*>(in), static_cast<element_number<I>*>(out)), true)) ||
+               ...);
+    }(std::make_index_sequence<element_count>{});
+}
+
+}  // namespace twofold_wheel

@@ -1,0 +1,73 @@
+// The wheel's side of dispatch: which of its instruction sets runs, and the engine on pointers and element numbers, as
+// _core.pyx calls it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <tuple>
+#include <twofold/dispatch.hpp>
+#include <twofold/double.hpp>
+
+// The tables, one object file each. C linkage, so that the names say what `nm` should show.
+#if defined(__x86_64__)
+#define TWOFOLD_ON_x86_64(...) __VA_ARGS__
+#else
+#error "twofold: instruction_sets.def has no row for this machine yet"
+#endif
+
+extern "C" {
+#define TWOFOLD_INSTRUCTION_SET(name, machine, flags) \
+    TWOFOLD_ON_##machine(extern twofold::detail::kernel_table const twofold_kernels_##name;)
+#include "instruction_sets.def"
+#undef TWOFOLD_INSTRUCTION_SET
+}
+
+namespace twofold_wheel {
+
+/// One instruction set of the wheel.
+struct instruction_set {
+    char const* name;
+    bool supported;  // by the processor and by the operating system
+    twofold::detail::kernel_table const* kernels;
+};
+
+#define TWOFOLD_INSTRUCTION_SET(name, machine, flags) TWOFOLD_ON_##machine(+1)
+inline constexpr std::size_t instruction_set_count = 0
+#include "instruction_sets.def"
+    ;
+#undef TWOFOLD_INSTRUCTION_SET
+
+/// All that were built, weakest first.
+std::array<instruction_set, instruction_set_count> instruction_sets() noexcept;
+
+/// The kernels that run: those of the set that the environment variable TWOFOLD_SIMD names, else of the strongest that
+/// is supported. Decided once, by the first call, which reads the environment. Throws std::invalid_argument for a name
+/// that is unknown or not supported.
+twofold::detail::kernel_table const& chosen_kernels();
+
+/// The name of their instruction set. Throws as chosen_kernels does.
+char const* chosen_name();
+
+inline constexpr std::size_t element_count = std::tuple_size_v<twofold::element_types>;
+
+/// Element number `i` of twofold::element_types, with i < element_count.
+twofold::element_description element_at(std::size_t i) noexcept;
+
+/// The number of the element of that kind ('i', 'u' or 'f') and size in bytes; -1 where there is none.
+int find_element(char kind, std::size_t bytes) noexcept;
+
+/// The least number of bytes with which a call may use more than one thread.
+inline constexpr std::size_t threads_pay_bytes = twofold::detail::threads_pay_awake_bytes;
+
+/// How many threads a call may use that asked for `asked`; 0 asks for none in particular. Reads the environment.
+unsigned thread_count(unsigned asked) noexcept;
+
+/// Whether two arrays of `bytes` each share some bytes without being the same.
+bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept;
+
+/// Doubles n elements of element number `element` with the kernels given. `in` and `out` are the same or do not
+/// overlap.
+void double_elements(twofold::detail::kernel_table const& kernels, int element, void const* in, void* out,
+                     std::size_t n, unsigned threads) noexcept;
+
+}  // namespace twofold_wheel

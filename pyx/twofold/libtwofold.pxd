@@ -1,0 +1,41 @@
+# distutils: language = c++
+# distutils: extra_compile_args = -std=c++20
+# The C++ door for Cython: the templates of twofold/twofold.hpp, one to one.
+#
+#     from libcpp.vector cimport vector
+#     from twofold.libtwofold cimport double_into
+#
+# They are compiled into the consumer, for the instruction set that its flags name; `twofold.get_include()` holds all
+# the headers they need. `options` and its fields, the ranges and the errors are those of C++; std::invalid_argument
+# becomes ValueError.
+
+cdef extern from "<span>" namespace "std" nogil:
+    # A pointer and a number of elements, as a range.
+    cdef cppclass span[T]:
+        span() noexcept
+        span(T* data, size_t n) noexcept
+
+cdef extern from "<twofold/twofold.hpp>" namespace "twofold" nogil:
+    cdef cppclass options:
+        options() noexcept
+        unsigned int threads
+
+cdef extern from * namespace "twofold_cython" nogil:
+    """
+    // Cython writes template arguments out: double_into<In, Out>(in, out). Out&& would then take no lvalue, so the
+    // type of the output is deduced here, whatever Out says. Static: see "Instruction sets" in twofold.hpp.
+    namespace twofold_cython {
+    template <class In, class Out>
+    static inline void double_into(In const& values, auto&& out, twofold::options const& how = {}) {
+        twofold::double_into(values, out, how);
+    }
+    template <class Range>
+    static inline void double_in_place(auto&& values, twofold::options const& how = {}) {
+        twofold::double_in_place(values, how);
+    }
+    }
+    """
+    void double_into[In, Out](const In& values, Out& out) except +
+    void double_into[In, Out](const In& values, Out& out, const options& how) except +
+    void double_in_place[Range](Range& values) except +
+    void double_in_place[Range](Range& values, const options& how) except +

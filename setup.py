@@ -1,0 +1,76 @@
+"""What setup.cfg cannot say: the extension module, the kernels and their flags, and the headers in the wheel."""
+
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+from runpy import run_path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+KERNELS = "pyx/twofold/_kernels"
+
+VERSION = run_path(str(ROOT / "scripts/version.py"))["version"]
+XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
+
+INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
+CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden"]
+
+
+def kernel_libraries():
+    """One static library for each row of the table of instruction sets; nothing else is built with its flags."""
+    row = re.compile(r'^TWOFOLD_INSTRUCTION_SET\((\w+), (\w+), "(.*)"\)$', re.MULTILINE)
+    for name, machine, flags in row.findall((ROOT / KERNELS / "instruction_sets.def").read_text()):
+        if machine == platform.machine():
+            yield (
+                f"twofold_kernels_{name}",
+                {
+                    "sources": [f"{KERNELS}/kernels_{name}.cpp"],
+                    "include_dirs": INCLUDE_DIRS,
+                    # -O2 in every build: without inlining, code for this instruction set would get into functions
+                    # that the linker shares with other files.
+                    "cflags": [*CXX_FLAGS, "-O2", *flags.split()],
+                },
+            )
+
+
+class BuildPyWithHeaders(build_py):
+    """Puts the C++ headers into twofold/include, so that get_include() is all that a consumer needs."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            include = ROOT / "pyx/twofold/include"
+            shutil.rmtree(include, ignore_errors=True)
+            include.mkdir()
+            # A link, so that an edited header is the one that consumers see.
+            (include / "twofold").symlink_to(os.path.relpath(ROOT / "include/twofold", include))
+        else:
+            include = Path(self.build_lib) / "twofold/include"
+            shutil.copytree(ROOT / "include/twofold", include / "twofold", dirs_exist_ok=True)
+        # Copied in any case: those of an isolated build are gone when it ends.
+        shutil.copytree(XSIMD / "xsimd", include / "xsimd", dirs_exist_ok=True)
+
+
+setup(
+    version=VERSION,
+    ext_modules=cythonize(
+        Extension(
+            "twofold._core",
+            ["pyx/twofold/_core.pyx", f"{KERNELS}/wheel.cpp"],
+            include_dirs=INCLUDE_DIRS,
+            depends=[str(path.relative_to(ROOT)) for path in ROOT.glob("include/twofold/*.hpp")]
+            + [f"{KERNELS}/wheel.hpp", f"{KERNELS}/instruction_sets.def"],
+            extra_compile_args=CXX_FLAGS,
+            language="c++",
+        ),
+        include_path=["pyx"],
+        compiler_directives={"language_level": 3},
+    ),
+    libraries=list(kernel_libraries()),
+    cmdclass={"build_py": BuildPyWithHeaders},
+)
