@@ -59,15 +59,18 @@ class BuildPyWithHeaders(build_py):
 setup(
     version=VERSION,
     ext_modules=cythonize(
-        Extension(
-            "twofold._core",
-            ["pyx/twofold/_core.pyx", f"{KERNELS}/wheel.cpp"],
-            include_dirs=INCLUDE_DIRS,
-            depends=[str(path.relative_to(ROOT)) for path in ROOT.glob("include/twofold/*.hpp")]
-            + [f"{KERNELS}/wheel.hpp", f"{KERNELS}/instruction_sets.def"],
-            extra_compile_args=CXX_FLAGS,
-            language="c++",
-        ),
+        [
+            Extension(
+                "twofold._core",
+                ["pyx/twofold/_core.pyx", f"{KERNELS}/wheel.cpp"],
+                include_dirs=INCLUDE_DIRS,
+                depends=[str(path.relative_to(ROOT)) for path in ROOT.glob("include/twofold/*.hpp")]
+                + [f"{KERNELS}/wheel.hpp", f"{KERNELS}/instruction_sets.def"],
+                extra_compile_args=CXX_FLAGS,
+                language="c++",
+            ),
+            Extension("twofold._array", ["pyx/twofold/_array.pyx"], extra_compile_args=["-fvisibility=hidden"]),
+        ],
         include_path=["pyx"],
         compiler_directives={"language_level": 3},
     ),

@@ -5,7 +5,6 @@ What comes in decides what comes out. NumPy is never imported from here: an obje
 is there already.
 """
 cimport cython
-from cpython.array cimport array, clone
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_RECORDS_RO, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
@@ -24,7 +23,6 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memcpy, strcmp
 
 import sys
-from collections.abc import Sequence
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object, int*) except? -1
@@ -208,6 +206,8 @@ cdef str type_name(value):
 
 # ---- buffers
 
+@cython.internal
+@cython.final
 cdef class Span:
     """The memory of a contiguous buffer, held until this object goes."""
     cdef Py_buffer view
@@ -215,9 +215,12 @@ cdef class Span:
     cdef size_t n  # elements
     cdef str name  # of the argument, for messages
 
-    def __cinit__(self, owner, str name):
+    def __cinit__(self, owner, str name not None):
         self.name = name
-        PyObject_GetBuffer(owner, &self.view, PyBUF_RECORDS_RO)
+        try:
+            PyObject_GetBuffer(owner, &self.view, PyBUF_RECORDS_RO)
+        except ValueError as error:  # NumPy's, for dtypes that the buffer protocol does not know
+            raise TypeError(f"{name} cannot be doubled: {error}") from None
         self.element = element_from_format(self.view.format, self.view.itemsize)
         if self.element < 0:
             raise TypeError(
@@ -260,6 +263,7 @@ cdef class Span:
         return 0
 
 
+@cython.internal
 @cython.final
 cdef class Memory:
     """New memory that exports a buffer laid out like that of `model`; it is not filled."""
@@ -267,7 +271,7 @@ cdef class Memory:
     cdef void* start
     cdef Span model
 
-    def __cinit__(self, Span model):
+    def __cinit__(self, Span model not None):
         cdef size_t cache_line = 64
         self.model = model
         self.allocated = PyMem_RawMalloc(model.view.len + cache_line)
@@ -310,16 +314,19 @@ cdef int double_span(Span values, Span out, unsigned int threads) except -1:
     with nogil:
         return run(values.element, source, target, values.n, nbytes, threads)
 
+cdef bint is_instance_of_loaded(value, str module, str name) except -1:
+    """isinstance(value, module.name), for a module that whoever made such a value must have loaded."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(value, getattr(loaded, name))
+
 cdef object double_buffer(values, out, dtype, unsigned int threads):
-    cdef bint numpy_scalar = False
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        if isinstance(values, numpy.ndarray):
-            if type(values) is not numpy.ndarray and type(values) is not numpy.memmap:
-                raise TypeError(f"values is a {type_name(values)}, a subclass of numpy.ndarray whose meaning doubling its "
-                                "memory might miss; pass numpy.asarray(values) if that is what you want")
-        else:
-            numpy_scalar = isinstance(values, numpy.generic)
+    cdef bint numpy_array = is_instance_of_loaded(values, "numpy", "ndarray")
+    cdef bint numpy_scalar = not numpy_array and is_instance_of_loaded(values, "numpy", "generic")
+    if numpy_array:
+        numpy = sys.modules["numpy"]
+        if type(values) is not numpy.ndarray and type(values) is not numpy.memmap:
+            raise TypeError(f"values is a {type_name(values)}, a subclass of numpy.ndarray whose meaning doubling its "
+                            "memory might miss; pass numpy.asarray(values) if that is what you want")
     cdef Span source = Span(values, "values")
     cdef Span target
     if dtype is not None and element_from_dtype(dtype) != source.element:
@@ -329,14 +336,15 @@ cdef object double_buffer(values, out, dtype, unsigned int threads):
         target.check_as_output_of(source)
         double_span(source, target, threads)
         return out
-    if numpy is not None and (numpy_scalar or isinstance(values, numpy.ndarray)):
-        result = numpy.empty_like(values, subok=False)
-    elif isinstance(values, array):
-        result = clone(values, source.n, False)
+    if numpy_array or numpy_scalar:
+        result = sys.modules["numpy"].empty_like(values, subok=False)
+    elif is_instance_of_loaded(values, "array", "array"):
+        from twofold import _array
+        result = _array.like(values, source.n)
     else:
         result = PyMemoryView_FromObject(Memory(source))
     double_span(source, Span(result, "the result"), threads)
-    if numpy_scalar or (source.view.ndim == 0 and numpy is not None and isinstance(values, numpy.ndarray)):
+    if numpy_scalar or (numpy_array and source.view.ndim == 0):
         return result[()]
     return result
 
@@ -463,9 +471,9 @@ cdef int read_list(list values, Span out) except -1:
     if name == "float64": return read_reals(values, <double*>data)
     raise AssertionError(name)
 
-# The struct module's letter for each element.
-cdef dict format_of = {"int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
-                       "int64": "q", "uint64": "Q", "float32": "f", "float64": "d"}
+# What the array module calls the elements.
+cdef dict typecode_of = {"int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
+                         "int64": "q", "uint64": "Q", "float32": "f", "float64": "d"}
 
 cdef object double_fixed_width(list values, int element, out, unsigned int threads):
     """A list as an array of one element type has it: range-checked, then doubled as that type."""
@@ -473,9 +481,8 @@ cdef object double_fixed_width(list values, int element, out, unsigned int threa
     if out is not None:
         target = as_output(out)
     # Every item is read before anything is written, so a bad one leaves `out` as it was.
-    format = format_of[element_name(element)]
-    native = array(format)
-    native = clone(native, len(values), False)
+    from twofold import _array
+    native = _array.of_typecode(typecode_of[element_name(element)], len(values))
     cdef Span source = Span(native, "values")
     if target is not None:
         target.check_as_output_of(source)
@@ -550,7 +557,7 @@ def double(values, /, out=None, *, dtype=None, threads=None):
     cdef list items
     if isinstance(values, list):
         items = values
-    elif isinstance(values, Sequence) and not isinstance(values, str):
+    elif isinstance(values, (tuple, range)) or is_other_sequence(values):
         items = list(values)
     else:
         raise TypeError(f"values must be a list or another sequence of numbers, a number, or a contiguous array or buffer, "
@@ -560,6 +567,10 @@ def double(values, /, out=None, *, dtype=None, threads=None):
     if out is not None:
         return double_fixed_width(items, as_output(out).element, out, most_threads)
     return double_list(items)
+
+cdef bint is_other_sequence(values) except -1:
+    from collections.abc import Sequence  # here, since importing it costs as much as all of this module
+    return isinstance(values, Sequence) and not isinstance(values, str)
 
 cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
     """`threads` of a call as the engine wants it: 0 for None."""

@@ -1,0 +1,7 @@
+from array import array
+from typing import Any, TypeVar
+
+_Array = TypeVar("_Array", bound=array[Any])
+
+def like(template: _Array, n: int) -> _Array: ...
+def of_typecode(typecode: str, n: int) -> array[Any]: ...

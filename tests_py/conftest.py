@@ -1,0 +1,76 @@
+"""What the tests share: the table of element types, and scripts run in fresh interpreters."""
+
+import subprocess
+import sys
+import textwrap
+from array import array
+
+import pytest
+from twofold import _core
+
+# The one table of element types: the C++ list, as the extension module has it.
+ELEMENTS = _core.element_types()
+
+# The struct module's letter for each, which `array.array` and `memoryview` know.
+LETTERS = {
+    "int8": "b",
+    "uint8": "B",
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+    "float32": "f",
+    "float64": "d",
+}
+
+SCRIPT_SECONDS = 120
+
+
+def lowest_and_highest(element: str) -> tuple[int, int]:
+    """The limits of an integer type."""
+    bits = int(element.lstrip("uint"))
+    return (0, 2**bits - 1) if element.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def wrapped_double(value: int, element: str) -> int:
+    """2 * value as the element type has it."""
+    lowest, highest = lowest_and_highest(element)
+    return (2 * value - lowest) % (highest - lowest + 1) + lowest
+
+
+def sample(element: str, n: int) -> list:
+    """n values of the type, its limits among them."""
+    if element.startswith("float"):
+        special = [0.0, -0.0, 1.5, -2.25, float("inf"), 1e-45 if element == "float32" else 5e-324]
+        values = [special[i % len(special)] + (i if i >= len(special) else 0) for i in range(n)]
+        return array(LETTERS[element], values).tolist()  # rounded to the type
+    lowest, highest = lowest_and_highest(element)
+    special = [0, 1, highest, lowest, highest // 2, highest // 2 + 1, lowest // 2]
+    return [special[i] if i < len(special) else (i * 2654435761) % (highest - lowest + 1) + lowest for i in range(n)]
+
+
+def expected_double(element: str, values: list) -> list:
+    """What doubling must give, in Python's own arithmetic."""
+    if element.startswith("float"):
+        return [v + v for v in values]
+    return [wrapped_double(v, element) for v in values]
+
+
+def native(element: str, values: list) -> array:
+    return array(LETTERS[element], values)
+
+
+def run_script(script: str, *arguments: str, env: dict[str, str] | None = None, options: tuple[str, ...] = ()) -> str:
+    """Runs a script in a fresh interpreter with a wall-clock limit, so that a hang is a failure; returns its output."""
+    command = [sys.executable, *options, "-c", textwrap.dedent(script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SCRIPT_SECONDS, env=env, check=False)
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(params=ELEMENTS)
+def element(request: pytest.FixtureRequest) -> str:
+    """Each element type."""
+    return request.param

@@ -1,0 +1,47 @@
+"""The examples run, and what they promise is so."""
+
+import importlib.util
+import multiprocessing
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def process_data_module():
+    spec = importlib.util.spec_from_file_location("process_data", EXAMPLES / "process_data.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["process_data"] = module  # so that workers find its functions
+    sys.path.insert(0, str(EXAMPLES))  # ... those of spawn and forkserver, too
+    spec.loader.exec_module(module)
+    yield module
+    sys.path.remove(str(EXAMPLES))
+    del sys.modules["process_data"]
+
+
+def test_process_data_prints_what_it_should():
+    command = [sys.executable, str(EXAMPLES / "process_data.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "[2, 4, 6, 8, 10]"
+    assert re.fullmatch(r"10,000,000 numbers doubled by \d+ worker processes, every one checked:", lines[1])
+    assert len(lines) == 5
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("start_method", multiprocessing.get_all_start_methods())
+def test_process_data_parallel(process_data_module, start_method):
+    """Under every start method, also after this process has used threads; sizes around pages and chunks."""
+    process_data, process_data_parallel = process_data_module.process_data, process_data_module.process_data_parallel
+    with multiprocessing.get_context(start_method).Pool(2) as pool:
+        for n in (0, 1, 5, 1023, 1024, 1025, 100_000, 1_000_003):
+            data = [i * 2654435761 % 2**32 for i in range(n)]
+            assert process_data_parallel(data, pool) == process_data(data) == [2 * v % 2**32 for v in data]
+        for bad, error in (([1, 2, "x"], TypeError), ([1, 2, 2**32], OverflowError), ([1, 2, -1], OverflowError)):
+            with pytest.raises(error, match=r"values\[2\]"):
+                process_data_parallel(bad, pool)

@@ -1,0 +1,49 @@
+"""A fork at any moment: the child computes right and with helper threads of its own, and so does the parent.
+
+Each scenario is a script of its own under tests_py/fork_scenarios, run in a fresh interpreter with a wall-clock limit,
+so that a hang is a failure in bounded time.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCENARIOS = sorted(Path(__file__).with_name("fork_scenarios").glob("fork_*.py"))
+SECONDS = 120
+
+# CPython 3.12 and later warn when a process with several threads forks. Where the threads are the script's own, that is
+# no fault of ours.
+WITHOUT_THREADS = ["fork_after_use.py", "fork_before_use.py"]
+
+
+def run_scenario(path: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    options = ["-W", "error::DeprecationWarning"] if path.name in WITHOUT_THREADS else ["-W", "ignore"]
+    command = [sys.executable, *options, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=env, check=False)
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_fork(path):
+    done = run_scenario(path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_the_tests_fail_without_the_fork_handlers(tmp_path):
+    """The proof: with pthread_atfork made to do nothing, the scenarios are red."""
+    source = tmp_path / "no_atfork.c"
+    # What glibc's pthread_atfork, which is linked statically, calls.
+    source.write_text(
+        "int __register_atfork(void (*a)(void), void (*b)(void), void (*c)(void), void *d)\n"
+        "{ (void)a; (void)b; (void)c; (void)d; return 0; }\n"
+    )
+    library = tmp_path / "no_atfork.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    for path in SCENARIOS:
+        if path.stem == "fork_before_use":
+            continue  # nothing to guard
+        done = run_scenario(path, env={**os.environ, "LD_PRELOAD": str(library)})
+        assert done.returncode != 0, f"{path.name} is green without fork handlers"

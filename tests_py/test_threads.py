@@ -1,0 +1,141 @@
+"""How many threads are used, and what is left of them."""
+
+import os
+
+import pytest
+from conftest import run_script
+
+COUNT_THREADS = """
+    import os, twofold
+    from array import array
+    x = array("I", bytes(64 << 20))
+    twofold.double(x, out=x{arguments})
+    print(len(os.listdir("/proc/self/task")))
+"""
+
+
+def threads_used(arguments: str = "", **variables: str) -> int:
+    env = {name: value for name, value in os.environ.items() if name not in ("TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS")}
+    return int(run_script(COUNT_THREADS.format(arguments=arguments), env={**env, **variables}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "expected"),
+    [
+        ("", {}, len(os.sched_getaffinity(0))),
+        (", threads=5", {}, 5),
+        (", threads=1", {}, 1),
+        ("", {"TWOFOLD_NUM_THREADS": "3"}, 3),
+        ("", {"OMP_NUM_THREADS": "3"}, 3),
+        ("", {"OMP_NUM_THREADS": "4,2"}, 4),
+        ("", {"TWOFOLD_NUM_THREADS": "3", "OMP_NUM_THREADS": "4"}, 3),
+        (", threads=2", {"TWOFOLD_NUM_THREADS": "3", "OMP_NUM_THREADS": "4"}, 2),
+        ("", {"TWOFOLD_NUM_THREADS": "many", "OMP_NUM_THREADS": "4"}, 4),
+        ("", {"TWOFOLD_NUM_THREADS": "0", "OMP_NUM_THREADS": "-1"}, len(os.sched_getaffinity(0))),
+        ("", {"TWOFOLD_NUM_THREADS": ""}, len(os.sched_getaffinity(0))),
+    ],
+)
+def test_who_decides(arguments, variables, expected):
+    assert threads_used(arguments, **variables) == expected
+
+
+def test_a_change_of_the_environment_is_followed():
+    run_script("""
+        import os, twofold
+        from array import array
+        x = array("I", bytes(64 << 20))
+        def threads():
+            twofold.double(x, out=x)
+            return len(os.listdir("/proc/self/task"))
+        os.environ["OMP_NUM_THREADS"] = "1"
+        assert threads() == 1
+        os.environ["OMP_NUM_THREADS"] = "3"
+        assert threads() == 3
+    """)
+
+
+def test_importing_and_small_calls_start_no_thread():
+    run_script("""
+        import os, twofold
+        from array import array
+        twofold.double([1, 2, 3])
+        twofold.double(array("I", bytes(1 << 16)))
+        assert len(os.listdir("/proc/self/task")) == 1
+    """)
+
+
+def test_the_affinity_mask_is_the_limit():
+    run_script("""
+        import os
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        os.environ.pop("OMP_NUM_THREADS", None)
+        os.environ.pop("TWOFOLD_NUM_THREADS", None)
+        import twofold
+        from array import array
+        x = array("I", bytes(64 << 20))
+        twofold.double(x, out=x)
+        assert len(os.listdir("/proc/self/task")) == 1
+    """)
+
+
+def test_calls_from_many_threads_at_once():
+    """More callers than the crew has places for; each gets its own right answer."""
+    run_script("""
+        import threading, twofold
+        from array import array
+        def call(k):
+            x = array("I", range(k, k + 200_000))
+            expected = array("I", range(2 * k, 2 * k + 400_000, 2))
+            for _ in range(50):
+                right.append(twofold.double(x, threads=3) == expected)
+        right = []
+        callers = [threading.Thread(target=call, args=(k,)) for k in range(24)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert right == [True] * (24 * 50)
+    """)
+
+
+@pytest.mark.parametrize("leave", ["pass", "sys.exit(0)", "os._exit(0)"])
+def test_the_process_ends_while_helpers_live(leave):
+    run_script(f"""
+        import os, sys, twofold
+        from array import array
+        x = array("I", bytes(64 << 20))
+        twofold.double(x, out=x, threads=4)
+        {leave}
+    """)
+
+
+def test_the_process_ends_while_a_daemon_thread_is_in_a_call():
+    run_script("""
+        import threading, twofold
+        from array import array
+        def call():
+            x = array("I", bytes(64 << 20))
+            while True:
+                started.set()
+                twofold.double(x, out=x, threads=4)
+        started = threading.Event()
+        threading.Thread(target=call, daemon=True).start()
+        started.wait()
+    """)
+
+
+def test_signals_reach_the_main_thread_only():
+    """Helpers block every signal, so a handler of the program never runs on one of them."""
+    run_script("""
+        import os, twofold
+        from array import array
+        x = array("I", bytes(64 << 20))
+        twofold.double(x, out=x, threads=3)
+        tasks = [task for task in os.listdir("/proc/self/task") if int(task) != os.getpid()]
+        assert len(tasks) == 2
+        for task in tasks:
+            with open(f"/proc/self/task/{task}/status") as status:
+                blocked = next(int(line.split()[1], 16) for line in status if line.startswith("SigBlk"))
+            blockable = ~(1 << 8 | 1 << 18 | 3 << 31) & (1 << 64) - 1  # not SIGKILL, SIGSTOP, nor glibc's own two
+            assert blocked & blockable == blockable, hex(blocked)
+    """)
