@@ -19,7 +19,7 @@ inline constexpr std::size_t least_cache_bytes = std::size_t{1} << 20;
 inline constexpr std::size_t most_cache_bytes = std::size_t{1} << 30;
 
 // Streaming pays from these fractions of the cache on, input and output together: below, plain stores find room in the
-// cache, and several threads find more of it than one. Measured by `benchmarks/cpp/streaming_thresholds.cpp`.
+// cache, and several threads find more of it than one. Measured by `benchmarks/thresholds.cpp` (streaming).
 inline constexpr std::size_t streaming_eighths_one_thread = 5;
 inline constexpr std::size_t streaming_eighths_more_threads = 10;
 

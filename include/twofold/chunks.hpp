@@ -25,7 +25,7 @@ class chunks {
 public:
     // Several chunks a worker, so that one that is late holds up the others by a fraction of its share only; large
     // enough that claiming one (some 100 ns) is lost in the work, small enough that a fork, which waits for the chunks
-    // in work, waits tens of microseconds. Measured by `benchmarks/cpp/chunk_size.cpp`.
+    // in work, waits tens of microseconds. Measured by `benchmarks/thresholds.cpp` (chunks).
     static constexpr std::size_t per_worker = 8;
     static constexpr std::size_t least_bytes = std::size_t{16} << 10;
     static constexpr std::size_t most_bytes = std::size_t{256} << 10;

@@ -24,7 +24,7 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
 // Below the first size one thread is as fast as two even when the helpers are awake; below the second, it is when they
-// have to be woken. Sizes of the output in bytes. Measured by `benchmarks/cpp/thread_thresholds.cpp`.
+// have to be woken. Sizes of the output in bytes. Measured by `benchmarks/thresholds.cpp` (threads).
 inline constexpr std::size_t threads_pay_awake_bytes = std::size_t{128} << 10;
 inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{8} << 20;
 

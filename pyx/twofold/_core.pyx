@@ -20,7 +20,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memcpy, strcmp
+from libc.string cimport memcmp, memcpy
 
 import sys
 
@@ -70,7 +70,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
 __version__ = TWOFOLD_VERSION.decode()
 
 # Below this size in bytes a call is over in less time than it takes to give the GIL away and get it back.
-# Measured by `benchmarks/python/gil_threshold.py`.
+# Measured by `benchmarks/gil_threshold.py`.
 cdef size_t keep_gil_bytes = 1 << 14
 
 
@@ -177,12 +177,13 @@ cdef int element_from_dtype(dtype) except -1:
         return elements_by_name[name]
     raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(elements_by_name)}")
 
+cdef char native_byte_order = c'<' if sys.byteorder == "little" else c'>'
+
 cdef int element_from_format(const char* format, Py_ssize_t itemsize) noexcept:
     """The element of a buffer's items, as the struct module writes formats. -1: none of ours."""
-    cdef bint little_endian = sys.byteorder == "little"
     if format is NULL:  # the buffer protocol's way of saying "B"
         format = b"B"
-    if format[0] in b"@=" or format[0] == (c'<' if little_endian else c'>'):
+    if format[0] in b"@=" or format[0] == native_byte_order:
         format += 1
     if format[0] == 0 or format[1] != 0:
         return -1
@@ -213,10 +214,8 @@ cdef class Span:
     cdef Py_buffer view
     cdef int element
     cdef size_t n  # elements
-    cdef str name  # of the argument, for messages
 
     def __cinit__(self, owner, str name not None):
-        self.name = name
         try:
             PyObject_GetBuffer(owner, &self.view, PyBUF_RECORDS_RO)
         except ValueError as error:  # NumPy's, for dtypes that the buffer protocol does not know
@@ -243,23 +242,27 @@ cdef class Span:
     cdef tuple strides(self):
         return tuple([self.view.strides[i] for i in range(self.view.ndim)])
 
-    cdef bint same_layout(self, Span other):
+    cdef bint same_shape(self, Span other) noexcept:
+        return self.view.ndim == other.view.ndim and (
+            memcmp(self.view.shape, other.view.shape, self.view.ndim * sizeof(Py_ssize_t)) == 0)
+
+    cdef bint same_order(self, Span other) noexcept:
         """Whether both hold their elements in the same order in memory."""
         if self.view.ndim <= 1:
             return True
-        return any([PyBuffer_IsContiguous(&self.view, order) and PyBuffer_IsContiguous(&other.view, order)
-                    for order in b"CF"])
+        return (PyBuffer_IsContiguous(&self.view, b'C') and PyBuffer_IsContiguous(&other.view, b'C')
+                or PyBuffer_IsContiguous(&self.view, b'F') and PyBuffer_IsContiguous(&other.view, b'F'))
 
     cdef int check_as_output_of(self, Span values) except -1:
         if self.view.readonly:
-            raise ValueError(f"{self.name} is read-only")
+            raise ValueError("out is read-only")
         if self.element != values.element:
-            raise TypeError(f"{self.name} holds {element_name(self.element)}, but {values.name} holds "
-                            f"{element_name(values.element)}; they must be the same")
-        if self.shape() != values.shape():
-            raise ValueError(f"{self.name} has shape {self.shape()}, but {values.name} has {values.shape()}; they must be the same")
-        if not self.same_layout(values):
-            raise ValueError(f"{self.name} and {values.name} differ in memory order (C and Fortran); they must be the same")
+            raise TypeError(f"out holds {element_name(self.element)}, but values holds {element_name(values.element)}; "
+                            "they must be the same")
+        if not self.same_shape(values):
+            raise ValueError(f"out has shape {self.shape()}, but values has {values.shape()}; they must be the same")
+        if not self.same_order(values):
+            raise ValueError("out and values differ in memory order (C and Fortran); they must be the same")
         return 0
 
 
@@ -314,37 +317,66 @@ cdef int double_span(Span values, Span out, unsigned int threads) except -1:
     with nogil:
         return run(values.element, source, target, values.n, nbytes, threads)
 
+cdef enum Container:
+    ARRAY_OF_NUMPY
+    SCALAR_OF_NUMPY
+    ARRAY_OF_STDLIB
+    OTHER_BUFFER
+
+# The exact type that was last found to be numpy.ndarray: looking it up anew costs as much as doubling 100 elements.
+cdef object exact_ndarray = None
+
 cdef bint is_instance_of_loaded(value, str module, str name) except -1:
     """isinstance(value, module.name), for a module that whoever made such a value must have loaded."""
     loaded = sys.modules.get(module)
     return loaded is not None and isinstance(value, getattr(loaded, name))
 
-cdef object double_buffer(values, out, dtype, unsigned int threads):
-    cdef bint numpy_array = is_instance_of_loaded(values, "numpy", "ndarray")
-    cdef bint numpy_scalar = not numpy_array and is_instance_of_loaded(values, "numpy", "generic")
-    if numpy_array:
+cdef Container container_of(values) except *:
+    global exact_ndarray
+    if type(values) is exact_ndarray:
+        return ARRAY_OF_NUMPY
+    if is_instance_of_loaded(values, "numpy", "ndarray"):
         numpy = sys.modules["numpy"]
-        if type(values) is not numpy.ndarray and type(values) is not numpy.memmap:
+        if type(values) is numpy.ndarray:
+            exact_ndarray = numpy.ndarray
+        elif type(values) is not numpy.memmap:
             raise TypeError(f"values is a {type_name(values)}, a subclass of numpy.ndarray whose meaning doubling its "
                             "memory might miss; pass numpy.asarray(values) if that is what you want")
+        return ARRAY_OF_NUMPY
+    if is_instance_of_loaded(values, "numpy", "generic"):
+        return SCALAR_OF_NUMPY
+    if is_instance_of_loaded(values, "array", "array"):
+        return ARRAY_OF_STDLIB
+    return OTHER_BUFFER
+
+cdef object new_like(values, Span source, Container container):
+    """A container of the kind of `values`, with memory of its layout that is not filled."""
+    if container == ARRAY_OF_NUMPY or container == SCALAR_OF_NUMPY:
+        return sys.modules["numpy"].empty_like(values, subok=False)
+    if container == ARRAY_OF_STDLIB:
+        from twofold import _array
+        return _array.like(values, source.n)
+    return PyMemoryView_FromObject(Memory(source))
+
+cdef object double_buffer(values, out, dtype, unsigned int threads):
+    cdef Container container = container_of(values)
     cdef Span source = Span(values, "values")
     cdef Span target
     if dtype is not None and element_from_dtype(dtype) != source.element:
         raise TypeError(f"values holds {element_name(source.element)}, and dtype is {short(dtype)}; convert values first")
-    if out is not None:
+    if out is values:
+        target = source
+        target.check_as_output_of(source)
+    elif out is not None:
         target = as_output(out)
         target.check_as_output_of(source)
-        double_span(source, target, threads)
-        return out
-    if numpy_array or numpy_scalar:
-        result = sys.modules["numpy"].empty_like(values, subok=False)
-    elif is_instance_of_loaded(values, "array", "array"):
-        from twofold import _array
-        result = _array.like(values, source.n)
     else:
-        result = PyMemoryView_FromObject(Memory(source))
-    double_span(source, Span(result, "the result"), threads)
-    if numpy_scalar or (numpy_array and source.view.ndim == 0):
+        result = new_like(values, source, container)
+        target = Span(result, "the result")
+    double_span(source, target, threads)
+    if out is not None:
+        return out
+    if container == SCALAR_OF_NUMPY or (container == ARRAY_OF_NUMPY and source.view.ndim == 0):
         return result[()]
     return result
 

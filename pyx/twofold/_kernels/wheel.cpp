@@ -17,6 +17,10 @@ using elements = twofold::element_types;
 template <std::size_t I>
 using element_number = std::tuple_element_t<I, elements>;
 
+constexpr auto descriptions = []<std::size_t... I>(std::index_sequence<I...>) {
+    return std::array{twofold::describe_element<element_number<I>>...};
+}(std::make_index_sequence<element_count>{});
+
 instruction_set choose(char const* wanted) {
     auto const sets = instruction_sets();
     bool const anyone = wanted == nullptr || *wanted == '\0';
@@ -66,17 +70,13 @@ char const* chosen_name() {
 }
 
 twofold::element_description element_at(std::size_t i) noexcept {
-    return [i]<std::size_t... I>(std::index_sequence<I...>) {
-        return std::array{twofold::describe_element<element_number<I>>...}[i];
-    }(std::make_index_sequence<element_count>{});
+    return descriptions[i];
 }
 
 int find_element(char kind, std::size_t bytes) noexcept {
-    for (std::size_t i = 0; i < element_count; ++i) {
-        auto const found = element_at(i);
-        if (found.kind == kind && found.bits == 8 * bytes) return static_cast<int>(i);
-    }
-    return -1;
+    auto const found = std::ranges::find_if(
+        descriptions, [=](auto const& known) { return known.kind == kind && known.bits == 8 * bytes; });
+    return found == descriptions.end() ? -1 : static_cast<int>(found - descriptions.begin());
 }
 
 unsigned thread_count(unsigned asked) noexcept {
