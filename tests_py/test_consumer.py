@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import twofold
-from conftest import ELEMENTS
+from conftest import ELEMENTS, needs_wheel
 from twofold import _core
 
 SOURCE = Path(__file__).with_name("consumer")
@@ -25,7 +25,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from array import array
 import header_free_door, template_door
-from conftest import ELEMENTS, expected_double, native, sample
+from conftest import ELEMENTS, needs_wheel, expected_double, native, sample
 
 for element in ELEMENTS:
     for n in (1, 5, 1000, 300_000):
@@ -106,6 +106,7 @@ def test_all_headers_come_from_the_package(built):
     assert [path for path in used if not path.startswith(include)] == []
 
 
+@needs_wheel
 @pytest.mark.parametrize("missing", CYTHON_DOORS + HEADERS)
 def test_a_file_left_out_is_noticed(built, tmp_path, missing):
     """The proof that the build above can fail: without any one of these files it does."""
@@ -128,6 +129,7 @@ def test_a_file_left_out_is_noticed(built, tmp_path, missing):
     assert wanted in said, said
 
 
+@needs_wheel
 def test_with_all_files_a_copy_of_the_package_will_do(built, tmp_path):
     """The proof that it is the missing file that is noticed above, and not the copy."""
     site = tmp_path / "site"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import twofold
-from conftest import run_script
+from conftest import needs_wheel, run_script
 from twofold import _core
 
 INSTALLED = Path(twofold.__file__).parent
@@ -20,6 +20,7 @@ def test_there_is_one_version():
     assert twofold.__version__ == importlib.metadata.version("twofold") == ".".join(numbers)
 
 
+@needs_wheel
 def test_what_the_package_holds():
     """Compiled modules, doors, types and headers; no sources and nothing of ours besides."""
     files = {
