@@ -51,7 +51,7 @@ template <class Arch>
         ssize_t const length = read(file, text, sizeof(text));
         close(file);
         if (length > 0) {
-            largest = std::max(largest, parse_cache_size<Arch>(text, static_cast<std::size_t>(length)));
+            largest = (std::max)(largest, parse_cache_size<Arch>(text, static_cast<std::size_t>(length)));
         }
     }
 #endif

@@ -23,19 +23,20 @@ struct chunk {
 template <class Arch>
 class chunks {
 public:
-    // Several chunks a worker, so that one that is late holds up the others by a fraction of its share only; large
-    // enough that claiming one (some 100 ns) is lost in the work, small enough that a fork, which waits for the chunks
-    // in work, waits tens of microseconds. Measured by `benchmarks/thresholds.cpp` (chunks).
-    static constexpr std::size_t per_worker = 8;
-    static constexpr std::size_t least_bytes = std::size_t{16} << 10;
-    static constexpr std::size_t most_bytes = std::size_t{256} << 10;
+    // Several chunks a worker, so that one that is late holds up the others by a fraction of its share only. Large
+    // enough for what each chunk costs beside its work (some hundred nanoseconds, until the prefetchers follow again);
+    // small enough that a fork, which waits for the chunks that helpers have in work, waits some tens of microseconds.
+    // Measured by `benchmarks/thresholds.cpp` (chunks).
+    static constexpr std::size_t per_worker = 4;
+    static constexpr std::size_t least_bytes = std::size_t{64} << 10;
+    static constexpr std::size_t most_bytes = std::size_t{512} << 10;
 
     /// `n` elements of `element_bytes` each, for `workers` threads; the output begins `bytes_past_line` bytes past a
     /// cache line. Where element and line do not divide one another, or no element stands on a line, chunks begin
     /// near lines instead.
     constexpr chunks(std::size_t n, std::size_t element_bytes, std::size_t bytes_past_line, unsigned workers) noexcept
         : n_(n) {
-        std::size_t const share = n * element_bytes / (per_worker * std::max(workers, 1u));
+        std::size_t const share = n * element_bytes / (per_worker * (std::max)(workers, 1u));
         std::size_t const bytes = std::clamp(share, least_bytes, most_bytes) / cache_line_bytes * cache_line_bytes;
         length_ = std::max<std::size_t>(bytes / element_bytes, 1);
         std::size_t const lead = bytes_past_line % cache_line_bytes / element_bytes;
@@ -48,7 +49,7 @@ public:
     /// Chunk `i`, with i < size().
     [[nodiscard]] constexpr chunk operator[](std::size_t i) const noexcept {
         std::size_t const begin = i == 0 ? 0 : i * length_ - lead_;
-        std::size_t const end = std::min(n_, (i + 1) * length_ - lead_);
+        std::size_t const end = (std::min)(n_, (i + 1) * length_ - lead_);
         return {begin, end - begin};
     }
 

@@ -62,11 +62,6 @@ struct alignas(64) slot {
 
     std::atomic<std::uint32_t> word{0};
     std::atomic<job*> announced{nullptr};
-
-    [[nodiscard]] static constexpr std::uint32_t helpers(std::uint32_t word) noexcept {
-        return word / one_helper & most_helpers;
-    }
-    [[nodiscard]] static constexpr std::uint32_t allowed(std::uint32_t word) noexcept { return word / one_allowed; }
 };
 
 // All the state of the crew. Static and trivially destroyed: helpers may look at it while the process exits.
@@ -97,7 +92,7 @@ __attribute__((visibility("hidden"))) inline constinit crew_state the_crew;
 
 // Arch is in the names of these functions alone: see "Instruction sets" in twofold.hpp.
 template <class Arch>
-class crew {
+class __attribute__((visibility("hidden"))) crew {
 public:
     // How long a helper looks out for the next call before it sleeps. As long as waking it would take, several times
     // over: with less, calls that come back to back would pay for the waking.
@@ -123,6 +118,13 @@ public:
 
 private:
     using owner_word = std::uint64_t;
+
+    [[nodiscard]] static constexpr std::uint32_t helpers_in(std::uint32_t word) noexcept {
+        return word / slot::one_helper & slot::most_helpers;
+    }
+    [[nodiscard]] static constexpr std::uint32_t allowed_in(std::uint32_t word) noexcept {
+        return word / slot::one_allowed;
+    }
 
     static bool claim_and_run(job& work) noexcept {
         std::size_t const i = work.next_chunk.fetch_add(1, std::memory_order_relaxed);
@@ -171,7 +173,7 @@ private:
         // no longer ours, and every chunk that a helper had claimed is done.
         if (place.announced.load(std::memory_order_relaxed) != &mine) return;
         std::uint32_t word = place.word.fetch_and(~slot::open, std::memory_order_acquire) & ~slot::open;
-        for (unsigned turn = 0; slot::helpers(word) > 0; word = place.word.load(std::memory_order_acquire)) {
+        for (unsigned turn = 0; helpers_in(word) > 0; word = place.word.load(std::memory_order_acquire)) {
             if (++turn < spin_turns) {
                 relax();
             } else if ((word & slot::waited_for) != 0 ||
@@ -209,7 +211,7 @@ private:
 
     static bool enter(slot& place) noexcept {
         std::uint32_t word = place.word.load(std::memory_order_relaxed);
-        while ((word & slot::open) != 0 && slot::helpers(word) < slot::allowed(word)) {
+        while ((word & slot::open) != 0 && helpers_in(word) < allowed_in(word)) {
             if (place.word.compare_exchange_weak(word, word + slot::one_helper, std::memory_order_acquire,
                                                  std::memory_order_relaxed)) {
                 return true;
@@ -228,7 +230,7 @@ private:
         }
         // From here on the job may be gone. The slot is static.
         std::uint32_t const before = place.word.fetch_sub(slot::one_helper, std::memory_order_release);
-        if ((before & slot::waited_for) != 0 && slot::helpers(before) == 1) futex_wake(place.word, 1);
+        if ((before & slot::waited_for) != 0 && helpers_in(before) == 1) futex_wake(place.word, 1);
     }
 
     static bool spin_until_announced(std::uint32_t seen) noexcept {

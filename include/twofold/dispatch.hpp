@@ -42,9 +42,9 @@ struct compiled_kernels {
     template <class T>
     void operator()(T const* in, T* out, std::size_t n, stores where) const noexcept {
         if (where == stores::streaming) {
-            apply<Arch, stores::streaming>(in, out, n, wrapping_double{});
+            apply<Arch, stores::streaming>(in, out, n, wrapping_double<Arch>{});
         } else {
-            apply<Arch, stores::cached>(in, out, n, wrapping_double{});
+            apply<Arch, stores::cached>(in, out, n, wrapping_double<Arch>{});
         }
     }
 };

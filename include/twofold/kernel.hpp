@@ -52,7 +52,7 @@ inline void apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t n, 
 }
 
 // Fewer elements than a vector has. Through memcpy, since `in` and `out` may lie at odd addresses.
-template <class T, class Function>
+template <class Arch, class T, class Function>
 inline void apply_to_scalars(T const* in, T* out, std::size_t n, Function function) noexcept {
     for (std::size_t i = 0; i < n; ++i) {
         T value;
@@ -69,7 +69,7 @@ inline void apply(T const* in, T* out, std::size_t n, Function function) noexcep
     constexpr std::size_t lanes = batch::size;
     constexpr std::size_t vector_bytes = lanes * sizeof(T);
     if (n < lanes) {
-        apply_to_scalars(in, out, n, function);
+        apply_to_scalars<Arch>(in, out, n, function);
         return;
     }
     // The first and the last vector may overlap the aligned ones between them. They are read before anything is

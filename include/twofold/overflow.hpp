@@ -10,6 +10,7 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
 /// Integers modulo 2^bits, floats as IEEE 754 has `x + x`.
+template <class Arch>
 struct wrapping_double {
     template <element T>
     [[nodiscard]] constexpr T operator()(T x) const noexcept {
@@ -22,7 +23,7 @@ struct wrapping_double {
         }
     }
 
-    template <class T, class Arch>
+    template <class T>
     [[nodiscard]] xsimd::batch<T, Arch> operator()(xsimd::batch<T, Arch> const& x) const noexcept {
         return x + x;
     }

@@ -24,9 +24,10 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
 // Below the first size one thread is as fast as two even when the helpers are awake; below the second, it is when they
-// have to be woken. Sizes of the output in bytes. Measured by `benchmarks/thresholds.cpp` (threads).
-inline constexpr std::size_t threads_pay_awake_bytes = std::size_t{128} << 10;
-inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{8} << 20;
+// have to be woken. Sizes of the output in bytes. Measured by `benchmarks/thresholds.cpp` (threads), on two cores that
+// do not share their execution units; two that do gain little from a second thread at any size.
+inline constexpr std::size_t threads_pay_awake_bytes = std::size_t{256} << 10;
+inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{16} << 20;
 
 inline constexpr unsigned most_threads = 256;
 
@@ -37,7 +38,7 @@ template <class Arch>
     while (*text == ' ' || *text == '\t') ++text;
     unsigned count = 0;
     for (; *text >= '0' && *text <= '9'; ++text) {
-        count = std::min(count * 10 + static_cast<unsigned>(*text - '0'), most_threads);
+        count = (std::min)(count * 10 + static_cast<unsigned>(*text - '0'), most_threads);
     }
     while (*text == ' ' || *text == '\t') ++text;
     return *text == '\0' || *text == ',' ? count : 0;
@@ -61,7 +62,7 @@ template <class Arch>
     if (the_cpu_count.second.load(std::memory_order_relaxed) != now.tv_sec) {
         cpu_set_t mask[8];  // 8192 CPUs, the most that Linux can be built for
         int const known = sched_getaffinity(0, sizeof(mask), mask) == 0 ? CPU_COUNT_S(sizeof(mask), mask) : 1;
-        the_cpu_count.count.store(static_cast<unsigned>(std::max(known, 1)), std::memory_order_relaxed);
+        the_cpu_count.count.store(static_cast<unsigned>((std::max)(known, 1)), std::memory_order_relaxed);
         the_cpu_count.second.store(now.tv_sec, std::memory_order_relaxed);
     }
     return the_cpu_count.count.load(std::memory_order_relaxed);
@@ -83,7 +84,7 @@ template <class Arch>
     if (count == 0) count = parse_thread_count<Arch>(std::getenv("TWOFOLD_NUM_THREADS"));
     if (count == 0) count = parse_thread_count<Arch>(std::getenv("OMP_NUM_THREADS"));
     if (count == 0) count = available_cpus<Arch>();
-    return std::min(count, most_threads);
+    return (std::min)(count, most_threads);
 }
 
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

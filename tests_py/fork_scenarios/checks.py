@@ -14,8 +14,8 @@ FORKS = int(os.environ.get("TWOFOLD_TEST_FORKS", "1000"))
 
 SMALL = array("I", bytes(range(256)) * 4096)  # 1 MiB: shared with helpers that are awake
 SMALL_DOUBLED = array("I", [2 * v % 2**32 for v in SMALL])
-LARGE = SMALL * 16  # large enough to wake or to start helpers
-LARGE_DOUBLED = SMALL_DOUBLED * 16
+LARGE = SMALL * 20  # large enough to wake or to start helpers
+LARGE_DOUBLED = SMALL_DOUBLED * 20
 
 CHILD_SECONDS = 20
 

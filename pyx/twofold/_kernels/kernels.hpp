@@ -16,7 +16,7 @@ namespace {
 
 namespace engine = twofold::detail;
 
-struct doubling : engine::wrapping_double {};
+struct doubling : engine::wrapping_double<xsimd::TWOFOLD_KERNELS_FOR> {};
 
 template <class T, engine::stores Where>
 void kernel(T const* in, T* out, std::size_t n) noexcept {
