@@ -49,7 +49,8 @@ def cpp(session: nox.Session, toolchain: str) -> None:
         session.install("--no-deps", "--upgrade", "--target", target, NEW_XSIMD)
         env["XSIMD_INCLUDE_DIR"] = os.path.join(target, "pythran")
     build = f"build/{toolchain}"
-    session.run("meson", "setup", "--wipe" if Path(build, "build.ninja").exists() else "--reconfigure", build, env=env)
+    wipe = ["--wipe"] if Path(build).exists() else []
+    session.run("meson", "setup", *wipe, build, env=env)
     session.run("meson", "compile", "-C", build)
     session.run("meson", "test", "-C", build, "--print-errorlogs", "--num-processes", "1", *session.posargs)
 
