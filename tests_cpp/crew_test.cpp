@@ -1,0 +1,177 @@
+// Promises of the helper threads: each index is run once, whoever calls and however often.
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <thread>
+#include <twofold/twofold.hpp>
+#include <vector>
+
+#include "catch.hpp"
+#include "in_child.hpp"
+#include "threads_of_process.hpp"
+
+namespace {
+
+using arch = xsimd::default_arch;
+using crew = twofold::detail::crew<arch>;
+using twofold::detail::crew_state;
+using twofold::detail::wake;
+
+// Runs `chunk_count` chunks that each note in plain memory that they ran; true if each ran once.
+bool each_index_runs_once(std::size_t chunk_count, unsigned helpers, wake waking) {
+    std::vector<unsigned> runs(chunk_count, 0);
+    crew::share(chunk_count, helpers, waking, [&](std::size_t i) noexcept { ++runs[i]; });
+    // What the helpers wrote must be visible here, with nothing but share() in between.
+    return std::ranges::all_of(runs, [](unsigned count) { return count == 1; });
+}
+
+// A place where threads wait for one another, and so prove that they run at the same time.
+class meeting {
+public:
+    explicit meeting(unsigned expected) : expected_(expected) {}
+    void wait() noexcept {
+        ++arrived_;
+        while (arrived_ < expected_) sched_yield();
+    }
+
+private:
+    unsigned expected_;
+    std::atomic<unsigned> arrived_{0};
+};
+
+}  // namespace
+
+TEST_CASE("each index is run exactly once, and what helpers wrote is visible", "[crew]") {
+    for (unsigned helpers = 1; helpers <= 8; ++helpers) {
+        for (std::size_t const chunk_count : {0u, 1u, 2u, 3u, 7u, 64u, 1000u}) {
+            bool right = true;
+            for (unsigned repetition = 0; repetition < 500; ++repetition) {
+                right = right && each_index_runs_once(chunk_count, helpers, wake::always);
+            }
+            CAPTURE(helpers, chunk_count);
+            CHECK(right);
+        }
+        CHECK(each_index_runs_once(100, helpers, wake::only_if_awake));
+    }
+    CHECK(each_index_runs_once(1000, 0, wake::always));
+}
+
+TEST_CASE("helpers work at the same time as the caller", "[crew]") {
+    for (unsigned const threads : {2u, 4u, 9u}) {
+        meeting all(threads);
+        crew::share(threads, threads - 1, wake::always, [&](std::size_t) noexcept { all.wait(); });
+        CHECK(crew::helper_count() >= threads - 1);
+    }
+}
+
+TEST_CASE("helpers that sleep are woken", "[crew]") {
+    for (unsigned repetition = 0; repetition < 100; ++repetition) {
+        meeting first(3);
+        crew::share(3, 2, wake::always, [&](std::size_t) noexcept { first.wait(); });
+        while (twofold::detail::the_crew.asleep < crew::helper_count()) sched_yield();
+    }
+    CHECK(twofold::detail::the_crew.asleep == crew::helper_count());
+}
+
+TEST_CASE("no more helpers come than were asked for", "[crew]") {
+    meeting ten(10);
+    crew::share(10, 9, wake::always, [&](std::size_t) noexcept { ten.wait(); });
+    REQUIRE(crew::helper_count() >= 9);
+    for (unsigned const helpers : {1u, 2u, 5u}) {
+        std::size_t most = 0;
+        for (unsigned repetition = 0; repetition < 300; ++repetition) {
+            std::array<pthread_t, 200> who{};
+            meeting enough(helpers + 1);  // so that all who may come do come
+            crew::share(who.size(), helpers, wake::always, [&](std::size_t i) noexcept {
+                who[i] = pthread_self();
+                if (i <= helpers) enough.wait();
+            });
+            std::ranges::sort(who);
+            most = std::max(most, static_cast<std::size_t>(std::unique(who.begin(), who.end()) - who.begin()));
+        }
+        CHECK(most == helpers + 1);
+    }
+}
+
+TEST_CASE("no thread is created that nobody asked for", "[crew]") {
+    CHECK(holds_in_child(20, [] {
+        if (!each_index_runs_once(100, 0, wake::always) || threads_of_process() != 1) return false;
+        if (!each_index_runs_once(1, 4, wake::always) || threads_of_process() != 1) return false;
+        if (!each_index_runs_once(100, 3, wake::always) || threads_of_process() != 4) return false;
+        if (!each_index_runs_once(100, 1, wake::always) || threads_of_process() != 4) return false;
+        return crew::helper_count() == 3;
+    }));
+}
+
+TEST_CASE("a small call after a pause starts nobody, and calls in close succession do", "[crew]") {
+    CHECK(holds_in_child(20, [] {
+        if (!each_index_runs_once(100, 2, wake::only_if_awake) || threads_of_process() != 1) return false;
+        while (crew::helper_count() == 0) {
+            if (!each_index_runs_once(100, 2, wake::only_if_awake)) return false;
+        }
+        return true;
+    }));
+}
+
+TEST_CASE("the number of helpers has a limit", "[crew]") {
+    CHECK(holds_in_child(60, [] {
+        return each_index_runs_once(1000, 100'000, wake::always) && crew::helper_count() <= crew_state::most_helpers &&
+               threads_of_process() == crew::helper_count() + 1;
+    }));
+}
+
+TEST_CASE("more callers than there are slots all get their work done", "[crew]") {
+    constexpr unsigned callers = crew_state::slot_count + 8;
+    std::atomic<unsigned> failures{0};
+    meeting start(callers);
+    std::vector<std::thread> threads;
+    for (unsigned caller = 0; caller < callers; ++caller) {
+        threads.emplace_back([&, caller] {
+            start.wait();
+            for (unsigned repetition = 0; repetition < 300; ++repetition) {
+                if (!each_index_runs_once(1 + (caller * 37 + repetition) % 100, 1 + caller % 4, wake::always)) {
+                    ++failures;
+                }
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(failures == 0);
+}
+
+TEST_CASE("a call finds a free slot after any number of calls", "[crew]") {
+    for (unsigned repetition = 0; repetition < 10 * crew_state::slot_count; ++repetition) {
+        meeting both(2);  // hangs, and so fails, if nobody comes because no slot is free
+        crew::share(2, 1, wake::always, [&](std::size_t) noexcept { both.wait(); });
+    }
+    for (auto const& slot : twofold::detail::the_crew.slots) CHECK(slot.word == 0);
+}
+
+TEST_CASE("a call inside of a call is done, too", "[crew]") {
+    std::atomic<unsigned> runs{0};
+    crew::share(8, 3, wake::always,
+                [&](std::size_t) noexcept { crew::share(8, 3, wake::always, [&](std::size_t) noexcept { ++runs; }); });
+    CHECK(runs == 64);
+}
+
+TEST_CASE("helpers leave all signals to the program's own threads", "[crew]") {
+    std::array<sigset_t, 4> blocked{};
+    std::array<pthread_t, 4> who{};
+    meeting all(4);
+    crew::share(4, 3, wake::always, [&](std::size_t i) noexcept {
+        pthread_sigmask(SIG_BLOCK, nullptr, &blocked[i]);
+        who[i] = pthread_self();
+        all.wait();
+    });
+    for (std::size_t i = 0; i < who.size(); ++i) {
+        bool const is_caller = pthread_equal(who[i], pthread_self()) != 0;
+        for (int const signal : {SIGINT, SIGTERM, SIGALRM, SIGUSR1, SIGCHLD, SIGPROF, SIGRTMIN, SIGRTMAX}) {
+            CAPTURE(i, signal);
+            CHECK((sigismember(&blocked[i], signal) == 1) == !is_caller);
+        }
+    }
+}

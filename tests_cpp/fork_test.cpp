@@ -1,0 +1,368 @@
+// Promises of fork: at any time, from any thread; parent and child both go on working, and no helper is alive when the
+// process is copied.
+//
+// This file is also built with pthread_atfork renamed, so that the library's handlers are never registered. Then the
+// promises that are tagged [guarded] must not hold: that shows that these tests can fail.
+#if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)
+#define pthread_atfork never_registered
+#endif
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <twofold/twofold.hpp>
+#include <vector>
+
+#include "catch.hpp"
+#include "expected.hpp"
+#include "in_child.hpp"
+#include "threads_of_process.hpp"
+
+#if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)
+int pthread_atfork(void (*)(), void (*)(), void (*)()) noexcept {
+    return 0;
+}
+#endif
+
+namespace {
+
+using crew = twofold::detail::crew<xsimd::default_arch>;
+using twofold::detail::wake;
+
+constexpr unsigned limit = 100;  // seconds for a scenario
+#if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)
+constexpr unsigned child_limit = 2;  // seconds for each of its children; here, some hang
+#else
+constexpr unsigned child_limit = 20;
+#endif
+
+// Has `helpers` helpers at work at the same time as this thread.
+void work_with(unsigned helpers) noexcept {
+    std::atomic<unsigned> arrived{0};
+    crew::share(helpers + 1, helpers, wake::always, [&](std::size_t) noexcept {
+        ++arrived;
+        while (arrived <= helpers) sched_yield();
+    });
+}
+
+// About a quarter of a millisecond.
+void spend_some_time() noexcept {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long const start = now.tv_nsec;
+    while ((now.tv_nsec - start + 1'000'000'000) % 1'000'000'000 < 250'000) clock_gettime(CLOCK_MONOTONIC, &now);
+}
+
+// Arrays large enough for helpers, doubled over and over without a word to the allocator.
+class doubling {
+public:
+    explicit doubling(std::size_t n = 200'000) : in_(n), out_(n), expected_(expected_doubles<std::uint32_t>(n)) {
+        write_arbitrary<std::uint32_t>(in_.data(), n);
+    }
+
+    // Twice, since calls of this size have helpers if they come back to back.
+    bool is_right(unsigned threads = 3) noexcept { return once_is_right(threads) && once_is_right(threads); }
+
+    bool once_is_right(unsigned threads = 3) noexcept {
+        std::ranges::fill(out_, 1u);
+        twofold::double_into(in_, out_, {.threads = threads});
+        return out_ == expected_;
+    }
+
+private:
+    std::vector<std::uint32_t> in_;
+    std::vector<std::uint32_t> out_;
+    std::vector<std::uint32_t> expected_;
+};
+
+// A thread that is in a call almost all the time.
+class busy_thread {
+public:
+    busy_thread() : thread_([this] { run(); }) {
+        while (calls_ == 0) sched_yield();
+    }
+    bool stop_and_check() {
+        stop_ = true;
+        thread_.join();
+        return right_;
+    }
+
+private:
+    void run() {
+        doubling work;
+        while (!stop_) {
+            if (!work.is_right()) right_ = false;
+            ++calls_;
+        }
+    }
+
+    std::atomic<bool> stop_{false};
+    std::atomic<bool> right_{true};
+    std::atomic<unsigned> calls_{0};
+    std::thread thread_;
+};
+
+// What the signal handler below does, and what it finds out. One handler at a time is at work.
+std::atomic<unsigned> forks{0};
+std::atomic<unsigned> most_forks{0};
+std::atomic<bool> is_child{false};
+pid_t children[1000];
+
+void fork_in_handler(int) noexcept {
+    unsigned const i = forks;
+    if (is_child || i >= most_forks) return;
+    children[i] = fork();
+    if (children[i] == 0) {
+        is_child = true;
+        alarm(child_limit);
+    } else {
+        forks = i + 1;
+    }
+}
+
+void call_on_signal(int signal, void (*handler)(int)) {
+    struct sigaction action{};
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    sigaction(signal, &action, nullptr);
+}
+
+bool all_children_are_right() {
+    bool right = true;
+    for (unsigned i = 0; i < forks; ++i)
+        right = right && children[i] > 0 && wait_for(children[i], child_limit) == EXIT_SUCCESS;
+    return right;
+}
+
+}  // namespace
+
+TEST_CASE("a thousand children of a process with helpers double right", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        doubling work;
+        work_with(2);
+        for (unsigned i = 0; i < 1000; ++i) {
+            if (!work.once_is_right()) return false;
+            if (!holds_in_child(child_limit, [&] { return work.is_right(); })) return false;
+        }
+        return work.is_right();
+    }));
+}
+
+TEST_CASE("no helper is alive when the process is copied", "[fork][guarded]") {
+    CHECK(holds_in_child(limit, [] {
+        for (unsigned i = 0; i < 20; ++i) {
+            work_with(3);
+            if (threads_of_process() != 4) return false;
+            // The child has one thread, and all that it needs to have helpers of its own.
+            bool const child_is_right = holds_in_child(child_limit, [] {
+                if (threads_of_process() != 1 || crew::helper_count() != 0) return false;
+                work_with(3);
+                return threads_of_process() == 4;
+            });
+            if (!child_is_right || !threads_become(1) || crew::helper_count() != 0) return false;
+        }
+        return true;
+    }));
+}
+
+TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork][guarded]") {
+    CHECK(holds_in_child(limit, [] {
+        work_with(2);
+        return holds_in_child(child_limit, [] {
+            crew::share(1000, 2, wake::always, [](std::size_t) noexcept {});
+            return threads_of_process() == 3;
+        });
+    }));
+}
+
+TEST_CASE("the number of threads stays flat over many forks", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        doubling work;
+        for (unsigned i = 0; i < 300; ++i) {
+            work_with(2);
+            if (!holds_in_child(child_limit, [&] { return work.is_right(); })) return false;
+        }
+        work_with(2);
+        return threads_become(3);
+    }));
+}
+
+TEST_CASE("a child may fork again", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        doubling work;
+        for (unsigned i = 0; i < 100; ++i) {
+            work_with(2);
+            bool const right = holds_in_child(child_limit, [&] {
+                bool const before = i % 2 == 0 || work.is_right();  // with helpers at the second fork, and without
+                return before && holds_in_child(child_limit, [&] { return work.is_right(); }) && work.is_right();
+            });
+            if (!right || !work.is_right()) return false;
+        }
+        return true;
+    }));
+}
+
+TEST_CASE("a fork may come while other threads are in calls", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        doubling work;
+        busy_thread one;
+        busy_thread another;
+        for (unsigned i = 0; i < 300; ++i) {
+            if (!holds_in_child(child_limit, [&] { return work.is_right(); })) return false;
+        }
+        bool const one_is_right = one.stop_and_check();
+        return another.stop_and_check() && one_is_right;
+    }));
+}
+
+TEST_CASE("a fork does not wait for callers with long chunks", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        std::atomic<bool> is_in_chunk{false};
+        std::atomic<bool> has_forked{false};
+        std::thread caller([&] {
+            pthread_t const me = pthread_self();
+            crew::share(64, 2, wake::always, [&, me](std::size_t) noexcept {
+                if (pthread_equal(pthread_self(), me) == 0) {
+                    while (!is_in_chunk) sched_yield();  // leaves a chunk for the caller
+                } else {
+                    is_in_chunk = true;
+                    while (!has_forked) sched_yield();
+                }
+            });
+        });
+        while (!is_in_chunk) sched_yield();
+        bool const child_is_right = holds_in_child(child_limit, [] { return doubling().is_right(); });
+        has_forked = true;
+        caller.join();
+        return child_is_right;
+    }));
+}
+
+TEST_CASE("a child can announce calls, even if all slots were taken in its parent", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        constexpr unsigned callers = twofold::detail::crew_state::slot_count;
+        std::atomic<unsigned> calls_in_chunk{0};
+        std::atomic<bool> has_forked{false};
+        std::vector<std::thread> threads;
+        for (unsigned caller = 0; caller < callers; ++caller) {
+            threads.emplace_back([&] {
+                pthread_t const me = pthread_self();
+                std::atomic<bool> is_in_chunk{false};
+                crew::share(64, 1, wake::always, [&, me](std::size_t) noexcept {
+                    if (pthread_equal(pthread_self(), me) == 0) {
+                        while (!is_in_chunk) sched_yield();  // leaves a chunk for the caller
+                    } else if (!is_in_chunk.exchange(true)) {
+                        ++calls_in_chunk;
+                        while (!has_forked) sched_yield();
+                    }
+                });
+            });
+        }
+        while (calls_in_chunk < callers) sched_yield();
+        bool const child_is_right = holds_in_child(child_limit, [] {
+            work_with(2);  // hangs if nobody hears of it
+            return true;
+        });
+        has_forked = true;
+        for (std::thread& thread : threads) thread.join();
+        return child_is_right;
+    }));
+}
+
+TEST_CASE("any thread may fork", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        doubling work;
+        work_with(2);
+        bool right = true;
+        for (unsigned i = 0; i < 100; ++i) {
+            std::thread([&] {
+                right = right && holds_in_child(child_limit, [&] { return work.is_right(); }) && work.is_right();
+            }).join();
+        }
+        return right && work.is_right();
+    }));
+}
+
+TEST_CASE("threads that fork at the same time do not get in each other's way", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        std::atomic<bool> right{true};
+        std::vector<std::thread> threads;
+        for (unsigned i = 0; i < 4; ++i) {
+            threads.emplace_back([&right] {
+                doubling work(50'000);
+                for (unsigned repetition = 0; repetition < 50; ++repetition) {
+                    if (!work.is_right() || !holds_in_child(child_limit, [&] { return work.is_right(); }))
+                        right = false;
+                }
+            });
+        }
+        for (std::thread& thread : threads) thread.join();
+        return right.load();
+    }));
+}
+
+TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
+    bool right = true;
+    for (unsigned i = 0; i < 100; ++i) {
+        right = right && holds_in_child(limit, [] {
+                    doubling work(50'000);
+                    std::atomic<bool> go{false};
+                    std::thread first_caller([&] {
+                        while (!go) sched_yield();
+                        work_with(1);
+                    });
+                    go = true;
+                    bool const child_is_right = holds_in_child(child_limit, [&] { return work.is_right(); });
+                    first_caller.join();
+                    return child_is_right && work.is_right();
+                });
+    }
+    CHECK(right);
+}
+
+TEST_CASE("a signal handler may fork in the middle of a call that has helpers", "[fork][guarded]") {
+    CHECK(holds_in_child(limit, [] {
+        call_on_signal(SIGUSR1, fork_in_handler);
+        most_forks = 20;
+        for (unsigned call = 0; call < most_forks && !is_child; ++call) {
+            pthread_t const caller = pthread_self();
+            std::atomic<bool> helper_is_here{false};
+            std::vector<std::atomic<unsigned>> runs(500);
+            crew::share(runs.size(), 1, wake::always, [&](std::size_t i) noexcept {
+                ++runs[i];
+                if (pthread_equal(pthread_self(), caller) == 0) {
+                    helper_is_here = true;
+                    spend_some_time();  // so that work is left, and the helper still here, when the fork comes
+                } else if (forks == call && !is_child) {
+                    while (!helper_is_here) sched_yield();
+                    raise(SIGUSR1);
+                }
+            });
+            for (auto const& count : runs) {
+                if (count != 1) return false;
+            }
+        }
+        // A child has finished the call in which it was made; it goes on to the next.
+        return is_child ? doubling().is_right() : all_children_are_right();
+    }));
+}
+
+TEST_CASE("a signal handler may fork at any point of a call", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        call_on_signal(SIGPROF, fork_in_handler);
+        doubling work;
+        most_forks = 150;
+        itimerval every_millisecond{{0, 1000}, {0, 1000}};
+        setitimer(ITIMER_PROF, &every_millisecond, nullptr);  // not inherited by children
+        while (forks < most_forks && !is_child) {
+            if (!work.is_right()) return false;
+        }
+        return is_child ? work.is_right() : all_children_are_right();
+    }));
+}

@@ -1,0 +1,30 @@
+// A shared object that doubles with helpers of its own. Built twice, under two names.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <twofold/twofold.hpp>
+
+using crew = twofold::detail::crew<xsimd::default_arch>;
+
+extern "C" {
+void double_with_plugin(std::uint32_t* values, std::size_t n, unsigned threads);
+unsigned helpers_of_plugin();
+void work_with_plugin(unsigned helpers);
+}
+
+void double_with_plugin(std::uint32_t* values, std::size_t n, unsigned threads) {
+    twofold::double_in_place(std::span(values, n), {.threads = threads});
+}
+
+unsigned helpers_of_plugin() {
+    return crew::helper_count();
+}
+
+// Has `helpers` helpers at work at the same time as this thread.
+void work_with_plugin(unsigned helpers) {
+    std::atomic<unsigned> arrived{0};
+    crew::share(helpers + 1, helpers, twofold::detail::wake::always, [&](std::size_t) noexcept {
+        ++arrived;
+        while (arrived <= helpers) sched_yield();
+    });
+}

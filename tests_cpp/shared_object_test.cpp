@@ -1,0 +1,84 @@
+// Promises of shared objects: each has helpers of its own, and they hold it in memory.
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "expected.hpp"
+#include "in_child.hpp"
+#include "threads_of_process.hpp"
+
+namespace {
+
+constexpr unsigned limit = 20;
+
+struct plugin {
+    void* handle;
+    void (*double_in_place)(std::uint32_t*, std::size_t, unsigned);
+    unsigned (*helpers)();
+    void (*work_with)(unsigned);
+
+    plugin(char const* file, int mode)
+        : handle(dlopen(file, RTLD_NOW | mode)),
+          double_in_place(reinterpret_cast<decltype(double_in_place)>(dlsym(handle, "double_with_plugin"))),
+          helpers(reinterpret_cast<decltype(helpers)>(dlsym(handle, "helpers_of_plugin"))),
+          work_with(reinterpret_cast<decltype(work_with)>(dlsym(handle, "work_with_plugin"))) {}
+
+    [[nodiscard]] bool is_right() const {
+        std::vector<std::uint32_t> values(3'000'000);
+        write_arbitrary<std::uint32_t>(values.data(), values.size());
+        double_in_place(values.data(), values.size(), 3);
+        return values == expected_doubles<std::uint32_t>(values.size());
+    }
+};
+
+bool crews_are_apart(int mode) {
+    plugin const one(TWOFOLD_PLUGIN_ONE, mode);
+    plugin const two(TWOFOLD_PLUGIN_TWO, mode);
+    one.work_with(2);
+    if (one.helpers() != 2 || two.helpers() != 0 || threads_of_process() != 3) return false;
+    two.work_with(3);
+    if (one.helpers() != 2 || two.helpers() != 3 || threads_of_process() != 6) return false;
+    bool const child_is_right = holds_in_child(limit, [&] {
+        return threads_of_process() == 1 && one.helpers() == 0 && two.helpers() == 0 && one.is_right() &&
+               two.is_right();
+    });
+    // Both stop their helpers at a fork.
+    return child_is_right && threads_become(1) && one.is_right() && two.is_right();
+}
+
+}  // namespace
+
+TEST_CASE("two shared objects have helpers of their own", "[shared]") {
+    CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_LOCAL); }));
+}
+
+TEST_CASE("two shared objects have helpers of their own, also where their symbols are seen by all", "[shared]") {
+    CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_GLOBAL); }));
+}
+
+TEST_CASE("a shared object may be closed while its helpers live, and the process goes on", "[shared]") {
+    CHECK(holds_in_child(limit, [] {
+        plugin const closed(TWOFOLD_PLUGIN_ONE, RTLD_LOCAL);
+        closed.work_with(3);
+        if (dlclose(closed.handle) != 0 || threads_of_process() != 4) return false;
+        // A fork wakes and stops the helpers by code of the closed object.
+        if (!holds_in_child(limit, [] { return threads_of_process() == 1; }) || !threads_become(1)) return false;
+        plugin const again(TWOFOLD_PLUGIN_ONE, RTLD_LOCAL);
+        again.work_with(3);
+        return again.handle == closed.handle && again.helpers() == 3 && again.is_right();
+    }));
+}
+
+TEST_CASE("a shared object that never had a helper can be closed", "[shared]") {
+    CHECK(holds_in_child(limit, [] {
+        plugin const closed(TWOFOLD_PLUGIN_ONE, RTLD_LOCAL);
+        std::uint32_t value = 21;
+        closed.double_in_place(&value, 1, 0);
+        return value == 42 && dlclose(closed.handle) == 0 &&
+               dlopen(TWOFOLD_PLUGIN_ONE, RTLD_NOW | RTLD_NOLOAD) == nullptr;
+    }));
+}

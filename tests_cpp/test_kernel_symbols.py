@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Reads object files that were built for different instruction sets, and reports what the linker could mix up.
+
+Of two copies of an inline function the linker keeps one, for the whole program. If that is the copy that was compiled
+for AVX2, the program crashes on a machine without AVX2. So no object with kernels may define an external function.
+
+    test_kernel_symbols.py check NM BASELINE_OBJECT NAME=KERNEL_OBJECT...
+    test_kernel_symbols.py self-test NM COMPILER...
+
+The first form checks the objects (or archives) of the wheel. The second shows that the check can fail, on files that
+leak on purpose.
+"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Symbol:
+    kind: str  # as nm has it: upper case is external, V and W are weak
+    name: str
+
+    @property
+    def is_external(self) -> bool:
+        # u is a GNU unique symbol; v and w, weak ones that are not defined, do not come with --defined-only.
+        return self.kind.isupper() or self.kind == "u"
+
+    @property
+    def is_mergeable(self) -> bool:
+        return self.kind in "VWu"
+
+
+def defined_symbols(nm: str, file: str) -> set[Symbol]:
+    listing = subprocess.run([nm, "--defined-only", "-P", file], capture_output=True, text=True, check=True).stdout
+    # A row: name, kind, value, size. The rows between are names of an archive's members.
+    rows = (line.split() for line in listing.splitlines())
+    return {Symbol(row[1], row[0]) for row in rows if len(row) >= 3 and len(row[1]) == 1}
+
+
+def faults(nm: str, baseline: str, kernels: dict[str, str]) -> list[str]:
+    """All that is wrong with the objects; `kernels` maps an instruction set's name to its object."""
+    found = []
+    mergeable = {baseline: {s for s in defined_symbols(nm, baseline) if s.is_mergeable}}
+    for name, file in kernels.items():
+        symbols = defined_symbols(nm, file)
+        table = f"twofold_kernels_{name}"
+        external = {s.name for s in symbols if s.is_external and not s.name.startswith("DW.ref.")}
+        if table not in external:
+            found.append(f"{file} does not define {table}")
+        found += [f"{file} defines {other}, which other files could get" for other in sorted(external - {table})]
+        mergeable[file] = {s for s in symbols if s.is_mergeable and not s.name.startswith("DW.ref.")}
+    files = list(mergeable)
+    for i, one in enumerate(files):
+        for other in files[i + 1 :]:
+            shared = {s.name for s in mergeable[one]} & {s.name for s in mergeable[other]}
+            found += [f"{one} and {other} both define {name}" for name in sorted(shared)]
+    return found
+
+
+def check(nm: str, baseline: str, *named_objects: str) -> list[str]:
+    return faults(nm, baseline, dict(named.split("=", 1) for named in named_objects))
+
+
+CLEAN = (
+    'namespace { int hidden(int x) { return x + x; } } extern "C" int twofold_kernels_%s(int x) { return hidden(x); }'
+)
+BASELINE = "int baseline(int x) { return x; }"
+INLINE = "__attribute__((noinline)) inline int merged(int x) { return x + x; } int (*use%s)(int) = merged;"
+
+# What is compiled, and how many faults are to be found: (baseline, {set: source}, faults)
+SELF_TESTS = (
+    (BASELINE, {"one": CLEAN, "two": CLEAN}, 0),
+    (BASELINE, {"one": CLEAN, "two": CLEAN + "int leaked(int x) { return x; }"}, 1),
+    (BASELINE, {"one": CLEAN.replace("twofold_kernels_%s", "renamed_%s")}, 2),
+    # merged, and the variable that uses it, are external in `one`; and merged is weak in both.
+    (BASELINE + INLINE % "0", {"one": CLEAN + INLINE % "1"}, 3),
+    (BASELINE, {"one": CLEAN + INLINE % "1", "two": CLEAN + INLINE % "2"}, 5),
+)
+
+
+def self_test(nm: str, *compiler: str) -> list[str]:
+    wrong = []
+    with tempfile.TemporaryDirectory() as directory:
+
+        def compiled(name: str, source: str) -> str:
+            file = Path(directory, name + ".cpp")
+            file.write_text(source)
+            # Not optimised, so that inline functions stay.
+            subprocess.run([*compiler, "-O0", "-c", file, "-o", file.with_suffix(".o")], check=True)
+            return str(file.with_suffix(".o"))
+
+        for baseline, kernels, expected in SELF_TESTS:
+            objects = {name: compiled(name, source.replace("%s", name)) for name, source in kernels.items()}
+            found = faults(nm, compiled("baseline", baseline), objects)
+            if len(found) != expected:
+                wrong.append(f"{expected} faults expected in {baseline} and {kernels}, but found: {found}")
+    return wrong
+
+
+if __name__ == "__main__":
+    modes = {"check": check, "self-test": self_test}
+    sys.exit("\n".join(modes[sys.argv[1]](*sys.argv[2:])) or 0)

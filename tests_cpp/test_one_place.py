@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Searches the sources for what may stand in one place only.
+
+test_one_place.py SOURCE_DIRECTORY
+"""
+
+import re
+import sys
+from pathlib import Path
+
+# What, and the one file that may hold it.
+PLACES = {
+    r"pthread_create|std::j?thread\b|std::async|#pragma omp": "include/twofold/crew.hpp",
+    r"pthread_atfork": "include/twofold/crew.hpp",
+    r"(?<![\w-])-m(sse|avx|fma|bmi|arch=(?!native)|cpu=|tune=)": "pyx/twofold/_kernels/instruction_sets.def",
+    r"#define TWOFOLD_VERSION_(MAJOR|MINOR|PATCH)": "include/twofold/version.hpp",
+}
+SEARCHED = (
+    "include/twofold/*",
+    "pyx/twofold/*.p*",
+    "pyx/twofold/_kernels/*",
+    "meson.build",
+    "tests_cpp/meson.build",
+    "setup.py",
+    "setup.cfg",
+    "scripts/*.py",
+)
+
+root = Path(sys.argv[1])
+files = {file for pattern in SEARCHED for file in root.glob(pattern) if file.is_file()}
+faults = []
+for what, place in PLACES.items():
+    holders = {str(file.relative_to(root)) for file in files if re.search(what, file.read_text())}
+    if place not in holders:
+        faults.append(f"{place} no longer holds {what}: the test has lost its subject")
+    faults += [f"{other} holds {what}, which belongs into {place}" for other in sorted(holders - {place})]
+sys.exit("\n".join(faults) or 0)
