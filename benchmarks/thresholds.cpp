@@ -123,7 +123,8 @@ void print(quartiles const& q) {
 void measure_streaming() {
     std::printf("cached over streaming stores, last-level cache %zu MiB\n", cache_size<arch>() / mib);
     std::printf("in + out     1 thread             2 threads\n");
-    for (std::size_t const total : {4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 256}) {
+    constexpr std::size_t totals[] = {4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 256};
+    for (std::size_t const total : totals) {
         std::size_t const bytes = total * mib / 2;
         std::printf("%4zu MiB ", total);
         for (unsigned const threads : {1u, 2u}) {
