@@ -17,6 +17,14 @@ KERNELS = "pyx/twofold/_kernels"
 VERSION = run_path(str(ROOT / "scripts/version.py"))["version"]
 XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
 
+# What every object is built from, besides its own source. The build says so itself, since a stale object would have
+# kernels and callers that disagree. `setup.py` stands for the flags and for the place of xsimd.
+SHARED_SOURCES = [
+    "setup.py",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
+    *(f"{KERNELS}/{name}" for name in ("instruction_sets.def", "kernels.hpp", "wheel.hpp")),
+]
+
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
 CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden"]
 
@@ -31,6 +39,7 @@ def kernel_libraries():
                 {
                     "sources": [f"{KERNELS}/kernels_{name}.cpp"],
                     "include_dirs": INCLUDE_DIRS,
+                    "obj_deps": {"": SHARED_SOURCES},
                     # -O2 in every build: without inlining, code for this instruction set would get into functions
                     # that the linker shares with other files.
                     "cflags": [*CXX_FLAGS, "-O2", *flags.split()],
@@ -43,17 +52,16 @@ class BuildPyWithHeaders(build_py):
 
     def run(self):
         super().run()
+        include = (ROOT / "pyx" if self.editable_mode else Path(self.build_lib)) / "twofold/include"
+        shutil.rmtree(include, ignore_errors=True)  # an earlier build may have had other headers, or another xsimd
+        include.mkdir(parents=True)
         if self.editable_mode:
-            include = ROOT / "pyx/twofold/include"
-            shutil.rmtree(include, ignore_errors=True)
-            include.mkdir()
             # A link, so that an edited header is the one that consumers see.
             (include / "twofold").symlink_to(os.path.relpath(ROOT / "include/twofold", include))
         else:
-            include = Path(self.build_lib) / "twofold/include"
-            shutil.copytree(ROOT / "include/twofold", include / "twofold", dirs_exist_ok=True)
+            shutil.copytree(ROOT / "include/twofold", include / "twofold")
         # Copied in any case: those of an isolated build are gone when it ends.
-        shutil.copytree(XSIMD / "xsimd", include / "xsimd", dirs_exist_ok=True)
+        shutil.copytree(XSIMD / "xsimd", include / "xsimd")
 
 
 setup(
@@ -64,8 +72,7 @@ setup(
                 "twofold._core",
                 ["pyx/twofold/_core.pyx", f"{KERNELS}/wheel.cpp"],
                 include_dirs=INCLUDE_DIRS,
-                depends=[str(path.relative_to(ROOT)) for path in ROOT.glob("include/twofold/*.hpp")]
-                + [f"{KERNELS}/wheel.hpp", f"{KERNELS}/instruction_sets.def"],
+                depends=[*SHARED_SOURCES, *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp"))],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),

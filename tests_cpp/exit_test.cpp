@@ -25,7 +25,7 @@ void work_with(unsigned helpers) {
 
 // Never given back: a thread goes on with it while the process exits.
 void call_for_ever(std::atomic<unsigned>& calls) {
-    auto& values = *new std::vector<std::uint32_t>(3'000'000, 1);
+    auto& values = *new std::vector<std::uint32_t>(5'000'000, 1);
     for (;; ++calls) twofold::double_in_place(values, {.threads = 3});
 }
 
@@ -39,7 +39,7 @@ void call_in_other_thread() {
 struct doubles_at_exit {
     ~doubles_at_exit() {
         work_with(2);
-        std::vector<std::uint32_t> values(3'000'000, 21);
+        std::vector<std::uint32_t> values(5'000'000, 21);
         twofold::double_in_place(values, {.threads = 3});
         if (values.front() != 42 || values.back() != 42) _exit(EXIT_FAILURE);
     }

@@ -42,6 +42,9 @@ constexpr unsigned child_limit = 2;  // seconds for each of its children; here, 
 constexpr unsigned child_limit = 20;
 #endif
 
+// Elements of a call that may have helpers.
+constexpr std::size_t least_for_threads = twofold::detail::threads_pay_awake_bytes / sizeof(std::uint32_t);
+
 // Has `helpers` helpers at work at the same time as this thread.
 void work_with(unsigned helpers) noexcept {
     std::atomic<unsigned> arrived{0};
@@ -62,7 +65,8 @@ void spend_some_time() noexcept {
 // Arrays large enough for helpers, doubled over and over without a word to the allocator.
 class doubling {
 public:
-    explicit doubling(std::size_t n = 200'000) : in_(n), out_(n), expected_(expected_doubles<std::uint32_t>(n)) {
+    explicit doubling(std::size_t n = 3 * least_for_threads)
+        : in_(n), out_(n), expected_(expected_doubles<std::uint32_t>(n)) {
         write_arbitrary<std::uint32_t>(in_.data(), n);
     }
 
@@ -295,7 +299,7 @@ TEST_CASE("threads that fork at the same time do not get in each other's way", "
         std::vector<std::thread> threads;
         for (unsigned i = 0; i < 4; ++i) {
             threads.emplace_back([&right] {
-                doubling work(50'000);
+                doubling work(least_for_threads);
                 for (unsigned repetition = 0; repetition < 50; ++repetition) {
                     if (!work.is_right() || !holds_in_child(child_limit, [&] { return work.is_right(); }))
                         right = false;
@@ -311,7 +315,7 @@ TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
     bool right = true;
     for (unsigned i = 0; i < 100; ++i) {
         right = right && holds_in_child(limit, [] {
-                    doubling work(50'000);
+                    doubling work(least_for_threads);
                     std::atomic<bool> go{false};
                     std::thread first_caller([&] {
                         while (!go) sched_yield();

@@ -1,3 +1,5 @@
-// Promise: each header can be included alone, and twice. Compiled once for each of them.
+// Promise: each header can be included alone, and twice. Built once for each of them.
 #include TWOFOLD_HEADER
 #include TWOFOLD_HEADER
+
+int main() {}

@@ -54,7 +54,7 @@ int end_of_child(Action const& action, std::string& written) {
 int main() {
     std::vector<int> const three{1, 2, 3};
     check(twofold::doubled(three) == std::vector<int>{2, 4, 6}, "three elements are doubled");
-    std::vector<int> many(3'000'000, 21);
+    std::vector<int> many(5'000'000, 21);
     twofold::double_in_place(many, {.threads = 3});
     check(many == std::vector<int>(many.size(), 42), "many elements are doubled");
 

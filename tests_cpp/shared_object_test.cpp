@@ -28,7 +28,7 @@ struct plugin {
           work_with(reinterpret_cast<decltype(work_with)>(dlsym(handle, "work_with_plugin"))) {}
 
     [[nodiscard]] bool is_right() const {
-        std::vector<std::uint32_t> values(3'000'000);
+        std::vector<std::uint32_t> values(5'000'000);
         write_arbitrary<std::uint32_t>(values.data(), values.size());
         double_in_place(values.data(), values.size(), 3);
         return values == expected_doubles<std::uint32_t>(values.size());

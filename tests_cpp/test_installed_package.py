@@ -19,7 +19,7 @@ PROGRAM = """
 #include <vector>
 
 int main() {
-    std::vector<float> values(3'000'000, 21);
+    std::vector<float> values(5'000'000, 21);
     twofold::double_in_place(values, {.threads = 2});
     std::printf("%s: %g\\n", TWOFOLD_VERSION, static_cast<double>(values.back()));
 }

@@ -9,7 +9,7 @@
 
 TEMPLATE_TEST_CASE("files with different flags double right in one program", "[flags]", std::uint32_t, float) {
     using T = TestType;
-    for (std::size_t const n : {std::size_t{3}, std::size_t{1000}, std::size_t{3'000'000}}) {
+    for (std::size_t const n : {std::size_t{3}, std::size_t{1000}, std::size_t{5'000'000}}) {
         std::vector<T> in(n);
         write_arbitrary<T>(in.data(), n);
         auto const expected = expected_doubles<T>(n);

@@ -70,8 +70,48 @@ def test_the_result_outlives_the_input():
 
 def test_the_input_is_let_go(element):
     values = native(element, [1, 2, 3])
-    twofold.double(values)
+    result = twofold.double(values)
     values.append(4)  # BufferError while a buffer is exported
+    assert len(result) == 3
+
+
+def test_the_input_is_let_go_while_the_result_lives():
+    values = bytearray(3)
+    result = twofold.double(values)
+    values.append(4)
+    with mmap.mmap(-1, 4096) as memory:
+        result = twofold.double(memory)
+    with memoryview(values) as view:
+        result = twofold.double(view)
+    assert len(result) == 4
+
+
+def test_released_and_closed_buffers():
+    view = memoryview(b"123")
+    view.release()
+    memory = mmap.mmap(-1, 4096)
+    memory.close()
+    for gone in (view, memory):
+        with pytest.raises(ValueError, match=r"released|closed"):
+            twofold.double(gone)
+
+
+def test_a_subclass_of_array_is_a_buffer_like_others():
+    class OwnArray(array):
+        pass
+
+    result = twofold.double(OwnArray("I", [1, 2]))
+    assert type(result) is memoryview
+    assert result.tolist() == [2, 4]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="__buffer__ is new in Python 3.12")
+def test_a_subclass_that_exports_other_memory():
+    class Liar(array):
+        def __buffer__(self, flags):
+            return memoryview(array("d", [1.5] * 100_000))
+
+    assert twofold.double(Liar("b", [1])).tolist() == [3.0] * 100_000
 
 
 def test_in_place(element):

@@ -1,13 +1,17 @@
 """Lists and other sequences: [v + v for v in values], exactly; with dtype, a native array of that type."""
 
+import gc
 import math
-from collections import deque
+import numbers
+import uuid
+from collections import UserString, deque
 from decimal import Decimal
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import twofold
-from conftest import ELEMENTS, expected_double, lowest_and_highest, sample
+from conftest import ELEMENTS, expected_double, lowest_and_highest, run_script, sample
 
 INTEGERS = [element for element in ELEMENTS if "int" in element]
 
@@ -57,7 +61,10 @@ def test_doubles_a_single_number_in_a_fixed_width():
     assert twofold.double(2**31 + 1, dtype="uint32") == 2
 
 
-@pytest.mark.parametrize("bad", ["x", None, [1], (1,), {1}, {}, b"1", object()], ids=lambda bad: type(bad).__name__)
+NO_NUMBERS = ["x", None, [1], (1,), {1}, {}, b"1", object(), UserString("12"), uuid.uuid4(), np.arange(2), np.True_]
+
+
+@pytest.mark.parametrize("bad", NO_NUMBERS, ids=lambda bad: type(bad).__name__)
 @pytest.mark.parametrize("dtype", [None, "uint32", "float64"])
 def test_names_the_index_of_an_item_that_is_no_number(bad, dtype):
     with pytest.raises(TypeError, match=r"values\[3\]"):
@@ -93,6 +100,57 @@ def test_names_the_index_of_a_float_that_does_not_fit():
         twofold.double([1j], dtype="float64")
 
 
+def test_an_item_too_long_to_print_is_named_by_its_index():
+    for dtype in ("uint32", "int64", "float64"):
+        with pytest.raises(OverflowError, match=rf"values\[1\] is <int>, which does not fit {dtype}"):
+            twofold.double([1, 10**5000], dtype=dtype)
+    assert twofold.double([10**5000]) == [2 * 10**5000]
+
+
+def test_an_item_whose_repr_fails_is_named_by_its_index():
+    class Nameless:
+        def __repr__(self):
+            raise ZeroDivisionError
+
+    with pytest.raises(TypeError, match=r"values\[1\] is <.*Nameless>"):
+        twofold.double([1, Nameless()])
+
+
+def test_a_number_that_cannot_be_added_is_named_by_its_index():
+    class Lonely(numbers.Number):
+        pass
+
+    with pytest.raises(TypeError, match=r"values\[1\] is .* not a number that can be added"):
+        twofold.double([1, Lonely()])
+    with pytest.raises(TypeError, match=r"values\[1\] is .* not a real number"):
+        twofold.double([1, Lonely()], dtype="float64")
+
+
+def test_numbers_of_numpy_keep_their_own_arithmetic():
+    values = [np.uint8(200), np.float32(1.5), np.complex64(1j)]
+    with np.errstate(over="ignore"):
+        result = twofold.double(values)
+    assert result == [np.uint8(144), np.float32(3), np.complex64(2j)]
+    assert [type(v) for v in result] == [np.uint8, np.float32, np.complex64]
+    assert twofold.double([np.uint8(200)], dtype="uint16") == [400]
+    with pytest.raises(TypeError, match=r"values\[0\] is .* not a real number"):
+        twofold.double([np.complex64(1j)], dtype="float64")
+
+
+def test_subclasses_of_list_and_tuple():
+    class OwnList(list):
+        pass
+
+    class OwnTuple(tuple):
+        pass
+
+    for values in (OwnList([1, 2]), OwnTuple([1, 2])):
+        for dtype in (None, "uint32"):
+            result = twofold.double(values, dtype=dtype)
+            assert type(result) is list
+            assert result == [2, 4]
+
+
 def test_takes_whatever_has_an_index():
     class Five:
         def __index__(self):
@@ -118,28 +176,62 @@ def test_refuses_what_is_no_sequence_of_numbers(values):
         twofold.double(values)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "method"), [(None, "__add__"), ("int32", "__index__"), ("float64", "__float__")], ids=str
-)
-def test_survives_an_item_that_empties_its_list(dtype, method):
+@pytest.mark.parametrize(("dtype", "method"), [(None, "__add__"), ("int32", "__index__"), ("float64", "__float__")])
+@pytest.mark.parametrize("change", [list.clear, lambda values: values.extend(range(10_000))], ids=["empty", "longer"])
+def test_survives_an_item_that_changes_its_list(dtype, method, change):
     values = []
 
-    class Evil:
-        def __float__(self):
-            return 1.0
+    class Evil(numbers.Number):
+        pass
 
-    def empty_it(self, other=None):
-        values.clear()
+    def change_it(self, other=None):
+        change(values)
         return 1.0 if method == "__float__" else 1
 
-    setattr(Evil, method, empty_it)
+    setattr(Evil, method, change_it)
     values.extend([1, Evil(), *range(1000)])
-    with pytest.raises(RuntimeError, match="values changed its length from 1002 to 0"):
+    with pytest.raises(RuntimeError, match="values changed its length from 1002 to"):
         twofold.double(values, dtype=dtype)
 
 
+def test_survives_garbage_that_changes_the_list():
+    """The collector may run a __del__ wherever an object is made, also between the look at the length and the items."""
+    run_script("""
+        import gc, twofold
+        class Garbage:
+            def __init__(self):
+                self.cycle = self
+            def __del__(self):
+                values.extend([1] * 100_000)
+        for threshold in range(1, 60):
+            for dtype in ("uint32", "float64", None):
+                values = [1, 2, 3] * 10
+                gc.collect()
+                Garbage()
+                gc.set_threshold(threshold)
+                try:
+                    twofold.double(values, dtype=dtype)
+                except RuntimeError as error:
+                    assert "changed its length" in str(error)
+                gc.set_threshold(700)
+    """)
+
+
+def test_a_result_is_not_seen_before_it_is_full():
+    """Items can look round among the objects of the garbage collector; a list with holes would crash them."""
+    seen = []
+
+    class Curious(numbers.Number):
+        def __add__(self, other):
+            seen.append(sum(type(found) is list and len(found) == 54_321 for found in gc.get_objects()))
+            return 0
+
+    twofold.double((*[1] * 54_320, Curious()))
+    assert seen == [1]  # the items of the tuple as a list, not the result
+
+
 def test_an_exception_of_an_item_comes_through():
-    class Angry:
+    class Angry(numbers.Number):
         def __float__(self):
             raise ZeroDivisionError("angry")
 

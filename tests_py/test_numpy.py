@@ -139,6 +139,28 @@ def test_a_list_with_a_dtype_of_numpy():
         twofold.double([1], dtype=">u4")
 
 
+@pytest.mark.parametrize("scalar", [np.datetime64(5, "s"), np.timedelta64(5, "s"), np.True_, np.float16(1)], ids=str)
+def test_other_scalars_are_refused(scalar):
+    out = bytearray(8)
+    with pytest.raises(TypeError, match="cannot be doubled"):
+        twofold.double(scalar)
+    with pytest.raises(TypeError, match="cannot be doubled"):
+        twofold.double(scalar, out=out)
+    assert out == bytes(8)
+
+
+def test_buffers_work_while_numpy_is_being_imported():
+    """And with any other module of the name that has no ndarray."""
+    run_script("""
+        import sys, types
+        sys.modules["numpy"] = types.ModuleType("numpy")
+        sys.modules["array"] = types.ModuleType("array")
+        import twofold
+        assert twofold.double(b"\\1").tobytes() == b"\\2"
+        assert twofold.double([1, 2]) == [2, 4]
+    """)
+
+
 def test_without_numpy_lists_and_buffers_work():
     run_script("""
         import sys

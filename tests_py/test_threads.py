@@ -78,8 +78,25 @@ def test_the_affinity_mask_is_the_limit():
     """)
 
 
+def test_the_affinity_mask_of_a_child_is_its_own():
+    run_script("""
+        import os, sys, twofold
+        from array import array
+        os.environ.pop("OMP_NUM_THREADS", None)
+        os.environ.pop("TWOFOLD_NUM_THREADS", None)
+        x = array("I", bytes(64 << 20))
+        twofold.double(x, out=x)
+        pid = os.fork()
+        if pid == 0:
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+            twofold.double(x, out=x)
+            os._exit(len(os.listdir("/proc/self/task")) != 1)
+        assert os.waitpid(pid, 0)[1] == 0
+    """)
+
+
 def test_calls_from_many_threads_at_once():
-    """More callers than the crew has places for; each gets its own right answer."""
+    """Each gets its own right answer."""
     run_script("""
         import threading, twofold
         from array import array
@@ -95,6 +112,43 @@ def test_calls_from_many_threads_at_once():
         for caller in callers:
             caller.join()
         assert right == [True] * (24 * 50)
+    """)
+
+
+def test_other_threads_run_during_a_call():
+    """The GIL is let go of: this thread sees most of the calls of the other from the inside."""
+    run_script("""
+        import sys, threading, twofold
+        from array import array
+        CALLS = 40
+        sys.setswitchinterval(100)  # so that threads change only where one lets go of the GIL
+        x = array("I", bytes(64 << 20))
+        in_call = 0
+        def call():
+            global in_call
+            for i in range(1, CALLS + 1):
+                in_call = i
+                twofold.double(x, out=x, threads=1)
+                in_call = 0
+        seen = set()
+        caller = threading.Thread(target=call)
+        caller.start()
+        while caller.is_alive():
+            seen.add(in_call)
+            caller.join(0.0005)
+        assert len(seen - {0}) > CALLS / 2, seen
+    """)
+
+
+def test_helpers_end_with_the_work_there_is():
+    """A call of few chunks asks for few helpers, whatever `threads` allows."""
+    run_script("""
+        import os, twofold
+        from array import array
+        x = array("I", bytes(1 << 20))
+        for _ in range(1000):  # back to back, so that helpers are wanted
+            twofold.double(x, out=x, threads=200)
+        assert 1 < len(os.listdir("/proc/self/task")) < 20
     """)
 
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #endif
 
+#include "cancellation.hpp"
 #include "version.hpp"
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -42,6 +43,7 @@ template <class Arch>
 [[nodiscard]] std::size_t find_cache_size() noexcept {
     std::size_t largest = 0;
 #if defined(__linux__)
+    without_cancellation const guard;
     char path[] = "/sys/devices/system/cpu/cpu0/cache/index0/size";
     constexpr std::size_t digit = sizeof("/sys/devices/system/cpu/cpu0/cache/index") - 1;
     for (path[digit] = '0'; path[digit] <= '9'; ++path[digit]) {

@@ -34,6 +34,7 @@
 #include <climits>
 #endif
 
+#include "cancellation.hpp"
 #include "version.hpp"
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -72,16 +73,18 @@ struct crew_state {
     alignas(64) std::atomic<std::uint32_t> announcements{0};  // a futex: helpers spin, then sleep on it
     std::atomic<bool> stop{false};
     alignas(64) std::atomic<std::uint32_t> asleep{0};
+    std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
     std::atomic<std::int64_t> last_call_ns{0};
     alignas(64) std::atomic<std::uint32_t> helper_count{0};
+    std::atomic<pid_t> process{
+        0};  // in which calls may be announced: the fork handlers are there, and the table is its own
     slot slots[slot_count];
 
-    // The lock and what it guards. It holds the process and the thread that have it: a forked child can tell that the
-    // owner is gone, and a thread that it has the lock already.
-    alignas(64) std::atomic<std::uint64_t> lock_owner{0};
-    unsigned lock_depth = 0;
-    pid_t process = 0;  // whose helpers these are
+    // The lock and what it guards. It names its owner, since the child of a fork has to tell a lock whose owner it does
+    // not have from one that is taken.
+    alignas(64) std::atomic<pid_t> lock_owner{0};  // the process that has it, or 0
     bool handlers_registered = false;
+    sigset_t signals_before_fork = {};
     std::int64_t no_start_before_ns = 0;
     pthread_t helpers[most_helpers] = {};
 };
@@ -104,7 +107,9 @@ public:
     static void share(std::size_t chunk_count, unsigned helpers, wake waking, Work const& work) noexcept {
         job mine{[](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); }, &work,
                  chunk_count};
-        slot* const place = chunk_count > 1 && helpers > 0 ? announce(mine, helpers, waking) : nullptr;
+        // More helpers than there are further chunks would come for nothing.
+        if (chunk_count <= helpers) helpers = chunk_count == 0 ? 0 : static_cast<unsigned>(chunk_count - 1);
+        slot* const place = helpers > 0 ? announce(mine, helpers, waking) : nullptr;
         while (claim_and_run(mine)) {
         }
         if (place != nullptr) withdraw(*place, mine);
@@ -117,8 +122,6 @@ public:
     }
 
 private:
-    using owner_word = std::uint64_t;
-
     [[nodiscard]] static constexpr std::uint32_t helpers_in(std::uint32_t word) noexcept {
         return word / slot::one_helper & slot::most_helpers;
     }
@@ -144,6 +147,7 @@ private:
             now_ns() - the_crew.last_call_ns.load(std::memory_order_relaxed) > spin_ns) {
             return nullptr;
         }
+        if (the_crew.process.load(std::memory_order_acquire) != getpid() && !set_up()) return nullptr;
         slot* const place = take_slot();
         if (place == nullptr) return nullptr;
         place->announced.store(&mine, std::memory_order_relaxed);
@@ -151,7 +155,10 @@ private:
         // A helper that goes to sleep says so first and then looks at the announcements; we announce first and then
         // look for sleepers. Both sequentially consistent: one of the two sees the other.
         the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
-        if (the_crew.asleep.load(std::memory_order_seq_cst) > 0) futex_wake(the_crew.announcements, helpers);
+        std::uint32_t const come_by_themselves = the_crew.looking_out.load(std::memory_order_seq_cst);
+        if (come_by_themselves < helpers && the_crew.asleep.load(std::memory_order_seq_cst) > 0) {
+            futex_wake(the_crew.announcements, helpers - come_by_themselves);
+        }
         if (living < helpers) start_helpers(helpers);
         return place;
     }
@@ -188,13 +195,20 @@ private:
     // ---- the helper's side
 
     static void* helper_main(void*) noexcept {
+        std::int64_t look_out_until = now_ns() + spin_ns;
         for (;;) {
             std::uint32_t const seen = the_crew.announcements.load(std::memory_order_acquire);
             if (the_crew.stop.load(std::memory_order_acquire)) return nullptr;
-            if (visit_slots() || spin_until_announced(seen)) continue;
+            if (visit_slots()) {
+                look_out_until = now_ns() + spin_ns;
+                continue;
+            }
+            // A call that has no room for this helper does not keep it awake.
+            if (spin_until_announced(seen, look_out_until)) continue;
             the_crew.asleep.fetch_add(1, std::memory_order_seq_cst);
             futex_wait(the_crew.announcements, seen);
             the_crew.asleep.fetch_sub(1, std::memory_order_relaxed);
+            look_out_until = now_ns() + spin_ns;
         }
     }
 
@@ -233,28 +247,59 @@ private:
         if ((before & slot::waited_for) != 0 && helpers_in(before) == 1) futex_wake(place.word, 1);
     }
 
-    static bool spin_until_announced(std::uint32_t seen) noexcept {
-        std::int64_t const end = now_ns() + spin_ns;
-        do {
-            for (unsigned turn = 0; turn < 32; ++turn) {
-                if (the_crew.announcements.load(std::memory_order_relaxed) != seen) return true;
+    static bool spin_until_announced(std::uint32_t seen, std::int64_t end) noexcept {
+        the_crew.looking_out.fetch_add(1, std::memory_order_seq_cst);
+        bool announced = false;
+        while (!announced && now_ns() < end) {
+            for (unsigned turn = 0; turn < 32 && !announced; ++turn) {
+                announced = the_crew.announcements.load(std::memory_order_relaxed) != seen;
                 relax();
             }
-        } while (now_ns() < end);
-        return false;
+        }
+        the_crew.looking_out.fetch_sub(1, std::memory_order_seq_cst);
+        return announced;
     }
 
     // ---- starting and stopping helpers
 
-    static void start_helpers(unsigned wanted) noexcept {
-        // Helpers inherit the blocked signals, and so leave signals to the program's own threads. Blocked before the
-        // lock is taken, so that no signal handler ever forks while this thread has it.
-        sigset_t all;
-        sigset_t before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
+    // Once in each process, before its first announcement.
+    static bool set_up() noexcept {
+        pin_shared_object();
+        sigset_t const before = block_signals();
+        bool ready = false;
         if (try_lock()) {
-            if (now_ns() >= the_crew.no_start_before_ns && prepare_to_start()) {
+            // Set first: were a fork to copy this process in between, its child would go without handlers, not with two
+            // sets of them.
+            if (!the_crew.handlers_registered) {
+                the_crew.handlers_registered = true;
+                if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
+                    the_crew.handlers_registered = false;
+                }
+            }
+            ready = the_crew.handlers_registered;
+            // Another thread may have been here while this one came for the lock, and may have announced calls since.
+            if (ready && the_crew.process.load(std::memory_order_relaxed) != getpid()) become_own_process();
+            unlock();
+        }
+        restore_signals(before);
+        return ready;
+    }
+
+    // Helpers run this object's code, so dlclose must not unmap it. Not under the lock: the dynamic linker has a lock
+    // of its own, which another thread may hold while it forks.
+    static void pin_shared_object() noexcept {
+        without_cancellation const guard;
+        Dl_info here;
+        if (dladdr(static_cast<void const*>(&the_crew), &here) != 0 && here.dli_fname != nullptr) {
+            dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        }
+    }
+
+    static void start_helpers(unsigned wanted) noexcept {
+        // Helpers inherit the blocked signals, and so leave signals to the program's own threads.
+        sigset_t const before = block_signals();
+        if (try_lock()) {
+            if (now_ns() >= the_crew.no_start_before_ns) {
                 std::uint32_t living = the_crew.helper_count.load(std::memory_order_relaxed);
                 while (living < wanted) {
                     if (pthread_create(&the_crew.helpers[living], nullptr, helper_main, nullptr) != 0) {
@@ -267,25 +312,13 @@ private:
             }
             unlock();
         }
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    }
-
-    // Once per process image: fork handlers, and a hold on this shared object, whose code the helpers run: dlclose
-    // must not unmap it.
-    static bool prepare_to_start() noexcept {
-        if (the_crew.handlers_registered) return true;
-        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) return false;
-        Dl_info here;
-        if (dladdr(static_cast<void const*>(&the_crew), &here) != 0 && here.dli_fname != nullptr) {
-            dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-        }
-        the_crew.handlers_registered = true;
-        return true;
+        restore_signals(before);
     }
 
     static void stop_helpers() noexcept {
         std::uint32_t const living = the_crew.helper_count.load(std::memory_order_relaxed);
         if (living == 0) return;
+        without_cancellation const guard;
         the_crew.stop.store(true, std::memory_order_release);
         the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
         futex_wake(the_crew.announcements, INT_MAX);
@@ -294,76 +327,64 @@ private:
         the_crew.stop.store(false, std::memory_order_relaxed);
     }
 
-    // What a process that has just been forked must not believe of its parent.
-    static void forget_parent() noexcept {
+    // What this process must not believe of the one that it was copied from, if it was: helpers and callers that it
+    // does not have.
+    static void become_own_process() noexcept {
         the_crew.helper_count.store(0, std::memory_order_relaxed);
         the_crew.asleep.store(0, std::memory_order_relaxed);
+        the_crew.looking_out.store(0, std::memory_order_relaxed);
         the_crew.stop.store(false, std::memory_order_relaxed);
         the_crew.no_start_before_ns = 0;
         for (slot& place : the_crew.slots) {
             place.announced.store(nullptr, std::memory_order_relaxed);
             place.word.store(0, std::memory_order_relaxed);
         }
+        the_crew.process.store(getpid(), std::memory_order_release);
     }
 
     // ---- fork
 
+    // Signals stay blocked from here until the handlers after the fork: a signal handler that forks would come for the
+    // lock that its own thread holds.
     static void before_fork() noexcept {
-        lock();
-        if (the_crew.lock_depth == 1) stop_helpers();
+        sigset_t const before = block_signals();
+        while (!try_lock()) sched_yield();  // the owner starts helpers or forks: tens of microseconds
+        the_crew.signals_before_fork = before;
+        if (the_crew.process.load(std::memory_order_relaxed) == getpid()) stop_helpers();
     }
 
-    static void after_fork_in_parent() noexcept { unlock(); }
+    static void after_fork_in_parent() noexcept {
+        sigset_t const before = the_crew.signals_before_fork;
+        unlock();
+        restore_signals(before);
+    }
 
     static void after_fork_in_child() noexcept {
-        forget_parent();
-        the_crew.process = getpid();
-        the_crew.lock_depth = 0;
-        the_crew.lock_owner.store(0, std::memory_order_release);
+        become_own_process();
+        after_fork_in_parent();
     }
 
-    // ---- the lock
-
-    static owner_word this_thread() noexcept {
-        return static_cast<owner_word>(getpid()) << 32 | static_cast<std::uint32_t>(syscall(SYS_gettid));
+    static sigset_t block_signals() noexcept {
+        sigset_t all;
+        sigset_t before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        return before;
     }
 
-    // An owner in another process is the ghost of a thread that was not copied by fork.
-    static bool is_ghost(owner_word owner) noexcept { return static_cast<pid_t>(owner >> 32) != getpid(); }
+    static void restore_signals(sigset_t const& before) noexcept { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
 
-    static bool try_lock_as(owner_word me) noexcept {
-        owner_word owner = the_crew.lock_owner.load(std::memory_order_relaxed);
-        if (owner != 0 && !is_ghost(owner)) return false;
-        if (!the_crew.lock_owner.compare_exchange_strong(owner, me, std::memory_order_acquire)) return false;
-        the_crew.lock_depth = 1;
-        // A fork that came before the handlers were registered, or that went round them (_Fork), leaves its child with
-        // the records of helpers that it does not have.
+    // ---- the lock. Who takes it has blocked the signals, so that no signal handler forks while its thread has it.
+
+    static bool try_lock() noexcept {
         pid_t const process = getpid();
-        if (the_crew.process != process) {
-            if (the_crew.process != 0) forget_parent();
-            the_crew.process = process;
-        }
-        return true;
+        pid_t owner = the_crew.lock_owner.load(std::memory_order_relaxed);
+        // A lock that another process owns was copied by a fork together with everything but its owner.
+        return owner != process &&
+               the_crew.lock_owner.compare_exchange_strong(owner, process, std::memory_order_acquire);
     }
 
-    static bool try_lock() noexcept { return try_lock_as(this_thread()); }
-
-    // Waits for the owner, which is a thread that starts helpers (tens of microseconds) or that forks. Handlers that
-    // got registered twice, in a race of the first call with a fork, only count.
-    static void lock() noexcept {
-        owner_word const me = this_thread();
-        while (!try_lock_as(me)) {
-            if (the_crew.lock_owner.load(std::memory_order_relaxed) == me) {
-                ++the_crew.lock_depth;
-                return;
-            }
-            sched_yield();
-        }
-    }
-
-    static void unlock() noexcept {
-        if (--the_crew.lock_depth == 0) the_crew.lock_owner.store(0, std::memory_order_release);
-    }
+    static void unlock() noexcept { the_crew.lock_owner.store(0, std::memory_order_release); }
 
     // ---- the system
 

@@ -17,6 +17,7 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <unistd.h>
 #endif
 
 #include "version.hpp"
@@ -46,9 +47,10 @@ template <class Arch>
 
 #if defined(__linux__)
 
-// The affinity mask as it was at most a second ago: asking costs 300 ns, and it hardly ever changes.
+// The affinity mask as it was at most a second ago in this process: asking costs 300 ns, and it hardly ever changes.
 struct cpu_count_cache {
     std::atomic<std::time_t> second{-1};
+    std::atomic<pid_t> process{0};
     std::atomic<unsigned> count{1};
 };
 
@@ -59,11 +61,14 @@ template <class Arch>
 [[nodiscard]] unsigned available_cpus() noexcept {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    if (the_cpu_count.second.load(std::memory_order_relaxed) != now.tv_sec) {
+    pid_t const process = getpid();
+    if (the_cpu_count.second.load(std::memory_order_relaxed) != now.tv_sec ||
+        the_cpu_count.process.load(std::memory_order_relaxed) != process) {
         cpu_set_t mask[8];  // 8192 CPUs, the most that Linux can be built for
         int const known = sched_getaffinity(0, sizeof(mask), mask) == 0 ? CPU_COUNT_S(sizeof(mask), mask) : 1;
         the_cpu_count.count.store(static_cast<unsigned>((std::max)(known, 1)), std::memory_order_relaxed);
         the_cpu_count.second.store(now.tv_sec, std::memory_order_relaxed);
+        the_cpu_count.process.store(process, std::memory_order_relaxed);
     }
     return the_cpu_count.count.load(std::memory_order_relaxed);
 }

@@ -6,7 +6,7 @@ is there already.
 """
 cimport cython
 from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_RECORDS_RO, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous, PyBuffer_Release,
+    PyBUF_FORMAT, PyBUF_RECORDS_RO, PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release,
     PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from cpython.complex cimport PyComplex_Check
@@ -15,8 +15,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_S
 from cpython.long cimport PyLong_Check, PyLong_CheckExact, PyLong_FromLongLong
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.memoryview cimport PyMemoryView_FromObject
-from cpython.number cimport PyNumber_Add, PyNumber_Check, PyNumber_Index
-from cpython.object cimport PyObject
+from cpython.number cimport PyNumber_Add, PyNumber_Index
 from cpython.ref cimport Py_INCREF
 from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
@@ -25,6 +24,9 @@ from libc.string cimport memcmp, memcpy
 import sys
 
 cdef extern from "Python.h":
+    bint PyIndex_Check(object) noexcept
+    void PyObject_GC_Track(object) noexcept
+    void PyObject_GC_UnTrack(object) noexcept
     long long PyLong_AsLongLongAndOverflow(object, int*) except? -1
     unsigned long long PyLong_AsUnsignedLongLong(object) except? 0xFFFFFFFFFFFFFFFF
 
@@ -59,6 +61,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     const size_t threads_pay_bytes
     instruction_set_array instruction_sets() noexcept
     const kernel_table& chosen_kernels() except +
+    const kernel_table* kernels_if_chosen() noexcept
     const char* chosen_name() except +
     element_description element_at(size_t i) noexcept
     int find_element(char kind, size_t size) noexcept
@@ -78,11 +81,15 @@ cdef size_t keep_gil_bytes = 1 << 14
 
 cdef inline int run(int element, const void* values, void* out, size_t n, size_t nbytes, unsigned int threads) except -1 nogil:
     """Double n elements, `nbytes` bytes, with or without the GIL. `values` and `out` are the same or do not overlap."""
-    cdef const kernel_table* kernels = &chosen_kernels()
+    cdef const kernel_table* kernels = kernels_if_chosen()
+    # The environment is read with the GIL alone: os.environ is changed under it, and getenv must not run meanwhile.
+    if kernels is NULL:
+        with gil:
+            kernels = &chosen_kernels()
     if nbytes < threads_pay_bytes:
         threads = 1
     elif threads == 0:
-        with gil:  # os.environ is changed under the GIL, and getenv must not run meanwhile
+        with gil:
             threads = thread_count(0)
     double_elements(kernels[0], element, values, out, n, threads)
     return 0
@@ -169,9 +176,9 @@ def element_types():
 cdef int element_from_dtype(dtype) except -1:
     """The element that `dtype` names: a name of ours, or whatever numpy.dtype accepts where NumPy is loaded."""
     name = dtype
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and not (isinstance(dtype, str) and dtype in elements_by_name):
-        found = numpy.dtype(dtype)
+    numpy_dtype = attribute_if_loaded("numpy", "dtype")
+    if numpy_dtype is not None and not (isinstance(dtype, str) and dtype in elements_by_name):
+        found = numpy_dtype(dtype)
         name = found.name if found.isnative else found.str
     if isinstance(name, str) and name in elements_by_name:
         return elements_by_name[name]
@@ -195,9 +202,21 @@ cdef int element_from_format(const char* format, Py_ssize_t itemsize) noexcept:
         return find_element(c'f', itemsize)
     return -1
 
+cdef object attribute_if_loaded(str module, str name):
+    """module.name; None where nobody has imported the module, or where another thread is still at it."""
+    return getattr(sys.modules.get(module), name, None)
+
+cdef bint is_instance_of_loaded(value, str module, str name) except -1:
+    """isinstance(value, module.name), for a class without which there would be no such value."""
+    kind = attribute_if_loaded(module, name)
+    return isinstance(kind, type) and isinstance(value, kind)
+
 cdef str short(value):
-    """repr(value), cut where it gets long."""
-    text = repr(value)
+    """repr(value) for a message, cut where it gets long."""
+    try:
+        text = repr(value)
+    except Exception:  # of the value's own, or since an int has too many digits
+        return f"<{type_name(value)}>"
     return text if len(text) <= 60 else text[:57] + "..."
 
 cdef str type_name(value):
@@ -218,8 +237,10 @@ cdef class Span:
     def __cinit__(self, owner, str name not None):
         try:
             PyObject_GetBuffer(owner, &self.view, PyBUF_RECORDS_RO)
-        except ValueError as error:  # NumPy's, for dtypes that the buffer protocol does not know
-            raise TypeError(f"{name} cannot be doubled: {error}") from None
+        except ValueError as error:
+            if is_instance_of_loaded(owner, "numpy", "ndarray"):  # of a dtype that the buffer protocol does not know
+                raise TypeError(f"{name} cannot be doubled: {error}") from None
+            raise  # closed or released
         self.element = element_from_format(self.view.format, self.view.itemsize)
         if self.element < 0:
             raise TypeError(
@@ -269,37 +290,54 @@ cdef class Span:
 @cython.internal
 @cython.final
 cdef class Memory:
-    """New memory that exports a buffer laid out like that of `model`; it is not filled."""
-    cdef void* allocated
-    cdef void* start
-    cdef Span model
+    """New memory that exports a buffer laid out like that of `model`; it is not filled. It does not keep `model`."""
+    cdef Py_ssize_t* shape  # allocated together with the strides and the memory itself, in this order
+    cdef Py_ssize_t* strides
+    cdef char* start
+    cdef bytes format
+    cdef Py_ssize_t size  # bytes
+    cdef Py_ssize_t itemsize
+    cdef int ndim
 
     def __cinit__(self, Span model not None):
+        cdef Py_buffer* like = &model.view
         cdef size_t cache_line = 64
-        self.model = model
-        self.allocated = PyMem_RawMalloc(model.view.len + cache_line)
-        if self.allocated is NULL:
-            raise MemoryError(f"{model.view.len} bytes for the result")
-        self.start = <void*>((<uintptr_t>self.allocated + cache_line - 1) // cache_line * cache_line)
+        cdef size_t dimensions = like.ndim * sizeof(Py_ssize_t)
+        self.shape = <Py_ssize_t*>PyMem_RawMalloc(2 * dimensions + cache_line + like.len)
+        if self.shape is NULL:
+            raise MemoryError(f"{like.len} bytes for the result")
+        self.strides = self.shape + like.ndim
+        cdef Py_ssize_t stride = like.itemsize
+        for i in reversed(range(like.ndim)):
+            self.shape[i] = like.shape[i]
+            # ctypes gives no strides, which means C order.
+            self.strides[i] = stride if like.strides is NULL else like.strides[i]
+            stride *= like.shape[i]
+        self.start = <char*>((<uintptr_t>(self.strides + like.ndim) + cache_line - 1) // cache_line * cache_line)
+        self.format = b"B" if like.format is NULL else like.format
+        self.size = like.len
+        self.itemsize = like.itemsize
+        self.ndim = like.ndim
 
     def __dealloc__(self):
-        PyMem_RawFree(self.allocated)
+        PyMem_RawFree(self.shape)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
-        cdef Py_buffer* like = &self.model.view
-        if flags & PyBUF_STRIDES != PyBUF_STRIDES and not PyBuffer_IsContiguous(like, b'C'):
-            raise BufferError("this memory is in Fortran order")
         view.buf = self.start
         view.obj = self
-        view.len = like.len
-        view.itemsize = like.itemsize
+        view.len = self.size
+        view.itemsize = self.itemsize
         view.readonly = False
-        view.format = like.format if flags & PyBUF_FORMAT == PyBUF_FORMAT else NULL
-        view.ndim = like.ndim
-        view.shape = like.shape
-        view.strides = like.strides
+        view.format = <char*>self.format
+        view.ndim = self.ndim
+        view.shape = self.shape
+        view.strides = self.strides
         view.suboffsets = NULL
         view.internal = NULL
+        if flags & PyBUF_STRIDES != PyBUF_STRIDES and not PyBuffer_IsContiguous(view, b'C'):
+            raise BufferError("this memory is in Fortran order")
+        if flags & PyBUF_FORMAT != PyBUF_FORMAT:
+            view.format = NULL
 
 
 cdef int double_span(Span values, Span out, unsigned int threads) except -1:
@@ -326,33 +364,27 @@ cdef enum Container:
 # The exact type that was last found to be numpy.ndarray: looking it up anew costs as much as doubling 100 elements.
 cdef object exact_ndarray = None
 
-cdef bint is_instance_of_loaded(value, str module, str name) except -1:
-    """isinstance(value, module.name), for a module that whoever made such a value must have loaded."""
-    loaded = sys.modules.get(module)
-    return loaded is not None and isinstance(value, getattr(loaded, name))
-
 cdef Container container_of(values) except *:
     global exact_ndarray
     if type(values) is exact_ndarray:
         return ARRAY_OF_NUMPY
     if is_instance_of_loaded(values, "numpy", "ndarray"):
-        numpy = sys.modules["numpy"]
-        if type(values) is numpy.ndarray:
-            exact_ndarray = numpy.ndarray
-        elif type(values) is not numpy.memmap:
+        if type(values) is attribute_if_loaded("numpy", "ndarray"):
+            exact_ndarray = type(values)
+        elif type(values) is not attribute_if_loaded("numpy", "memmap"):
             raise TypeError(f"values is a {type_name(values)}, a subclass of numpy.ndarray whose meaning doubling its "
                             "memory might miss; pass numpy.asarray(values) if that is what you want")
         return ARRAY_OF_NUMPY
     if is_instance_of_loaded(values, "numpy", "generic"):
         return SCALAR_OF_NUMPY
-    if is_instance_of_loaded(values, "array", "array"):
+    if type(values) is attribute_if_loaded("array", "array"):  # a subclass may export what it likes
         return ARRAY_OF_STDLIB
     return OTHER_BUFFER
 
 cdef object new_like(values, Span source, Container container):
     """A container of the kind of `values`, with memory of its layout that is not filled."""
     if container == ARRAY_OF_NUMPY or container == SCALAR_OF_NUMPY:
-        return sys.modules["numpy"].empty_like(values, subok=False)
+        return attribute_if_loaded("numpy", "empty_like")(values, subok=False)
     if container == ARRAY_OF_STDLIB:
         from twofold import _array
         return _array.like(values, source.n)
@@ -360,6 +392,8 @@ cdef object new_like(values, Span source, Container container):
 
 cdef object double_buffer(values, out, dtype, unsigned int threads):
     cdef Container container = container_of(values)
+    if container == SCALAR_OF_NUMPY:  # whose own buffers are bytes where NumPy has no format for their type
+        values = attribute_if_loaded("numpy", "asarray")(values)
     cdef Span source = Span(values, "values")
     cdef Span target
     if dtype is not None and element_from_dtype(dtype) != source.element:
@@ -373,6 +407,7 @@ cdef object double_buffer(values, out, dtype, unsigned int threads):
     else:
         result = new_like(values, source, container)
         target = Span(result, "the result")
+        target.check_as_output_of(source)
     double_span(source, target, threads)
     if out is not None:
         return out
@@ -388,14 +423,38 @@ cdef Span as_output(out):
 
 # ---- lists
 
-cdef object not_a_number(Py_ssize_t i, item):
-    return TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not a number")
+cdef object not_a_number(Py_ssize_t i, item, str what="a number"):
+    return TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not {what}")
+
+cdef bint is_number(item) except -1:
+    """Whether an item counts as a number: by its type, by numbers.Number, or since it can stand for an int.
+
+    Having __int__ or __float__ is not enough: strings of other libraries, UUIDs and addresses have them.
+    """
+    if PyLong_Check(item) or PyFloat_Check(item) or PyComplex_Check(item):
+        return True
+    from numbers import Number  # here, since importing it costs more than all of this module
+    if isinstance(item, Number):
+        return True
+    if not PyIndex_Check(item):
+        return False
+    try:
+        PyNumber_Index(item)
+    except TypeError:
+        return False  # an array of NumPy, say
+    return True
 
 cdef object double_number(item, Py_ssize_t i):
     """item + item, for whatever is a number; `i` is its index."""
-    if not PyNumber_Check(item):
+    if not is_number(item):
         raise not_a_number(i, item)
-    return PyNumber_Add(item, item)
+    try:
+        return PyNumber_Add(item, item)
+    except TypeError as error:
+        raise not_a_number(i, item, "a number that can be added") from error
+
+cdef object changed_length(Py_ssize_t before, list values):
+    return RuntimeError(f"values changed its length from {before} to {PyList_GET_SIZE(values)} while it was read")
 
 cdef list double_list(list values):
     """[v + v for v in values], exactly, for numbers only."""
@@ -405,9 +464,10 @@ cdef list double_list(list values):
     cdef int overflow = 0
     cdef object item, doubled
     cdef list result = PyList_New(n)
+    PyObject_GC_UnTrack(result)  # until it is full: the garbage collector shows lists to anyone
     for i in range(n):
         if PyList_GET_SIZE(values) != n:  # the arithmetic of an item may have changed the list
-            raise RuntimeError(f"values changed its length from {n} to {PyList_GET_SIZE(values)} while it was doubled")
+            raise changed_length(n, values)
         item = <object>PyList_GET_ITEM(values, i)
         if PyLong_CheckExact(item):
             small = PyLong_AsLongLongAndOverflow(item, &overflow)
@@ -421,30 +481,29 @@ cdef list double_list(list values):
             doubled = double_number(item, i)
         Py_INCREF(doubled)  # which PyList_SET_ITEM takes over
         PyList_SET_ITEM(result, i, doubled)
+    PyObject_GC_Track(result)
     return result
 
 cdef object item_does_not_fit(Py_ssize_t i, item, int element):
     return OverflowError(f"values[{i}] is {short(item)}, which does not fit {element_name(element)}")
 
-cdef int read_integers(list values, integer_t* out) except -1:
-    """The items of `values`, checked to be integers that fit, as machine integers."""
-    cdef Py_ssize_t n = PyList_GET_SIZE(values)
+cdef int read_integers(list values, integer_t* out, Py_ssize_t n) except -1:
+    """The n items of `values`, checked to be integers that fit, as machine integers."""
     cdef Py_ssize_t i
     cdef long long small
     cdef int overflow = 0
     cdef object item
     for i in range(n):
         if PyList_GET_SIZE(values) != n:  # __index__ of an item may have changed the list
-            raise RuntimeError(f"values changed its length from {n} to {PyList_GET_SIZE(values)} while it was read")
+            raise changed_length(n, values)
         item = <object>PyList_GET_ITEM(values, i)
         if not PyLong_Check(item):
-            if not PyNumber_Check(item):
+            if not is_number(item):
                 raise not_a_number(i, item)
             try:
                 item = PyNumber_Index(item)
             except TypeError:
-                raise TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not an integer as "
-                                f"{element_name(element_number(out))} wants") from None
+                raise not_a_number(i, item, f"an integer as {element_name(element_number(out))} wants") from None
         small = PyLong_AsLongLongAndOverflow(item, &overflow)
         if integer_t is uint64_t:
             if overflow > 0:
@@ -461,46 +520,53 @@ cdef int read_integers(list values, integer_t* out) except -1:
         out[i] = <integer_t>small
     return 0
 
+cdef bint is_complex(item) except -1:
+    from numbers import Complex, Real
+    return isinstance(item, Complex) and not isinstance(item, Real)
+
 ctypedef fused real_t:
     float
     double
 
-cdef int read_reals(list values, real_t* out) except -1:
-    """The items of `values`, checked to be real numbers that fit, as machine floats."""
-    cdef Py_ssize_t n = PyList_GET_SIZE(values)
+cdef int read_reals(list values, real_t* out, Py_ssize_t n) except -1:
+    """The n items of `values`, checked to be real numbers that fit, as machine floats."""
     cdef Py_ssize_t i
     cdef double value
     cdef object item
     for i in range(n):
         if PyList_GET_SIZE(values) != n:  # __float__ of an item may have changed the list
-            raise RuntimeError(f"values changed its length from {n} to {PyList_GET_SIZE(values)} while it was read")
+            raise changed_length(n, values)
         item = <object>PyList_GET_ITEM(values, i)
-        if not PyNumber_Check(item) or PyComplex_Check(item):
-            raise not_a_number(i, item) if not PyNumber_Check(item) else TypeError(
-                f"values[{i}] is {short(item)} ({type_name(item)}), not a real number")
+        if not PyFloat_CheckExact(item) and not PyLong_CheckExact(item):
+            if not is_number(item):
+                raise not_a_number(i, item)
+            if is_complex(item):
+                raise not_a_number(i, item, "a real number")
         try:
             value = PyFloat_AsDouble(item)
         except OverflowError:
             raise item_does_not_fit(i, item, element_number(out)) from None
+        except TypeError as error:
+            raise not_a_number(i, item, "a real number") from error
         out[i] = <real_t>value
         if isfinite(value) and not isfinite(<double>out[i]):
             raise item_does_not_fit(i, item, element_number(out))
     return 0
 
 cdef int read_list(list values, Span out) except -1:
-    """Fills `out`, new memory of as many elements, with the items of `values`."""
+    """Fills `out` with the items of `values`, which must be as many."""
     cdef str name = element_name(out.element)
     cdef void* data = out.view.buf
-    if name == "int8": return read_integers(values, <int8_t*>data)
-    if name == "uint8": return read_integers(values, <uint8_t*>data)
-    if name == "int16": return read_integers(values, <int16_t*>data)
-    if name == "uint16": return read_integers(values, <uint16_t*>data)
-    if name == "int32": return read_integers(values, <int32_t*>data)
-    if name == "uint32": return read_integers(values, <uint32_t*>data)
-    if name == "int64": return read_integers(values, <int64_t*>data)
-    if name == "uint64": return read_integers(values, <uint64_t*>data)
-    if name == "float32": return read_reals(values, <float*>data)
-    if name == "float64": return read_reals(values, <double*>data)
+    if name == "int8": return read_integers(values, <int8_t*>data, out.n)
+    if name == "uint8": return read_integers(values, <uint8_t*>data, out.n)
+    if name == "int16": return read_integers(values, <int16_t*>data, out.n)
+    if name == "uint16": return read_integers(values, <uint16_t*>data, out.n)
+    if name == "int32": return read_integers(values, <int32_t*>data, out.n)
+    if name == "uint32": return read_integers(values, <uint32_t*>data, out.n)
+    if name == "int64": return read_integers(values, <int64_t*>data, out.n)
+    if name == "uint64": return read_integers(values, <uint64_t*>data, out.n)
+    if name == "float32": return read_reals(values, <float*>data, out.n)
+    if name == "float64": return read_reals(values, <double*>data, out.n)
     raise AssertionError(name)
 
 # What the array module calls the elements.
@@ -587,9 +653,9 @@ def double(values, /, out=None, *, dtype=None, threads=None):
             return double_fixed_width([values], element_from_dtype(dtype), None, most_threads)[0]
         return values + values
     cdef list items
-    if isinstance(values, list):
+    if type(values) is list:
         items = values
-    elif isinstance(values, (tuple, range)) or is_other_sequence(values):
+    elif isinstance(values, (list, tuple, range)) or is_other_sequence(values):
         items = list(values)
     else:
         raise TypeError(f"values must be a list or another sequence of numbers, a number, or a contiguous array or buffer, "
@@ -613,7 +679,7 @@ cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
     except TypeError:
         raise TypeError(f"threads must be an integer or None, not {short(threads)} ({type_name(threads)})") from None
     if count < 1:
-        raise ValueError(f"threads must be at least 1, not {count}")
+        raise ValueError(f"threads must be at least 1, not {short(count)}")
     return min(count, 1 << 16)
 
 

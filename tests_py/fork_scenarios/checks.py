@@ -14,8 +14,8 @@ FORKS = int(os.environ.get("TWOFOLD_TEST_FORKS", "1000"))
 
 SMALL = array("I", bytes(range(256)) * 4096)  # 1 MiB: shared with helpers that are awake
 SMALL_DOUBLED = array("I", [2 * v % 2**32 for v in SMALL])
-LARGE = SMALL * 20  # large enough to wake or to start helpers
-LARGE_DOUBLED = SMALL_DOUBLED * 20
+LARGE = SMALL * 16  # large enough to wake or to start helpers
+LARGE_DOUBLED = SMALL_DOUBLED * 16
 
 CHILD_SECONDS = 20
 
@@ -54,11 +54,16 @@ def double_in_every_way() -> None:
     assert twofold.double([1, 2**31], dtype="uint32") == [2, 0]
 
 
-def double_with_own_helpers() -> None:
+def double_with_own_helpers(double: Callable[[], None] = double_in_every_way) -> None:
     """For a child that has made no thread yet: it starts with one, and has helpers after a large call."""
     assert threads() == 1, f"{threads()} threads right after the fork"
-    double_in_every_way()
+    double()
     assert threads() == 3, f"{threads()} threads after calls with 3"
+
+
+def double_large_with_own_helpers() -> None:
+    """The same with a single call, for the many."""
+    double_with_own_helpers(double_large)
 
 
 def in_child(check: Callable[[], None]) -> None:

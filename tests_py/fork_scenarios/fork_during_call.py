@@ -4,7 +4,15 @@ import threading
 from array import array
 
 import twofold
-from checks import FORKS, LARGE, LARGE_DOUBLED, double_large, double_small, double_with_own_helpers, in_child
+from checks import (
+    FORKS,
+    LARGE,
+    LARGE_DOUBLED,
+    double_large,
+    double_large_with_own_helpers,
+    double_with_own_helpers,
+    in_child,
+)
 
 done = threading.Event()
 in_call = threading.Event()
@@ -28,7 +36,7 @@ try:
     for i in range(FORKS):
         in_call.clear()
         in_call.wait()  # the other thread is in the call or about to enter it
-        in_child(double_with_own_helpers if i % 20 == 0 else double_small)
+        in_child(double_with_own_helpers if i % 20 == 0 else double_large_with_own_helpers)
 finally:
     done.set()
     caller.join()

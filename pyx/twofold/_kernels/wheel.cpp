@@ -17,6 +17,10 @@ using elements = twofold::element_types;
 template <std::size_t I>
 using element_number = std::tuple_element_t<I, elements>;
 
+// Not a static with an initializer in chosen_kernels: a fork while another thread is in that would leave the child
+// waiting for ever. Threads that come first together decide the same.
+constinit std::atomic<kernel_table const*> chosen{nullptr};
+
 constexpr auto descriptions = []<std::size_t... I>(std::index_sequence<I...>) {
     return std::array{twofold::describe_element<element_number<I>>...};
 }(std::make_index_sequence<element_count>{});
@@ -51,11 +55,12 @@ std::array<instruction_set, instruction_set_count> instruction_sets() noexcept {
 #undef TWOFOLD_INSTRUCTION_SET
 }
 
+kernel_table const* kernels_if_chosen() noexcept {
+    return chosen.load(std::memory_order_acquire);
+}
+
 kernel_table const& chosen_kernels() {
-    // Not a static with an initializer: a fork while another thread is in that would leave the child waiting for ever.
-    // Threads that come first together decide the same.
-    static constinit std::atomic<kernel_table const*> chosen{nullptr};
-    kernel_table const* kernels = chosen.load(std::memory_order_acquire);
+    kernel_table const* kernels = kernels_if_chosen();
     if (kernels == nullptr) {
         kernels = choose(std::getenv("TWOFOLD_SIMD")).kernels;
         chosen.store(kernels, std::memory_order_release);
@@ -64,9 +69,9 @@ kernel_table const& chosen_kernels() {
 }
 
 char const* chosen_name() {
-    kernel_table const* const chosen = &chosen_kernels();
+    kernel_table const* const kernels = &chosen_kernels();
     auto const sets = instruction_sets();
-    return std::ranges::find(sets, chosen, &instruction_set::kernels)->name;
+    return std::ranges::find(sets, kernels, &instruction_set::kernels)->name;
 }
 
 twofold::element_description element_at(std::size_t i) noexcept {

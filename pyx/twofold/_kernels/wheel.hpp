@@ -45,6 +45,9 @@ std::array<instruction_set, instruction_set_count> instruction_sets() noexcept;
 /// that is unknown or not supported.
 twofold::detail::kernel_table const& chosen_kernels();
 
+/// The same, or null where nobody has decided yet. Reads no environment.
+twofold::detail::kernel_table const* kernels_if_chosen() noexcept;
+
 /// The name of their instruction set. Throws as chosen_kernels does.
 char const* chosen_name();
 

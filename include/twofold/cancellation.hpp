@@ -1,0 +1,31 @@
+// pthread_cancel must not end a thread inside the library: its functions are noexcept, so that would end the program.
+#pragma once
+
+#if defined(__linux__)
+#include <pthread.h>
+#endif
+
+#include "version.hpp"
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+/// While it lives, a cancellation of this thread stays pending. For stretches that call a cancellation point of POSIX
+/// (open, read, pthread_join, ...). Its functions are always inlined: see "Instruction sets" in twofold.hpp.
+class without_cancellation {
+public:
+#if defined(__linux__)
+    [[gnu::always_inline]] without_cancellation() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    [[gnu::always_inline]] ~without_cancellation() { pthread_setcancelstate(before_, nullptr); }
+#else
+    without_cancellation() noexcept = default;
+#endif
+    without_cancellation(without_cancellation const&) = delete;
+    without_cancellation& operator=(without_cancellation const&) = delete;
+
+private:
+#if defined(__linux__)
+    int before_;
+#endif
+};
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail
