@@ -330,6 +330,40 @@ TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
     CHECK(right);
 }
 
+#if defined(__GLIBC__)
+TEST_CASE("threads may make the first calls of a process at the same time", "[fork]") {
+    // _Fork runs no handlers, so its child is a process in which the crew has yet to set itself up, like a new one.
+    REQUIRE(holds_in_child(limit, [] {
+        for (unsigned round = 0; round < 2000; ++round) {
+            pid_t const child = _Fork();
+            if (child == 0) {
+                leave_with(child_limit, [] {
+                    constexpr unsigned callers = 8;
+                    std::atomic<unsigned> arrived{0};
+                    std::atomic<unsigned> wrong{0};
+                    std::vector<std::thread> threads;
+                    for (unsigned caller = 0; caller < callers; ++caller) {
+                        threads.emplace_back([&] {
+                            std::atomic<unsigned> runs[64] = {};
+                            ++arrived;
+                            while (arrived < callers) sched_yield();
+                            for (unsigned call = 0; call < 20; ++call) {
+                                crew::share(64, 2, wake::always, [&](std::size_t i) noexcept { ++runs[i]; });
+                            }
+                            for (auto const& count : runs) wrong += count != 20;
+                        });
+                    }
+                    for (std::thread& thread : threads) thread.join();
+                    return wrong == 0 && crew::helper_count() == 2;
+                });
+            }
+            if (child < 0 || wait_for(child, child_limit) != EXIT_SUCCESS) return false;
+        }
+        return true;
+    }));
+}
+#endif
+
 TEST_CASE("a signal handler may fork in the middle of a call that has helpers", "[fork][guarded]") {
     CHECK(holds_in_child(limit, [] {
         call_on_signal(SIGUSR1, fork_in_handler);
