@@ -9,7 +9,7 @@ import nox
 nox.options.sessions = ["lint", "cpp", "py"]
 nox.options.stop_on_first_error = True
 
-MESON = ["meson>=1.4", "ninja"]
+MESON = ["meson>=1.6", "ninja"]
 
 # The ends of what is supported: the compiler, and where the headers of xsimd come from. Those of PyPI's pythran are
 # found without its dependencies, which do not all install everywhere.

@@ -87,8 +87,12 @@ def test_a_memmap(tmp_path):
     ids=type,
 )
 def test_subclasses_are_refused(x):
-    with pytest.raises(TypeError, match=r"pass numpy\.asarray"):
+    with pytest.raises(TypeError, match=r"values is a .*pass numpy\.asarray\(values\)"):
         twofold.double(x)
+    before = x.tobytes()
+    with pytest.raises(TypeError, match=r"out is a .*pass numpy\.asarray\(out\)"):
+        twofold.double([1, 2], out=x)
+    assert x.tobytes() == before
 
 
 @pytest.mark.parametrize("dtype", ["?", "e", "F", "D", "g", "S3", "U3", "M8[s]", "m8[s]", "O", ">u4", ">f8"])

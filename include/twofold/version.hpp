@@ -1,6 +1,10 @@
 // The version of twofold. It is written here and nowhere else: setup.py and meson.build read these three lines.
 #pragma once
 
+#if !defined(_MSVC_LANG) && __cplusplus < 202002L
+#error "twofold needs C++20: -std=c++20"
+#endif
+
 #define TWOFOLD_VERSION_MAJOR 0
 #define TWOFOLD_VERSION_MINOR 1
 #define TWOFOLD_VERSION_PATCH 0

@@ -248,7 +248,7 @@ cdef class Span:
                 f"known are {', '.join(elements_by_name)} in the byte order of this machine"
             )
         if not PyBuffer_IsContiguous(&self.view, b'A'):
-            raise ValueError(f"{name} is not contiguous: shape {self.shape()}, strides {self.strides()} bytes; copy it first")
+            raise ValueError(f"{name} is not contiguous: shape {self.shape()}, strides {self.strides()} bytes")
         self.n = self.view.len // self.view.itemsize
 
     def __dealloc__(self):
@@ -364,7 +364,7 @@ cdef enum Container:
 # The exact type that was last found to be numpy.ndarray: looking it up anew costs as much as doubling 100 elements.
 cdef object exact_ndarray = None
 
-cdef Container container_of(values) except *:
+cdef Container container_of(values, str name="values") except *:
     global exact_ndarray
     if type(values) is exact_ndarray:
         return ARRAY_OF_NUMPY
@@ -372,8 +372,8 @@ cdef Container container_of(values) except *:
         if type(values) is attribute_if_loaded("numpy", "ndarray"):
             exact_ndarray = type(values)
         elif type(values) is not attribute_if_loaded("numpy", "memmap"):
-            raise TypeError(f"values is a {type_name(values)}, a subclass of numpy.ndarray whose meaning doubling its "
-                            "memory might miss; pass numpy.asarray(values) if that is what you want")
+            raise TypeError(f"{name} is a {type_name(values)}, a subclass of numpy.ndarray whose meaning doubling its "
+                            f"memory might miss; pass numpy.asarray({name}) if that is what you want")
         return ARRAY_OF_NUMPY
     if is_instance_of_loaded(values, "numpy", "generic"):
         return SCALAR_OF_NUMPY
@@ -418,6 +418,7 @@ cdef object double_buffer(values, out, dtype, unsigned int threads):
 cdef Span as_output(out):
     if not PyObject_CheckBuffer(out):
         raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}")
+    container_of(out, "out")  # refuses what is refused as values
     return Span(out, "out")
 
 
