@@ -178,6 +178,24 @@ def test_the_process_ends_while_a_daemon_thread_is_in_a_call():
     """)
 
 
+def test_helpers_may_run_wherever_the_process_may():
+    """A helper that leaves its caller's CPU forbids itself that CPU for a moment only."""
+    run_script("""
+        import os, time, twofold
+        from array import array
+        def allowed(task):
+            with open(f"/proc/self/task/{task}/status") as status:
+                return next(line for line in status if line.startswith("Cpus_allowed:"))
+        x = array("I", bytes(16 << 20))
+        for _ in range(100):
+            twofold.double(x, out=x, threads=3)
+            time.sleep(0.001)  # so that helpers sleep, and are woken where the caller is
+        tasks = os.listdir("/proc/self/task")
+        assert len(tasks) == 3
+        assert {allowed(task) for task in tasks} == {allowed(os.getpid())}
+    """)
+
+
 def test_signals_reach_the_main_thread_only():
     """Helpers block every signal, so a handler of the program never runs on one of them."""
     run_script("""

@@ -77,8 +77,8 @@ struct crew_state {
     std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
     std::atomic<std::int64_t> last_call_ns{0};
     alignas(64) std::atomic<std::uint32_t> helper_count{0};
-    std::atomic<pid_t> process{
-        0};  // in which calls may be announced: the fork handlers are there, and the table is its own
+    // The process in which calls may be announced: its fork handlers are there, and the table is its own.
+    std::atomic<pid_t> process{0};
     slot slots[slot_count];
 
     // The lock and what it guards. It names its owner, since the child of a fork has to tell a lock whose owner it does
