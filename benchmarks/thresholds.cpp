@@ -60,7 +60,7 @@ value* const out = pages(most_bytes);
 // Doubles `bytes` on `threads` threads in chunks of `chunk_bytes`, whatever the engine would have decided.
 void double_as_told(std::size_t bytes, unsigned threads, stores where, std::size_t chunk_bytes) {
     std::size_t const count = (bytes + chunk_bytes - 1) / chunk_bytes;
-    crew<arch>::share(count, threads - 1, wake::always, [&](std::size_t i) noexcept {
+    crew<arch>::share(count, threads - 1, [&](std::size_t i) noexcept {
         std::size_t const first = i * chunk_bytes;
         std::size_t const length = std::min(chunk_bytes, bytes - first);
         compiled_kernels<arch>{}(in + first / sizeof(value), out + first / sizeof(value), length / sizeof(value),

@@ -19,12 +19,12 @@ namespace {
 using arch = xsimd::default_arch;
 using crew = twofold::detail::crew<arch>;
 using twofold::detail::crew_state;
-using twofold::detail::wake;
+using twofold::detail::helpers;
 
 // Runs `chunk_count` chunks that each note in plain memory that they ran; true if each ran once.
-bool each_index_runs_once(std::size_t chunk_count, unsigned helpers, wake waking) {
+bool each_index_runs_once(std::size_t chunk_count, unsigned helpers) {
     std::vector<unsigned> runs(chunk_count, 0);
-    crew::share(chunk_count, helpers, waking, [&](std::size_t i) noexcept { ++runs[i]; });
+    crew::share(chunk_count, helpers, [&](std::size_t i) noexcept { ++runs[i]; });
     // What the helpers wrote must be visible here, with nothing but share() in between.
     return std::ranges::all_of(runs, [](unsigned count) { return count == 1; });
 }
@@ -50,20 +50,19 @@ TEST_CASE("each index is run exactly once, and what helpers wrote is visible", "
         for (std::size_t const chunk_count : {0u, 1u, 2u, 3u, 7u, 64u, 1000u}) {
             bool right = true;
             for (unsigned repetition = 0; repetition < 500; ++repetition) {
-                right = right && each_index_runs_once(chunk_count, helpers, wake::always);
+                right = right && each_index_runs_once(chunk_count, helpers);
             }
             CAPTURE(helpers, chunk_count);
             CHECK(right);
         }
-        CHECK(each_index_runs_once(100, helpers, wake::only_if_awake));
     }
-    CHECK(each_index_runs_once(1000, 0, wake::always));
+    CHECK(each_index_runs_once(1000, 0));
 }
 
 TEST_CASE("helpers work at the same time as the caller", "[crew]") {
     for (unsigned const threads : {2u, 4u, 9u}) {
         meeting all(threads);
-        crew::share(threads, threads - 1, wake::always, [&](std::size_t) noexcept { all.wait(); });
+        crew::share(threads, threads - 1, [&](std::size_t) noexcept { all.wait(); });
         CHECK(crew::helper_count() >= threads - 1);
     }
 }
@@ -71,7 +70,7 @@ TEST_CASE("helpers work at the same time as the caller", "[crew]") {
 TEST_CASE("helpers that sleep are woken", "[crew]") {
     for (unsigned repetition = 0; repetition < 100; ++repetition) {
         meeting first(3);
-        crew::share(3, 2, wake::always, [&](std::size_t) noexcept { first.wait(); });
+        crew::share(3, 2, [&](std::size_t) noexcept { first.wait(); });
         while (twofold::detail::the_crew.asleep < crew::helper_count()) sched_yield();
     }
     CHECK(twofold::detail::the_crew.asleep == crew::helper_count());
@@ -79,14 +78,14 @@ TEST_CASE("helpers that sleep are woken", "[crew]") {
 
 TEST_CASE("no more helpers come than were asked for", "[crew]") {
     meeting ten(10);
-    crew::share(10, 9, wake::always, [&](std::size_t) noexcept { ten.wait(); });
+    crew::share(10, 9, [&](std::size_t) noexcept { ten.wait(); });
     REQUIRE(crew::helper_count() >= 9);
     for (unsigned const helpers : {1u, 2u, 5u}) {
         std::size_t most = 0;
         for (unsigned repetition = 0; repetition < 300; ++repetition) {
             std::array<pthread_t, 200> who{};
             meeting enough(helpers + 1);  // so that all who may come do come
-            crew::share(who.size(), helpers, wake::always, [&](std::size_t i) noexcept {
+            crew::share(who.size(), helpers, [&](std::size_t i) noexcept {
                 who[i] = pthread_self();
                 if (i <= helpers) enough.wait();
             });
@@ -99,27 +98,31 @@ TEST_CASE("no more helpers come than were asked for", "[crew]") {
 
 TEST_CASE("no thread is created that nobody asked for", "[crew]") {
     CHECK(holds_in_child(20, [] {
-        if (!each_index_runs_once(100, 0, wake::always) || threads_of_process() != 1) return false;
-        if (!each_index_runs_once(1, 4, wake::always) || threads_of_process() != 1) return false;
-        if (!each_index_runs_once(100, 3, wake::always) || threads_of_process() != 4) return false;
-        if (!each_index_runs_once(100, 1, wake::always) || threads_of_process() != 4) return false;
+        if (!each_index_runs_once(100, 0) || threads_of_process() != 1) return false;
+        if (!each_index_runs_once(1, 4) || threads_of_process() != 1) return false;
+        if (!each_index_runs_once(100, 3) || threads_of_process() != 4) return false;
+        if (!each_index_runs_once(100, 1) || threads_of_process() != 4) return false;
         return crew::helper_count() == 3;
     }));
 }
 
-TEST_CASE("a small call after a pause starts nobody, and calls in close succession do", "[crew]") {
+TEST_CASE("the helpers say whether there are any, and whether one is awake", "[crew]") {
     CHECK(holds_in_child(20, [] {
-        if (!each_index_runs_once(100, 2, wake::only_if_awake) || threads_of_process() != 1) return false;
-        while (crew::helper_count() == 0) {
-            if (!each_index_runs_once(100, 2, wake::only_if_awake)) return false;
-        }
-        return true;
+        if (crew::state_of_helpers() != helpers::none) return false;
+        bool awake_in_call = false;
+        meeting both(2);
+        crew::share(2, 1, [&](std::size_t i) noexcept {
+            both.wait();
+            if (i == 0) awake_in_call = crew::state_of_helpers() == helpers::awake;
+        });
+        while (crew::state_of_helpers() != helpers::asleep) sched_yield();
+        return awake_in_call;
     }));
 }
 
 TEST_CASE("the number of helpers has a limit", "[crew]") {
     CHECK(holds_in_child(60, [] {
-        return each_index_runs_once(1000, 100'000, wake::always) && crew::helper_count() <= crew_state::most_helpers &&
+        return each_index_runs_once(1000, 100'000) && crew::helper_count() <= crew_state::most_helpers &&
                threads_of_process() == crew::helper_count() + 1;
     }));
 }
@@ -133,7 +136,7 @@ TEST_CASE("more callers than there are slots all get their work done", "[crew]")
         threads.emplace_back([&, caller] {
             start.wait();
             for (unsigned repetition = 0; repetition < 300; ++repetition) {
-                if (!each_index_runs_once(1 + (caller * 37 + repetition) % 100, 1 + caller % 4, wake::always)) {
+                if (!each_index_runs_once(1 + (caller * 37 + repetition) % 100, 1 + caller % 4)) {
                     ++failures;
                 }
             }
@@ -146,15 +149,15 @@ TEST_CASE("more callers than there are slots all get their work done", "[crew]")
 TEST_CASE("a call finds a free slot after any number of calls", "[crew]") {
     for (unsigned repetition = 0; repetition < 10 * crew_state::slot_count; ++repetition) {
         meeting both(2);  // hangs, and so fails, if nobody comes because no slot is free
-        crew::share(2, 1, wake::always, [&](std::size_t) noexcept { both.wait(); });
+        crew::share(2, 1, [&](std::size_t) noexcept { both.wait(); });
     }
     for (auto const& slot : twofold::detail::the_crew.slots) CHECK(slot.word == 0);
 }
 
 TEST_CASE("a call inside of a call is done, too", "[crew]") {
     std::atomic<unsigned> runs{0};
-    crew::share(8, 3, wake::always,
-                [&](std::size_t) noexcept { crew::share(8, 3, wake::always, [&](std::size_t) noexcept { ++runs; }); });
+    crew::share(8, 3,
+                [&](std::size_t) noexcept { crew::share(8, 3, [&](std::size_t) noexcept { ++runs; }); });
     CHECK(runs == 64);
 }
 
@@ -162,7 +165,7 @@ TEST_CASE("helpers leave all signals to the program's own threads", "[crew]") {
     std::array<sigset_t, 4> blocked{};
     std::array<pthread_t, 4> who{};
     meeting all(4);
-    crew::share(4, 3, wake::always, [&](std::size_t i) noexcept {
+    crew::share(4, 3, [&](std::size_t i) noexcept {
         pthread_sigmask(SIG_BLOCK, nullptr, &blocked[i]);
         who[i] = pthread_self();
         all.wait();

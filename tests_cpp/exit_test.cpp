@@ -13,11 +13,10 @@
 namespace {
 
 using crew = twofold::detail::crew<xsimd::default_arch>;
-using twofold::detail::wake;
 
 void work_with(unsigned helpers) {
     std::atomic<unsigned> arrived{0};
-    crew::share(helpers + 1, helpers, wake::always, [&](std::size_t) noexcept {
+    crew::share(helpers + 1, helpers, [&](std::size_t) noexcept {
         ++arrived;
         while (arrived <= helpers) sched_yield();
     });

@@ -33,7 +33,6 @@ int pthread_atfork(void (*)(), void (*)(), void (*)()) noexcept {
 namespace {
 
 using crew = twofold::detail::crew<xsimd::default_arch>;
-using twofold::detail::wake;
 
 constexpr unsigned limit = 100;  // seconds for a scenario
 #if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)
@@ -48,7 +47,7 @@ constexpr std::size_t least_for_threads = twofold::detail::threads_pay_awake_byt
 // Has `helpers` helpers at work at the same time as this thread.
 void work_with(unsigned helpers) noexcept {
     std::atomic<unsigned> arrived{0};
-    crew::share(helpers + 1, helpers, wake::always, [&](std::size_t) noexcept {
+    crew::share(helpers + 1, helpers, [&](std::size_t) noexcept {
         ++arrived;
         while (arrived <= helpers) sched_yield();
     });
@@ -179,7 +178,7 @@ TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork][gua
     CHECK(holds_in_child(limit, [] {
         work_with(2);
         return holds_in_child(child_limit, [] {
-            crew::share(1000, 2, wake::always, [](std::size_t) noexcept {});
+            crew::share(1000, 2, [](std::size_t) noexcept {});
             return threads_of_process() == 3;
         });
     }));
@@ -231,7 +230,7 @@ TEST_CASE("a fork does not wait for callers with long chunks", "[fork]") {
         std::atomic<bool> has_forked{false};
         std::thread caller([&] {
             pthread_t const me = pthread_self();
-            crew::share(64, 2, wake::always, [&, me](std::size_t) noexcept {
+            crew::share(64, 2, [&, me](std::size_t) noexcept {
                 if (pthread_equal(pthread_self(), me) == 0) {
                     while (!is_in_chunk) sched_yield();  // leaves a chunk for the caller
                 } else {
@@ -258,7 +257,7 @@ TEST_CASE("a child can announce calls, even if all slots were taken in its paren
             threads.emplace_back([&] {
                 pthread_t const me = pthread_self();
                 std::atomic<bool> is_in_chunk{false};
-                crew::share(64, 1, wake::always, [&, me](std::size_t) noexcept {
+                crew::share(64, 1, [&, me](std::size_t) noexcept {
                     if (pthread_equal(pthread_self(), me) == 0) {
                         while (!is_in_chunk) sched_yield();  // leaves a chunk for the caller
                     } else if (!is_in_chunk.exchange(true)) {
@@ -348,7 +347,7 @@ TEST_CASE("threads may make the first calls of a process at the same time", "[fo
                             ++arrived;
                             while (arrived < callers) sched_yield();
                             for (unsigned call = 0; call < 20; ++call) {
-                                crew::share(64, 2, wake::always, [&](std::size_t i) noexcept { ++runs[i]; });
+                                crew::share(64, 2, [&](std::size_t i) noexcept { ++runs[i]; });
                             }
                             for (auto const& count : runs) wrong += count != 20;
                         });
@@ -372,7 +371,7 @@ TEST_CASE("a signal handler may fork in the middle of a call that has helpers", 
             pthread_t const caller = pthread_self();
             std::atomic<bool> helper_is_here{false};
             std::vector<std::atomic<unsigned>> runs(500);
-            crew::share(runs.size(), 1, wake::always, [&](std::size_t i) noexcept {
+            crew::share(runs.size(), 1, [&](std::size_t i) noexcept {
                 ++runs[i];
                 if (pthread_equal(pthread_self(), caller) == 0) {
                     helper_is_here = true;

@@ -23,7 +23,7 @@ unsigned helpers_of_plugin() {
 // Has `helpers` helpers at work at the same time as this thread.
 void work_with_plugin(unsigned helpers) {
     std::atomic<unsigned> arrived{0};
-    crew::share(helpers + 1, helpers, twofold::detail::wake::always, [&](std::size_t) noexcept {
+    crew::share(helpers + 1, helpers, [&](std::size_t) noexcept {
         ++arrived;
         while (arrived <= helpers) sched_yield();
     });

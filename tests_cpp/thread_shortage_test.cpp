@@ -19,7 +19,6 @@
 namespace {
 
 using crew = twofold::detail::crew<xsimd::default_arch>;
-using twofold::detail::wake;
 
 std::size_t address_space_in_use() {
     std::size_t pages = 0;
@@ -60,7 +59,7 @@ bool a_thread_can_be_created() {
 
 bool each_index_runs_once(unsigned helpers) {
     std::vector<unsigned> runs(1000, 0);
-    crew::share(runs.size(), helpers, wake::always, [&](std::size_t i) noexcept { ++runs[i]; });
+    crew::share(runs.size(), helpers, [&](std::size_t i) noexcept { ++runs[i]; });
     return std::ranges::all_of(runs, [](unsigned count) { return count == 1; });
 }
 

@@ -28,19 +28,19 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <climits>
 #endif
 
 #include "cancellation.hpp"
+#include "clock.hpp"
 #include "version.hpp"
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// Whether a call is long enough to wake helpers that are asleep, or to start them.
-enum class wake { only_if_awake, always };
+/// How the helpers are that there are at present.
+enum class helpers { none, asleep, awake };
 
 // A call's work, on the stack of its caller.
 struct alignas(64) job {
@@ -75,7 +75,6 @@ struct crew_state {
     std::atomic<bool> stop{false};
     alignas(64) std::atomic<std::uint32_t> asleep{0};
     std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
-    std::atomic<std::int64_t> last_call_ns{0};
     alignas(64) std::atomic<std::uint32_t> helper_count{0};
     // The process in which calls may be announced: its fork handlers are there, and the table is its own.
     std::atomic<pid_t> process{0};
@@ -102,19 +101,25 @@ public:
     // over: with less, calls that come back to back would pay for the waking.
     static constexpr std::int64_t spin_ns = 50'000;
 
-    /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more.
-    /// Returns when all calls have returned; what they wrote is visible to the caller.
+    /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more, which are woken,
+    /// or started, if need be. Returns when all calls have returned; what they wrote is visible to the caller.
     template <std::invocable<std::size_t> Work>
-    static void share(std::size_t chunk_count, unsigned helpers, wake waking, Work const& work) noexcept {
+    static void share(std::size_t chunk_count, unsigned helpers, Work const& work) noexcept {
         job mine{[](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); }, &work,
                  chunk_count, -1};
         // More helpers than there are further chunks would come for nothing.
         if (chunk_count <= helpers) helpers = chunk_count == 0 ? 0 : static_cast<unsigned>(chunk_count - 1);
-        slot* const place = helpers > 0 ? announce(mine, helpers, waking) : nullptr;
+        slot* const place = helpers > 0 ? announce(mine, helpers) : nullptr;
         while (claim_and_run(mine)) {
         }
         if (place != nullptr) withdraw(*place, mine);
-        if (helpers > 0) the_crew.last_call_ns.store(now_ns(), std::memory_order_relaxed);
+    }
+
+    /// Whether any helper is awake, and so at hand.
+    [[nodiscard]] static helpers state_of_helpers() noexcept {
+        std::uint32_t const living = the_crew.helper_count.load(std::memory_order_relaxed);
+        if (living == 0) return helpers::none;
+        return living > the_crew.asleep.load(std::memory_order_relaxed) ? helpers::awake : helpers::asleep;
     }
 
     /// Threads that help at present, for tests and diagnostics.
@@ -139,15 +144,8 @@ private:
 
     // ---- the caller's side
 
-    static slot* announce(job& mine, unsigned helpers, wake waking) noexcept {
+    static slot* announce(job& mine, unsigned helpers) noexcept {
         if (helpers > crew_state::most_helpers) helpers = crew_state::most_helpers;
-        std::uint32_t const living = the_crew.helper_count.load(std::memory_order_relaxed);
-        bool const someone_awake = living > the_crew.asleep.load(std::memory_order_relaxed);
-        // Calls that come back to back wake the helpers however short they are: the next one will find them awake.
-        if (waking == wake::only_if_awake && !someone_awake &&
-            now_ns() - the_crew.last_call_ns.load(std::memory_order_relaxed) > spin_ns) {
-            return nullptr;
-        }
         if (the_crew.process.load(std::memory_order_acquire) != getpid() && !set_up()) return nullptr;
         slot* const place = take_slot();
         if (place == nullptr) return nullptr;
@@ -161,7 +159,7 @@ private:
         if (come_by_themselves < helpers && the_crew.asleep.load(std::memory_order_seq_cst) > 0) {
             futex_wake(the_crew.announcements, helpers - come_by_themselves);
         }
-        if (living < helpers) start_helpers(helpers);
+        if (the_crew.helper_count.load(std::memory_order_relaxed) < helpers) start_helpers(helpers);
         return place;
     }
 
@@ -197,12 +195,12 @@ private:
     // ---- the helper's side
 
     static void* helper_main(void*) noexcept {
-        std::int64_t look_out_until = now_ns() + spin_ns;
+        std::int64_t look_out_until = now_ns<Arch>() + spin_ns;
         for (;;) {
             std::uint32_t const seen = the_crew.announcements.load(std::memory_order_acquire);
             if (the_crew.stop.load(std::memory_order_acquire)) return nullptr;
             if (visit_slots()) {
-                look_out_until = now_ns() + spin_ns;
+                look_out_until = now_ns<Arch>() + spin_ns;
                 continue;
             }
             // A call that has no room for this helper does not keep it awake.
@@ -210,7 +208,7 @@ private:
             the_crew.asleep.fetch_add(1, std::memory_order_seq_cst);
             futex_wait(the_crew.announcements, seen);
             the_crew.asleep.fetch_sub(1, std::memory_order_relaxed);
-            look_out_until = now_ns() + spin_ns;
+            look_out_until = now_ns<Arch>() + spin_ns;
         }
     }
 
@@ -265,7 +263,7 @@ private:
     static bool spin_until_announced(std::uint32_t seen, std::int64_t end) noexcept {
         the_crew.looking_out.fetch_add(1, std::memory_order_seq_cst);
         bool announced = false;
-        while (!announced && now_ns() < end) {
+        while (!announced && now_ns<Arch>() < end) {
             for (unsigned turn = 0; turn < 32 && !announced; ++turn) {
                 announced = the_crew.announcements.load(std::memory_order_relaxed) != seen;
                 relax();
@@ -314,12 +312,12 @@ private:
         // Helpers inherit the blocked signals, and so leave signals to the program's own threads.
         sigset_t const before = block_signals();
         if (try_lock()) {
-            if (now_ns() >= the_crew.no_start_before_ns) {
+            if (now_ns<Arch>() >= the_crew.no_start_before_ns) {
                 std::uint32_t living = the_crew.helper_count.load(std::memory_order_relaxed);
                 while (living < wanted) {
                     if (pthread_create(&the_crew.helpers[living], nullptr, helper_main, nullptr) != 0) {
                         // Out of threads: make do with those we have, and do not ask again at every call.
-                        the_crew.no_start_before_ns = now_ns() + retry_ns;
+                        the_crew.no_start_before_ns = now_ns<Arch>() + retry_ns;
                         break;
                     }
                     the_crew.helper_count.store(++living, std::memory_order_relaxed);
@@ -414,12 +412,6 @@ private:
 #endif
     }
 
-    static std::int64_t now_ns() noexcept {
-        timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-    }
-
     // A raw futex: std::atomic::wait keeps a table for the whole process inside the standard library, and a fork may
     // leave that locked.
     static void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
@@ -436,10 +428,13 @@ private:
 template <class Arch>
 class crew {
 public:
+    static constexpr std::int64_t spin_ns = 0;
+
     template <std::invocable<std::size_t> Work>
-    static void share(std::size_t chunk_count, unsigned, wake, Work const& work) noexcept {
+    static void share(std::size_t chunk_count, unsigned, Work const& work) noexcept {
         for (std::size_t i = 0; i < chunk_count; ++i) work(i);
     }
+    [[nodiscard]] static helpers state_of_helpers() noexcept { return helpers::none; }
     [[nodiscard]] static unsigned helper_count() noexcept { return 0; }
 };
 

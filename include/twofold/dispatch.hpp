@@ -12,41 +12,75 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// Doubles one chunk; the contract is that of `apply` in kernel.hpp.
-template <class T>
-using chunk_kernel = void (*)(T const* in, T* out, std::size_t n) noexcept;
-
-/// The kernels for one element type: as the engine wants a chunk stored.
-template <class T>
-struct element_kernels {
-    chunk_kernel<T> cached;
-    chunk_kernel<T> streaming;
-
-    void operator()(T const* in, T* out, std::size_t n, stores where) const noexcept {
-        (where == stores::streaming ? streaming : cached)(in, out, n);
+/// The kernels that double parts of type T, compiled for Arch. `Tag` has no meaning here: kernels.hpp of the wheel gives
+/// a type of its own, so that all that is instantiated is its own, too.
+///
+/// Each returns the index of the first part whose double overflows if that is what it looks for, else n. The contract
+/// for memory is that of `apply` in kernel.hpp.
+template <class Arch, class T, class Tag = void>
+struct part_kernels {
+    template <stores Where>
+    static std::size_t wrap(T const* in, T* out, std::size_t n) noexcept {
+        struct function : wrapping_double<Arch, T> {
+        } wrapping;
+        apply<Arch, Where>(lanes(in), lanes(out), n, wrapping);
+        return n;
     }
+
+    template <stores Where>
+    static std::size_t saturate(T const* in, T* out, std::size_t n) noexcept {
+        struct function : saturating_double<Arch, T> {
+        } saturating;
+        apply<Arch, Where>(lanes(in), lanes(out), n, saturating);
+        return n;
+    }
+
+    /// Not in place: it looks for the index in what it has read.
+    template <stores Where>
+    static std::size_t raise(T const* in, T* out, std::size_t n) noexcept {
+        struct function : checked_double<Arch, T> {
+        } checked;
+        apply<Arch, Where>(lanes(in), lanes(out), n, checked);
+        return checked.overflowed() ? first_overflow(in, n) : n;
+    }
+
+    static std::size_t first_overflow(T const* in, std::size_t n) noexcept {
+        struct predicate : double_overflows<Arch, T> {
+        } const overflows{};
+        return find_first<Arch>(lanes(in), n, overflows);
+    }
+
+private:
+    static lane_of<T> const* lanes(T const* parts) noexcept { return reinterpret_cast<lane_of<T> const*>(parts); }
+    static lane_of<T>* lanes(T* parts) noexcept { return reinterpret_cast<lane_of<T>*>(parts); }
 };
 
-template <class Elements>
+/// Kernels as pointers: what part_kernels has, for an instruction set that is chosen at run time.
+template <class T>
+struct part_kernel_pointers {
+    using doubling_kernel = std::size_t (*)(T const* in, T* out, std::size_t n) noexcept;
+    using reading_kernel = std::size_t (*)(T const* in, std::size_t n) noexcept;
+
+    doubling_kernel wrap[2];  // indexed by `stores`
+    doubling_kernel saturate[2];
+    doubling_kernel raise[2];
+    reading_kernel first_overflow;
+};
+
+template <class Kernels, class T>
+inline constexpr part_kernel_pointers<T> pointers_to{
+    {Kernels::template wrap<stores::cached>, Kernels::template wrap<stores::streaming>},
+    {Kernels::template saturate<stores::cached>, Kernels::template saturate<stores::streaming>},
+    {Kernels::template raise<stores::cached>, Kernels::template raise<stores::streaming>},
+    Kernels::first_overflow};
+
+template <class Parts>
 struct kernel_table_of;
 
 template <class... T>
-struct kernel_table_of<std::tuple<T...>> : element_kernels<T>... {};
+struct kernel_table_of<std::tuple<T...>> : part_kernel_pointers<T>... {};
 
-/// The kernels of one instruction set, for every element type.
-using kernel_table = kernel_table_of<element_types>;
-
-/// Doubling with the instruction set of the including file; the compiler sees through it.
-template <class Arch>
-struct compiled_kernels {
-    template <class T>
-    void operator()(T const* in, T* out, std::size_t n, stores where) const noexcept {
-        if (where == stores::streaming) {
-            apply<Arch, stores::streaming>(in, out, n, wrapping_double<Arch>{});
-        } else {
-            apply<Arch, stores::cached>(in, out, n, wrapping_double<Arch>{});
-        }
-    }
-};
+/// The kernels of one instruction set, for every part type.
+using kernel_table = kernel_table_of<part_types>;
 
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -1,70 +1,34 @@
-// The public functions: double_into, double_in_place, doubled. The contract is in twofold.hpp.
+// The public functions: double_into, double_in_place, doubled, first_overflow, double_strided, transform. The contract is
+// in twofold.hpp.
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
-#include <functional>
-#include <memory>
+#include <optional>
 #include <ranges>
 #include <string>
 #include <type_traits>
 #include <vector>
 #include <xsimd/xsimd.hpp>
 
-#include "cache_size.hpp"
-#include "chunks.hpp"
-#include "crew.hpp"
 #include "dispatch.hpp"
 #include "element.hpp"
+#include "engine.hpp"
 #include "error.hpp"
-#include "thread_count.hpp"
+#include "overflow.hpp"
 #include "version.hpp"
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 
 /// How a call is to run.
 struct options {
+    /// What becomes of a double that the element type cannot hold.
+    overflow_policy overflow = overflow_policy::wrap;
     /// Threads that may work on the call, its own included. 0: decided as thread_count.hpp says; 1: this thread only.
     unsigned threads = 0;
 };
 
 namespace detail {
-
-/// The engine: pointers in, chunks out to the crew, each run by `kernel(in, out, n, stores)`.
-/// `in` and `out` are the same address or do not overlap.
-template <class Arch, class T, class Kernel>
-void run_in_chunks(T const* in, T* out, std::size_t n, unsigned threads, Kernel const& kernel) noexcept {
-    std::size_t const bytes = n * sizeof(T);
-    unsigned const workers = bytes < threads_pay_awake_bytes ? 1 : threads;
-    stores const where = in != out && streaming_pays<Arch>(2 * bytes, workers) ? stores::streaming : stores::cached;
-    if (workers == 1) {
-        kernel(in, out, n, where);
-        return;
-    }
-    std::size_t const bytes_past_line = reinterpret_cast<std::uintptr_t>(out) % cache_line_bytes;
-    chunks<Arch> const cut(n, sizeof(T), bytes_past_line, workers);
-    wake const waking = bytes < threads_pay_asleep_bytes ? wake::only_if_awake : wake::always;
-    crew<Arch>::share(cut.size(), workers - 1, waking, [&](std::size_t i) noexcept {
-        chunk const part = cut[i];
-        kernel(in + part.first, out + part.first, part.count, where);
-    });
-}
-
-/// How many threads a call on `bytes` may use. Small calls do not look at the environment.
-template <class Arch>
-[[nodiscard]] unsigned threads_for(std::size_t bytes, unsigned asked) noexcept {
-    return bytes < threads_pay_awake_bytes ? 1 : thread_count<Arch>(asked);
-}
-
-/// Whether two arrays of `bytes` each share some bytes without being the same.
-template <class Arch>
-[[nodiscard]] bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
-    auto const first = reinterpret_cast<std::uintptr_t>(a);
-    auto const second = reinterpret_cast<std::uintptr_t>(b);
-    return first != second && (first < second ? second - first : first - second) < bytes;
-}
 
 template <class Range>
 using element_of = std::remove_cv_t<std::ranges::range_value_t<Range>>;
@@ -74,7 +38,8 @@ template <class T>
 consteval void require_element() {
     static_assert(!std::same_as<T, bool>, "twofold: bool cannot be doubled; use std::uint8_t for flags that count");
     static_assert(std::same_as<T, bool> || element<T>,
-                  "twofold: only signed and unsigned integers of 8 to 64 bits, float and double can be doubled");
+                  "twofold: only integers of 8 to 64 bits, float, double, std::complex of these two, twofold::float16 "
+                  "and twofold::bfloat16 can be doubled");
 }
 
 template <class Range>
@@ -83,47 +48,91 @@ consteval void require_writable() {
                   "twofold: the output's elements are const");
 }
 
+template <class In, class Out>
+consteval void require_input_and_output() {
+    require_element<element_of<In>>();
+    require_writable<Out>();
+    static_assert(std::same_as<element_of<In>, element_of<Out>>,
+                  "twofold: input and output must have the same element type");
+}
+
+template <class Kernel, class T, class Arch>
+inline constexpr bool is_kernel_for =
+    std::is_nothrow_invocable_r_v<T, Kernel const&, T> &&
+    std::is_nothrow_invocable_r_v<xsimd::batch<T, Arch>, Kernel const&, xsimd::batch<T, Arch>>;
+
+template <class Kernel, class T, class Arch>
+consteval void require_kernel() {
+    static_assert(!is_half_float<T>, "twofold: there is no SIMD arithmetic for 16-bit floats; transform their bits");
+    if constexpr (!is_half_float<T>) {
+        static_assert(is_kernel_for<Kernel, T, Arch>,
+                      "twofold: a kernel must be callable when const, noexcept, and map an element to an element and an "
+                      "xsimd::batch of elements to such a batch");
+    }
+}
+
+template <class Arch, element T>
+auto const* parts_of(T const* elements) noexcept {
+    return reinterpret_cast<part_of<T> const*>(elements);
+}
+template <class Arch, element T>
+auto* parts_of(T* elements) noexcept {
+    return reinterpret_cast<part_of<T>*>(elements);
+}
+
 template <class Arch, class T>
-void double_span(T const* in, T* out, std::size_t n, options const& how) noexcept {
-    run_in_chunks<Arch>(in, out, n, threads_for<Arch>(n * sizeof(T), how.threads), compiled_kernels<Arch>{});
+inline constexpr part_kernel_pointers<T> compiled_kernels = pointers_to<part_kernels<Arch, T>, T>;
+
+/// Doubles n elements; `in` and `out` are the same or do not overlap. Throws overflow_error where `how` wants it.
+template <class Arch, element T>
+void double_elements(T const* in, T* out, std::size_t n, options const& how) {
+    std::size_t const parts = n * parts_per_element<T>;
+    unsigned const threads = threads_for<Arch>(n * sizeof(T), how.threads);
+    std::size_t const done = double_parts<Arch>(compiled_kernels<Arch, part_of<T>>, parts_of<Arch>(in),
+                                                parts_of<Arch>(out), parts, threads, how.overflow);
+    if (done < parts) fail_overflow<Arch>(done / parts_per_element<T>);
+}
+
+/// What every function with an input and an output asks of them.
+template <class Arch, class In, class Out>
+void check_ranges(In const& in, Out& out) {
+    auto const n = static_cast<std::size_t>(std::ranges::size(in));
+    auto const size_of_out = static_cast<std::size_t>(std::ranges::size(out));
+    if (n != size_of_out) {
+        fail_invalid_argument<Arch>("the input has " + std::to_string(n) + " elements, but the output has " +
+                                    std::to_string(size_of_out));
+    }
+    if (partly_overlap<Arch>(std::ranges::data(in), std::ranges::data(out), n * sizeof(element_of<In>))) {
+        fail_invalid_argument<Arch>("input and output overlap without being the same range; copy one of them first");
+    }
 }
 
 }  // namespace detail
 
-/// Writes the double of each element of `in` to `out`. Integers wrap modulo 2^bits.
+/// Writes the double of each element of `in` to `out`.
 ///
 /// `in` and `out` are contiguous ranges of the same element type and size; they may be the same range (then the
 /// elements are doubled in place), but must not overlap otherwise. Throws std::invalid_argument, before anything is
 /// written, if the sizes differ or the ranges overlap in part.
+///
+/// With overflow_policy::raise throws twofold::overflow_error for the first element whose double does not fit. Then
+/// `out` is as it was if it is `in`, and unspecified otherwise.
 ///
 ///     std::vector<std::uint32_t> in{1, 2, 3}, out(3);
 ///     twofold::double_into(in, out);  // out is {2, 4, 6}
 template <std::ranges::contiguous_range In, std::ranges::contiguous_range Out, class Arch = xsimd::default_arch>
     requires std::ranges::sized_range<In const> && std::ranges::sized_range<Out>
 void double_into(In const& in, Out&& out, options const& how = {}) {
-    using value = detail::element_of<In>;
-    detail::require_element<value>();
-    detail::require_writable<Out>();
-    static_assert(std::same_as<value, detail::element_of<Out>>,
-                  "twofold: input and output must have the same element type");
-    if constexpr (element<value>) {
-        auto const n = static_cast<std::size_t>(std::ranges::size(in));
-        auto const size_of_out = static_cast<std::size_t>(std::ranges::size(out));
-        value const* const source = std::ranges::data(in);
-        value* const target = std::ranges::data(out);
-        if (n != size_of_out) {
-            detail::fail_invalid_argument<Arch>("the input has " + std::to_string(n) +
-                                                " elements, but the output has " + std::to_string(size_of_out));
-        }
-        if (detail::partly_overlap<Arch>(source, target, n * sizeof(value))) {
-            detail::fail_invalid_argument<Arch>(
-                "input and output overlap without being the same range; copy one of them first");
-        }
-        detail::double_span<Arch>(source, target, n, how);
+    detail::require_input_and_output<In, Out>();
+    if constexpr (element<detail::element_of<In>>) {
+        detail::check_ranges<Arch>(in, out);
+        detail::double_elements<Arch, detail::element_of<In>>(std::ranges::data(in), std::ranges::data(out),
+                                                              static_cast<std::size_t>(std::ranges::size(in)), how);
     }
 }
 
-/// Doubles each element of `values` where it stands. Integers wrap modulo 2^bits.
+/// Doubles each element of `values` where it stands. With overflow_policy::raise the values are read twice, and are as
+/// they were if it throws.
 ///
 ///     std::vector<double> values{1.5, 2.5};
 ///     twofold::double_in_place(values);  // values is {3.0, 5.0}
@@ -135,12 +144,12 @@ void double_in_place(Range&& values, options const& how = {}) {
     detail::require_writable<Range>();
     if constexpr (element<value>) {
         value* const data = std::ranges::data(values);
-        detail::double_span<Arch>(data, data, static_cast<std::size_t>(std::ranges::size(values)), how);
+        detail::double_elements<Arch, value>(data, data, static_cast<std::size_t>(std::ranges::size(values)), how);
     }
 }
 
-/// The double of each element of `values`, in a new std::vector. Integers wrap modulo 2^bits. The vector's memory is
-/// first filled with zeros, as std::vector has it; into memory that exists, `double_into` is faster.
+/// The double of each element of `values`, in a new std::vector. The vector's memory is first filled with zeros, as
+/// std::vector has it; into memory that exists, `double_into` is faster.
 ///
 ///     twofold::doubled(std::array{1, 2, 3});  // std::vector<int>{2, 4, 6}
 template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
@@ -149,10 +158,100 @@ template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
     using value = detail::element_of<In>;
     detail::require_element<value>();
     if constexpr (element<value>) {
-        auto const n = static_cast<std::size_t>(std::ranges::size(values));
-        std::vector<value> result(n);
-        detail::double_span<Arch>(static_cast<value const*>(std::ranges::data(values)), result.data(), n, how);
+        std::vector<value> result(static_cast<std::size_t>(std::ranges::size(values)));
+        detail::double_elements<Arch, value>(std::ranges::data(values), result.data(), result.size(), how);
         return result;
+    }
+}
+
+/// The index of the first element whose double does not fit its type; for floats, of the first finite one whose double
+/// is infinite. None: nothing. Of `how` only the threads matter.
+///
+///     twofold::first_overflow(std::array<std::int8_t, 3>{1, -65, 64});  // 1
+template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
+    requires std::ranges::sized_range<In const>
+[[nodiscard]] std::optional<std::size_t> first_overflow(In const& values, options const& how = {}) {
+    using value = detail::element_of<In>;
+    detail::require_element<value>();
+    if constexpr (element<value>) {
+        auto const n = static_cast<std::size_t>(std::ranges::size(values));
+        std::size_t const parts = n * detail::parts_per_element<value>;
+        unsigned const threads = detail::threads_for<Arch>(n * sizeof(value), how.threads);
+        value const* const data = std::ranges::data(values);
+        std::size_t const found = detail::find_overflow<Arch>(
+            detail::compiled_kernels<Arch, detail::part_of<value>>, detail::parts_of<Arch>(data), parts, threads);
+        if (found < parts) return found / detail::parts_per_element<value>;
+    }
+    return std::nullopt;
+}
+
+/// out[i * out_stride] = 2 * in[i * in_stride] for i in [0, n). Strides count elements and may have any sign; that of
+/// the input may be zero.
+///
+/// `in` and `out` may be the same with the same stride, and the elements of one may lie between those of the other.
+/// Throws std::invalid_argument, before anything is written, if elements of the two overlap otherwise (or may: strides
+/// that differ over the same memory are refused), or if the output's stride is zero and n more than 1. With
+/// overflow_policy::raise throws twofold::overflow_error, with the index i, before anything is written.
+///
+///     std::vector<int> matrix{1, 2, 3, 4}, column(2);
+///     twofold::double_strided(matrix.data() + 1, 2, column.data(), 1, 2);  // column is {4, 8}
+template <class T, class Arch = xsimd::default_arch>
+void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_t out_stride, std::size_t n,
+                    options const& how = {}) {
+    detail::require_element<T>();
+    if constexpr (element<T>) {
+        if (n == 0) return;
+        auto const element_bytes = static_cast<std::ptrdiff_t>(sizeof(T));
+        if (out_stride == 0 && n > 1) {
+            detail::fail_invalid_argument<Arch>("the output's stride is 0, so its " + std::to_string(n) +
+                                                " elements would be one");
+        }
+        if (detail::partly_overlap_strided<Arch>(in, in_stride * element_bytes, out, out_stride * element_bytes, n,
+                                                 sizeof(T))) {
+            detail::fail_invalid_argument<Arch>(
+                "elements of input and output overlap without being the same; copy one of them first");
+        }
+        if (in_stride == 1 && out_stride == 1) {
+            detail::double_elements<Arch>(in, out, n, how);
+            return;
+        }
+        constexpr std::size_t parts = detail::parts_per_element<T>;
+        std::size_t const done = detail::double_strided_parts<Arch, parts>(
+            detail::parts_of<Arch>(in), in_stride, detail::parts_of<Arch>(out), out_stride, n, how.threads, how.overflow);
+        if (done < n) detail::fail_overflow<Arch>(done);
+    }
+}
+
+/// Writes kernel(x) for each element x of `in` to `out`: the engine of `double_into`, with a kernel of yours.
+///
+/// A kernel maps one element, and one xsimd::batch of elements, to the same values: a generic lambda will often do. It
+/// is called by several threads at once and may meet an element twice; it must be noexcept and must not fork. Ranges
+/// and errors are those of `double_into`. Elements are those that xsimd has batches of, so not the 16-bit floats.
+/// What a kernel does about overflow is its own affair: of `how` only the threads matter.
+///
+///     std::vector<float> in{1, 2, 3}, out(3);
+///     twofold::transform(in, out, [](auto x) noexcept { return x * 3.0F; });  // out is {3, 6, 9}
+template <std::ranges::contiguous_range In, std::ranges::contiguous_range Out, class Kernel,
+          class Arch = xsimd::default_arch>
+    requires std::ranges::sized_range<In const> && std::ranges::sized_range<Out>
+void transform(In const& in, Out&& out, Kernel const& kernel, options const& how = {}) {
+    using value = detail::element_of<In>;
+    detail::require_input_and_output<In, Out>();
+    detail::require_kernel<Kernel, value, Arch>();
+    if constexpr (element<value> && detail::is_kernel_for<Kernel, value, Arch>) {
+        detail::check_ranges<Arch>(in, out);
+        auto const n = static_cast<std::size_t>(std::ranges::size(in));
+        value const* const source = std::ranges::data(in);
+        value* const target = std::ranges::data(out);
+        detail::run_in_chunks<Arch>(
+            source, target, n, detail::threads_for<Arch>(n * sizeof(value), how.threads),
+            [&](std::size_t first, std::size_t count, detail::stores where) noexcept {
+                if (where == detail::stores::streaming) {
+                    detail::apply<Arch, detail::stores::streaming>(source + first, target + first, count, kernel);
+                } else {
+                    detail::apply<Arch, detail::stores::cached>(source + first, target + first, count, kernel);
+                }
+            });
     }
 }
 

@@ -1,18 +1,37 @@
 // How the library fails: an exception, or, where exceptions are switched off, one line on stderr and an abort.
 #pragma once
 
+#include <cstddef>
+#include <stdexcept>
 #include <string>
 
 #include "version.hpp"
 
-#if defined(__cpp_exceptions)
-#include <stdexcept>
-#else
+#if !defined(__cpp_exceptions)
 #include <cstdio>
 #include <cstdlib>
 #endif
 
-namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
+
+/// An element's double does not fit its type; thrown under overflow_policy::raise.
+// Of default visibility, so that it can be caught across shared objects that hide their symbols.
+class
+#if defined(__GNUC__)
+    __attribute__((visibility("default")))
+#endif
+    overflow_error : public std::overflow_error {
+public:
+    overflow_error(std::string const& message, std::size_t index) : std::overflow_error(message), index_(index) {}
+
+    /// The index of the first element whose double does not fit.
+    [[nodiscard]] std::size_t index() const noexcept { return index_; }
+
+private:
+    std::size_t index_;
+};
+
+namespace detail {
 
 // Arch: see "Instruction sets" in twofold.hpp.
 template <class Arch>
@@ -25,4 +44,16 @@ template <class Arch>
 #endif
 }
 
-}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail
+template <class Arch>
+[[noreturn]] inline void fail_overflow(std::size_t index) {
+    std::string const message = "the double of element " + std::to_string(index) + " does not fit its type";
+#if defined(__cpp_exceptions)
+    throw overflow_error("twofold: " + message, index);
+#else
+    std::fprintf(stderr, "twofold: %s\n", message.c_str());
+    std::abort();
+#endif
+}
+
+}  // namespace detail
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE

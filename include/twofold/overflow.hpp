@@ -1,20 +1,67 @@
-// What doubling means, for one scalar and for one SIMD batch, with the same result.
+// What doubling means, for one scalar and for one SIMD batch, with the same result: to wrap, to saturate, to notice.
 #pragma once
 
 #include <concepts>
+#include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
 #include "element.hpp"
 
-namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
+
+/// What becomes of a double that the element type cannot hold.
+enum class overflow_policy {
+    wrap,      ///< Integers are taken modulo 2^bits; floats become infinite, as IEEE 754 has it.
+    saturate,  ///< Integers become the least or the greatest value of their type; floats are as with `wrap`.
+    raise,     ///< twofold::overflow_error; for floats where a finite value would become infinite.
+};
+
+namespace detail {
+
+/// The type of a scalar, and of a batch's lanes, in which a part is computed: 16-bit floats by their bits.
+template <class T>
+using lane_of = std::conditional_t<is_half_float<T>, std::int16_t, T>;
+
+// The bits of a 16-bit float, its sign aside: an exponent, then `Mantissa` bits.
+template <int Mantissa>
+struct half_float_format {
+    static constexpr std::int16_t magnitude = 0x7FFF;
+    static constexpr std::int16_t infinity = magnitude >> Mantissa << Mantissa;
+    static constexpr std::int16_t exponent_step = 1 << Mantissa;  // to the next exponent, which doubles the value
+    static constexpr std::int16_t quiet = 1 << (Mantissa - 1);    // in a NaN: not signalling
+};
+
+template <class T>
+struct format_of;
+template <>
+struct format_of<float16> : half_float_format<10> {};
+template <>
+struct format_of<bfloat16> : half_float_format<7> {};
+
+// The class templates below carry Arch for the sake of their scalar functions, too: see "Instruction sets" in
+// twofold.hpp. T is a part, as element.hpp has it.
 
 /// Integers modulo 2^bits, floats as IEEE 754 has `x + x`.
-template <class Arch>
+template <class Arch, class T>
 struct wrapping_double {
-    template <element T>
-    [[nodiscard]] constexpr T operator()(T x) const noexcept {
-        if constexpr (std::integral<T>) {
+    using lane = lane_of<T>;
+    using batch = xsimd::batch<lane, Arch>;
+
+    [[nodiscard]] constexpr lane operator()(lane x) const noexcept {
+        if constexpr (is_half_float<T>) {
+            using format = format_of<T>;
+            int const magnitude = x & format::magnitude;
+            int const sign = x & ~format::magnitude;
+            int doubled = magnitude | format::quiet;  // a NaN
+            if (magnitude <= format::infinity) {
+                // A subnormal, or zero, grows by itself, a normal number by one step, and nothing past infinity.
+                int const step = magnitude < format::exponent_step ? magnitude : format::exponent_step;
+                doubled = magnitude + step < format::infinity ? magnitude + step : format::infinity;
+            }
+            return static_cast<lane>(doubled | sign);
+        } else if constexpr (std::integral<T>) {
             // In unsigned arithmetic, where overflow is defined. Narrow types are promoted to int, which holds the sum.
             auto const bits = static_cast<std::make_unsigned_t<T>>(x);
             return static_cast<T>(bits + bits);
@@ -23,10 +70,123 @@ struct wrapping_double {
         }
     }
 
-    template <class T>
-    [[nodiscard]] xsimd::batch<T, Arch> operator()(xsimd::batch<T, Arch> const& x) const noexcept {
-        return x + x;
+    [[nodiscard]] batch operator()(batch const& x) const noexcept {
+        if constexpr (is_half_float<T>) {
+            using format = format_of<T>;
+            batch const magnitude = x & batch(format::magnitude);
+            batch const infinity(format::infinity);
+            // As above; the room up to infinity bounds the step, so that no sum leaves 16 bits.
+            batch const step = xsimd::min(magnitude, batch(format::exponent_step));
+            batch const finite = magnitude + xsimd::min(step, infinity - magnitude);
+            batch const doubled = xsimd::select(magnitude > infinity, magnitude | batch(format::quiet), finite);
+            return doubled | (x ^ magnitude);
+        } else {
+            return x + x;
+        }
     }
 };
 
-}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail
+/// Whether the double of a lane is beyond what its type holds: an integer's beyond its limits, a finite float's beyond
+/// the greatest finite one.
+template <class Arch, class T>
+struct double_overflows {
+    using lane = lane_of<T>;
+    using batch = xsimd::batch<lane, Arch>;
+
+    [[nodiscard]] constexpr bool operator()(lane x) const noexcept {
+        if constexpr (is_half_float<T>) {
+            int const magnitude = x & format_of<T>::magnitude;
+            return magnitude > most_magnitude && magnitude < format_of<T>::infinity;
+        } else if constexpr (std::integral<T>) {
+            return x > most || x < least;
+        } else {
+            lane const magnitude = x < 0 ? -x : x;
+            return magnitude > most && magnitude <= std::numeric_limits<lane>::max();
+        }
+    }
+
+    [[nodiscard]] typename batch::batch_bool_type operator()(batch const& x) const noexcept {
+        if constexpr (is_half_float<T>) {
+            batch const magnitude = x & batch(format_of<T>::magnitude);
+            return (magnitude > batch(most_magnitude)) & (magnitude < batch(format_of<T>::infinity));
+        } else if constexpr (std::unsigned_integral<T>) {
+            return x > batch(most);
+        } else if constexpr (std::integral<T>) {
+            return (x > batch(most)) | (x < batch(least));
+        } else {
+            batch const magnitude = xsimd::abs(x);
+            return (magnitude > batch(most)) & (magnitude <= batch(std::numeric_limits<lane>::max()));
+        }
+    }
+
+private:
+    // The greatest and the least lane with a double. Halving a float's limit is exact.
+    static constexpr lane most = std::numeric_limits<lane>::max() / 2;
+    static constexpr lane least = std::numeric_limits<lane>::lowest() / 2;
+    // The magnitude of the greatest 16-bit float with a finite double, as bits: one step below infinity's least.
+    static constexpr lane most_magnitude = [] {
+        if constexpr (is_half_float<T>) {
+            return static_cast<lane>(format_of<T>::infinity - format_of<T>::exponent_step - 1);
+        } else {
+            return lane{};
+        }
+    }();
+};
+
+/// Integers clamped to their type's limits; floats as IEEE 754 has them.
+template <class Arch, class T>
+struct saturating_double {
+    using lane = lane_of<T>;
+    using batch = xsimd::batch<lane, Arch>;
+
+    [[nodiscard]] constexpr lane operator()(lane x) const noexcept {
+        if constexpr (std::integral<T>) {
+            if (double_overflows<Arch, T>{}(x)) return x < 0 ? limits::min() : limits::max();
+        }
+        return wrapping_double<Arch, T>{}(x);
+    }
+
+    [[nodiscard]] batch operator()(batch const& x) const noexcept {
+        if constexpr (std::integral<T> && sizeof(T) <= 2) {
+            return xsimd::sadd(x, x);  // an instruction of its own on every machine
+        } else if constexpr (std::unsigned_integral<T>) {
+            return xsimd::select(double_overflows<Arch, T>{}(x), batch(limits::max()), x + x);
+        } else if constexpr (std::integral<T>) {
+            batch const limit = xsimd::select(x < batch(T{0}), batch(limits::min()), batch(limits::max()));
+            return xsimd::select(double_overflows<Arch, T>{}(x), limit, x + x);
+        } else {
+            return wrapping_double<Arch, T>{}(x);
+        }
+    }
+
+private:
+    using limits = std::numeric_limits<lane>;
+};
+
+/// Doubles as wrapping_double does, and notes whether any double overflowed.
+template <class Arch, class T>
+class checked_double {
+public:
+    using lane = lane_of<T>;
+    using batch = xsimd::batch<lane, Arch>;
+
+    [[nodiscard]] lane operator()(lane x) noexcept {
+        in_scalars_ |= double_overflows<Arch, T>{}(x);
+        return wrapping_double<Arch, T>{}(x);
+    }
+
+    [[nodiscard]] batch operator()(batch const& x) noexcept {
+        in_batches_ = in_batches_ | double_overflows<Arch, T>{}(x);
+        return wrapping_double<Arch, T>{}(x);
+    }
+
+    [[nodiscard]] bool overflowed() const noexcept { return in_scalars_ || xsimd::any(in_batches_); }
+
+private:
+    bool in_scalars_ = false;
+    // Not in braces: with xsimd 8 they would make a list of one lane.
+    typename batch::batch_bool_type in_batches_ = typename batch::batch_bool_type(false);
+};
+
+}  // namespace detail
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE

@@ -7,10 +7,15 @@
 //     twofold::double_in_place(out);                // out is {4, 8, 12}
 //     auto more = twofold::doubled(out);            // a new vector: {8, 16, 24}
 //     twofold::double_into(in, out, {.threads = 1});  // on this thread alone
+//     twofold::transform(in, out, [](auto x) noexcept { return x * 3u; });  // the same engine, a kernel of yours
 //
-// Elements      Signed and unsigned integers of 8 to 64 bits, float, double. Integers wrap modulo 2^bits, without
-//               undefined behaviour. Floats are doubled as x + x is: -0.0 stays, a finite value may become infinite, a
-//               NaN keeps its payload.
+// Elements      Signed and unsigned integers of 8 to 64 bits, float, double, std::complex of these two, and the storage
+//               types float16 and bfloat16. Floats are doubled as x + x is: -0.0 stays, a finite value may become
+//               infinite, a NaN keeps its payload and becomes quiet.
+// Overflow      options::overflow. wrap, if nothing is said: integers modulo 2^bits, without undefined behaviour.
+//               saturate: the limits of the integer type. raise: twofold::overflow_error with the index of the first
+//               element whose double does not fit (a finite float's: is infinite); in place nothing has changed then,
+//               out of place the output is unspecified. first_overflow finds that element without doubling.
 // Ranges        Any contiguous, sized range: vector, array, span, a C array. Any alignment, any size, also none.
 //               No byte outside the two ranges is read or written.
 // Aliasing      Input and output may be the same range. If they overlap otherwise, or differ in size:

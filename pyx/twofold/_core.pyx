@@ -44,6 +44,8 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold" nogil:
     cdef struct element_description:
         char kind
         unsigned int bits
+    cdef enum class overflow_policy:
+        wrap
 
 cdef extern from "_kernels/wheel.hpp" namespace "twofold::detail" nogil:
     cdef cppclass kernel_table:
@@ -67,8 +69,8 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     int find_element(char kind, size_t size) noexcept
     unsigned int thread_count(unsigned int asked) noexcept
     bint partly_overlap(const void* a, const void* b, size_t size) noexcept
-    void double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
-                         unsigned int threads) noexcept
+    size_t double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
+                           unsigned int threads, overflow_policy policy) noexcept
 
 __version__ = TWOFOLD_VERSION.decode()
 
@@ -91,7 +93,7 @@ cdef inline int run(int element, const void* values, void* out, size_t n, size_t
     elif threads == 0:
         with gil:
             threads = thread_count(0)
-    double_elements(kernels[0], element, values, out, n, threads)
+    double_elements(kernels[0], element, values, out, n, threads, overflow_policy.wrap)
     return 0
 
 ctypedef fused integer_t:
@@ -165,9 +167,15 @@ cdef int double_f64(const double* values, double* out, size_t n) except -1 nogil
 
 cdef str element_name(int element):
     cdef element_description found = element_at(element)
-    return {c'i': "int", c'u': "uint", c'f': "float"}[found.kind] + str(found.bits)
+    kinds = {c'i': "int", c'u': "uint", c'f': "float", c'b': "bfloat", c'c': "complex"}
+    return kinds[found.kind] + str(found.bits)
 
-cdef dict elements_by_name = {element_name(i): i for i in range(<int>element_count)}
+# What the array module calls the elements.
+cdef dict typecode_of = {"int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
+                         "int64": "q", "uint64": "Q", "float32": "f", "float64": "d"}
+
+# Those that Python's own containers know. Complex and 16-bit floats are doubled from C++ alone, so far.
+cdef dict elements_by_name = {element_name(i): i for i in range(<int>element_count) if element_name(i) in typecode_of}
 
 def element_types():
     """The names of the element types, in the order of the C++ list: "int8", "uint8" and so on."""
@@ -569,10 +577,6 @@ cdef int read_list(list values, Span out) except -1:
     if name == "float32": return read_reals(values, <float*>data, out.n)
     if name == "float64": return read_reals(values, <double*>data, out.n)
     raise AssertionError(name)
-
-# What the array module calls the elements.
-cdef dict typecode_of = {"int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
-                         "int64": "q", "uint64": "Q", "float32": "f", "float64": "d"}
 
 cdef object double_fixed_width(list values, int element, out, unsigned int threads):
     """A list as an array of one element type has it: range-checked, then doubled as that type."""

@@ -9,6 +9,9 @@
 # the headers they need. `options` and its fields, the ranges and the errors are those of C++; std::invalid_argument
 # becomes ValueError.
 
+from libc.stddef cimport ptrdiff_t
+from libcpp.optional cimport optional
+
 cdef extern from "<span>" namespace "std" nogil:
     # A pointer and a number of elements, as a range.
     cdef cppclass span[T]:
@@ -16,9 +19,21 @@ cdef extern from "<span>" namespace "std" nogil:
         span(T* data, size_t n) noexcept
 
 cdef extern from "<twofold/twofold.hpp>" namespace "twofold" nogil:
+    cdef enum class overflow_policy:
+        wrap
+        saturate
+        # "raise" in C++, which Python keeps for itself.
+        raise_ "twofold::overflow_policy::raise"
     cdef cppclass options:
         options() noexcept
+        overflow_policy overflow
         unsigned int threads
+
+    optional[size_t] first_overflow[In](const In& values) except +
+    optional[size_t] first_overflow[In](const In& values, const options& how) except +
+    void double_strided[T](const T* values, ptrdiff_t stride, T* out, ptrdiff_t out_stride, size_t n) except +
+    void double_strided[T](const T* values, ptrdiff_t stride, T* out, ptrdiff_t out_stride, size_t n,
+                           const options& how) except +
 
 cdef extern from * namespace "twofold_cython" nogil:
     """

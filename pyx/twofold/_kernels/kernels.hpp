@@ -16,20 +16,15 @@ namespace {
 
 namespace engine = twofold::detail;
 
-struct doubling : engine::wrapping_double<xsimd::TWOFOLD_KERNELS_FOR> {};
+struct here;  // which makes every kernel below a type of this file alone
 
-template <class T, engine::stores Where>
-void kernel(T const* in, T* out, std::size_t n) noexcept {
-    engine::apply<xsimd::TWOFOLD_KERNELS_FOR, Where>(in, out, n, doubling{});
-}
-
-template <class Elements>
+template <class Parts>
 struct table_for;
 
 template <class... T>
 struct table_for<std::tuple<T...>> {
     static constexpr engine::kernel_table value{
-        engine::element_kernels<T>{kernel<T, engine::stores::cached>, kernel<T, engine::stores::streaming>}...};
+        engine::pointers_to<engine::part_kernels<xsimd::TWOFOLD_KERNELS_FOR, T, here>, T>...};
 };
 
 }  // namespace
@@ -38,4 +33,4 @@ struct table_for<std::tuple<T...>> {
 #define TWOFOLD_KERNELS_NAME(set) TWOFOLD_KERNELS_NAME_(set)
 
 extern "C" constinit engine::kernel_table const TWOFOLD_KERNELS_NAME(TWOFOLD_KERNELS_FOR) =
-    table_for<twofold::element_types>::value;
+    table_for<engine::part_types>::value;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace twofold_wheel {
@@ -92,17 +93,21 @@ bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
     return twofold::detail::partly_overlap<baseline>(a, b, bytes);
 }
 
-void double_elements(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
-                     unsigned threads) noexcept {
-    auto const run = [&]<class T>(T const* source, T* target) {
-        twofold::detail::element_kernels<T> const& kernel = kernels;
-        twofold::detail::run_in_chunks<baseline>(source, target, n, threads, kernel);
+std::size_t double_elements(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
+                            unsigned threads, twofold::overflow_policy policy) noexcept {
+    std::size_t done = n;
+    auto const run = [&]<class T>(std::type_identity<T>) {
+        using part = twofold::detail::part_of<T>;
+        constexpr std::size_t parts = twofold::detail::parts_per_element<T>;
+        twofold::detail::part_kernel_pointers<part> const& pointers = kernels;
+        done = twofold::detail::double_parts<baseline>(pointers, static_cast<part const*>(in), static_cast<part*>(out),
+                                                       n * parts, threads, policy) /
+               parts;
     };
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (void)((static_cast<std::size_t>(element) == I &&
-                (run(static_cast<element_number<I> const*>(in), static_cast<element_number<I>*>(out)), true)) ||
-               ...);
+        (void)((static_cast<std::size_t>(element) == I && (run(std::type_identity<element_number<I>>{}), true)) || ...);
     }(std::make_index_sequence<element_count>{});
+    return done;
 }
 
 }  // namespace twofold_wheel

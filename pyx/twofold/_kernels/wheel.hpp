@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <tuple>
 #include <twofold/dispatch.hpp>
-#include <twofold/double.hpp>
+#include <twofold/engine.hpp>
 
 // The tables, one object file each. C linkage, so that the names say what `nm` should show.
 #if defined(__x86_64__)
@@ -56,7 +56,7 @@ inline constexpr std::size_t element_count = std::tuple_size_v<twofold::element_
 /// Element number `i` of twofold::element_types, with i < element_count.
 twofold::element_description element_at(std::size_t i) noexcept;
 
-/// The number of the element of that kind ('i', 'u' or 'f') and size in bytes; -1 where there is none.
+/// The number of the element of that kind (see describe_element) and size in bytes; -1 where there is none.
 int find_element(char kind, std::size_t bytes) noexcept;
 
 /// The least number of bytes with which a call may use more than one thread.
@@ -69,8 +69,9 @@ unsigned thread_count(unsigned asked) noexcept;
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept;
 
 /// Doubles n elements of element number `element` with the kernels given. `in` and `out` are the same or do not
-/// overlap.
-void double_elements(twofold::detail::kernel_table const& kernels, int element, void const* in, void* out,
-                     std::size_t n, unsigned threads) noexcept;
+/// overlap. Returns n, or with overflow_policy::raise the index of the first element whose double overflows; then `out`
+/// is what it was if it is `in`, else unspecified.
+std::size_t double_elements(twofold::detail::kernel_table const& kernels, int element, void const* in, void* out,
+                            std::size_t n, unsigned threads, twofold::overflow_policy policy) noexcept;
 
 }  // namespace twofold_wheel

@@ -1,0 +1,29 @@
+// The time that passes, for those who have to know how long something took.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__linux__)
+#include <time.h>
+#else
+#include <chrono>
+#endif
+
+#include "version.hpp"
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+/// Nanoseconds since some moment in the past; never less than before.
+template <class Arch>
+[[nodiscard]] std::int64_t now_ns() noexcept {
+#if defined(__linux__)
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+#else
+    auto const now = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+#endif
+}
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail
