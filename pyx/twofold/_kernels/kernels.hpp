@@ -1,4 +1,5 @@
-// Defines twofold_kernels_<set>, the kernels of one instruction set; the including file names it:
+// Defines twofold_kernels_<set>, the kernels of one instruction set; the including file names it, as
+// instruction_sets.def does:
 //
 //     #define TWOFOLD_KERNELS_FOR avx2
 //     #include "kernels.hpp"
@@ -16,11 +17,11 @@ namespace {
 
 namespace engine = twofold::detail;
 
-struct doubling : engine::wrapping_double<xsimd::TWOFOLD_KERNELS_FOR> {};
+struct doubling : engine::wrapping_double<twofold_wheel::arch::TWOFOLD_KERNELS_FOR> {};
 
 template <class T, engine::stores Where>
 void kernel(T const* in, T* out, std::size_t n) noexcept {
-    engine::apply<xsimd::TWOFOLD_KERNELS_FOR, Where>(in, out, n, doubling{});
+    engine::apply<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, Where>(in, out, n, doubling{});
 }
 
 template <class Elements>
