@@ -26,7 +26,8 @@ SHARED_SOURCES = [
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
-CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden"]
+# Debug information, which Python asks for by itself, would be two thirds of the wheel.
+CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden", "-g0"]
 
 
 def kernel_libraries():
@@ -77,7 +78,7 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            Extension("twofold._array", ["pyx/twofold/_array.pyx"], extra_compile_args=["-fvisibility=hidden"]),
+            Extension("twofold._array", ["pyx/twofold/_array.pyx"], extra_compile_args=["-fvisibility=hidden", "-g0"]),
         ],
         include_path=["pyx"],
         compiler_directives={"language_level": 3},
