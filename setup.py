@@ -26,14 +26,16 @@ SHARED_SOURCES = [
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
-CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden"]
+# Debug information, which Python asks for by itself, would be two thirds of the wheel.
+CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden", "-g0"]
 
 
 def kernel_libraries():
     """One static library for each row of the table of instruction sets; nothing else is built with its flags."""
-    row = re.compile(r'^TWOFOLD_INSTRUCTION_SET\((\w+), (\w+), "(.*)"\)$', re.MULTILINE)
-    for name, machine, flags in row.findall((ROOT / KERNELS / "instruction_sets.def").read_text()):
-        if machine == platform.machine():
+    rows = re.findall(r"^TWOFOLD_INSTRUCTION_SET\((.*)\)$", (ROOT / KERNELS / "instruction_sets.def").read_text(), re.M)
+    this_machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
+    for name, machine, _, *features in (row.split(", ") for row in rows):
+        if machine == this_machine:
             yield (
                 f"twofold_kernels_{name}",
                 {
@@ -42,7 +44,7 @@ def kernel_libraries():
                     "obj_deps": {"": SHARED_SOURCES},
                     # -O2 in every build: without inlining, code for this instruction set would get into functions
                     # that the linker shares with other files.
-                    "cflags": [*CXX_FLAGS, "-O2", *flags.split()],
+                    "cflags": [*CXX_FLAGS, "-O2", *(f"-m{feature}" for feature in features)],
                 },
             )
 
@@ -76,7 +78,7 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            Extension("twofold._array", ["pyx/twofold/_array.pyx"], extra_compile_args=["-fvisibility=hidden"]),
+            Extension("twofold._array", ["pyx/twofold/_array.pyx"], extra_compile_args=["-fvisibility=hidden", "-g0"]),
         ],
         include_path=["pyx"],
         compiler_directives={"language_level": 3},

@@ -160,8 +160,8 @@ TEMPLATE_LIST_TEST_CASE("no byte before or after the two ranges is read or writt
 }
 
 TEST_CASE("the test is built for the instruction set that it is named after", "[kernel]") {
-#if defined(TWOFOLD_EXPECTED_INSTRUCTION_SET)
-    CHECK(std::string(arch::name()) == TWOFOLD_EXPECTED_INSTRUCTION_SET);
+#if defined(TWOFOLD_EXPECTED_ARCH)
+    CHECK(std::string(arch::name()) == xsimd::TWOFOLD_EXPECTED_ARCH::name());
 #endif
     CHECK(arch::available());
 }

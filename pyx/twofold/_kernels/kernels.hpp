@@ -1,4 +1,5 @@
-// Defines twofold_kernels_<set>, the kernels of one instruction set; the including file names it:
+// Defines twofold_kernels_<set>, the kernels of one instruction set; the including file names it, as
+// instruction_sets.def does:
 //
 //     #define TWOFOLD_KERNELS_FOR avx2
 //     #include "kernels.hpp"
@@ -24,7 +25,7 @@ struct table_for;
 template <class... T>
 struct table_for<std::tuple<T...>> {
     static constexpr engine::kernel_table value{
-        engine::pointers_to<engine::part_kernels<xsimd::TWOFOLD_KERNELS_FOR, T, here>, T>...};
+        engine::pointers_to<engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T, here>, T>...};
 };
 
 }  // namespace

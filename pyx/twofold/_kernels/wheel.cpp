@@ -46,14 +46,26 @@ instruction_set choose(char const* wanted) {
 }  // namespace
 
 std::array<instruction_set, instruction_set_count> instruction_sets() noexcept {
+#if defined(__x86_64__)
     __builtin_cpu_init();
-    // Asks the operating system too: a processor may have registers that the kernel does not save.
-#define TWOFOLD_INSTRUCTION_SET(name, machine, flags) \
-    TWOFOLD_ON_##machine(instruction_set{#name, __builtin_cpu_supports(#name) != 0, &twofold_kernels_##name}, )
+#endif
+    // Asks the operating system too: a processor may have registers that the kernel does not save. xsimd does not
+    // before 13.1.
+#define TWOFOLD_ALSO(feature) &&__builtin_cpu_supports(#feature)
+#define TWOFOLD_ALSO_1(feature, ...) TWOFOLD_ALSO(feature) __VA_OPT__(TWOFOLD_ALSO_2(__VA_ARGS__))
+#define TWOFOLD_ALSO_2(feature, ...) TWOFOLD_ALSO(feature) __VA_OPT__(TWOFOLD_ALSO_3(__VA_ARGS__))
+#define TWOFOLD_ALSO_3(feature, ...) TWOFOLD_ALSO(feature) __VA_OPT__(TWOFOLD_ALSO(__VA_ARGS__))
+#define TWOFOLD_INSTRUCTION_SET(name, machine, xsimd_type, ...) \
+    TWOFOLD_ON_##machine(                                       \
+        instruction_set{#name, true __VA_OPT__(TWOFOLD_ALSO_1(__VA_ARGS__)), &twofold_kernels_##name}, )
     return {
 #include "instruction_sets.def"
     };
 #undef TWOFOLD_INSTRUCTION_SET
+#undef TWOFOLD_ALSO_3
+#undef TWOFOLD_ALSO_2
+#undef TWOFOLD_ALSO_1
+#undef TWOFOLD_ALSO
 }
 
 kernel_table const* kernels_if_chosen() noexcept {

@@ -7,22 +7,35 @@
 #include <tuple>
 #include <twofold/dispatch.hpp>
 #include <twofold/engine.hpp>
+#include <xsimd/xsimd.hpp>
 
-// The tables, one object file each. C linkage, so that the names say what `nm` should show.
+// What a row of another machine holds is passed over.
 #if defined(__x86_64__)
 #define TWOFOLD_ON_x86_64(...) __VA_ARGS__
+#define TWOFOLD_ON_aarch64(...)
+#elif defined(__aarch64__)
+#define TWOFOLD_ON_x86_64(...)
+#define TWOFOLD_ON_aarch64(...) __VA_ARGS__
 #else
 #error "twofold: instruction_sets.def has no row for this machine yet"
 #endif
 
+// The tables, one object file each. C linkage, so that the names say what `nm` should show.
 extern "C" {
-#define TWOFOLD_INSTRUCTION_SET(name, machine, flags) \
+#define TWOFOLD_INSTRUCTION_SET(name, machine, ...) \
     TWOFOLD_ON_##machine(extern twofold::detail::kernel_table const twofold_kernels_##name;)
 #include "instruction_sets.def"
 #undef TWOFOLD_INSTRUCTION_SET
 }
 
 namespace twofold_wheel {
+
+/// What xsimd calls the instruction sets of the table.
+namespace arch {
+#define TWOFOLD_INSTRUCTION_SET(name, machine, xsimd_type, ...) TWOFOLD_ON_##machine(using name = xsimd::xsimd_type;)
+#include "instruction_sets.def"
+#undef TWOFOLD_INSTRUCTION_SET
+}  // namespace arch
 
 /// One instruction set of the wheel.
 struct instruction_set {
@@ -31,7 +44,7 @@ struct instruction_set {
     twofold::detail::kernel_table const* kernels;
 };
 
-#define TWOFOLD_INSTRUCTION_SET(name, machine, flags) TWOFOLD_ON_##machine(+1)
+#define TWOFOLD_INSTRUCTION_SET(name, machine, ...) TWOFOLD_ON_##machine(+1)
 inline constexpr std::size_t instruction_set_count = 0
 #include "instruction_sets.def"
     ;

@@ -1,0 +1,2 @@
+#define TWOFOLD_KERNELS_FOR avx512
+#include "kernels.hpp"

@@ -1,0 +1,2 @@
+#define TWOFOLD_KERNELS_FOR neon
+#include "kernels.hpp"
