@@ -156,8 +156,7 @@ TEST_CASE("a call finds a free slot after any number of calls", "[crew]") {
 
 TEST_CASE("a call inside of a call is done, too", "[crew]") {
     std::atomic<unsigned> runs{0};
-    crew::share(8, 3,
-                [&](std::size_t) noexcept { crew::share(8, 3, [&](std::size_t) noexcept { ++runs; }); });
+    crew::share(8, 3, [&](std::size_t) noexcept { crew::share(8, 3, [&](std::size_t) noexcept { ++runs; }); });
     CHECK(runs == 64);
 }
 

@@ -49,7 +49,7 @@ template <class T>
 void run(way how, void const* in_bytes, void* out_bytes, std::size_t n) {
     auto const* const in = static_cast<T const*>(in_bytes);
     auto* const out = static_cast<T*>(out_bytes);
-    twofold::detail::compiled_kernels<arch> const kernel;
+    auto const& kernels = twofold::detail::compiled_kernels<arch, twofold::detail::part_of<T>>;
     switch (how) {
         case way::public_call:
             twofold::double_into(std::span(in, n), std::span(out, n));

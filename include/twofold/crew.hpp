@@ -101,8 +101,8 @@ public:
     // over: with less, calls that come back to back would pay for the waking.
     static constexpr std::int64_t spin_ns = 50'000;
 
-    /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more, which are woken,
-    /// or started, if need be. Returns when all calls have returned; what they wrote is visible to the caller.
+    /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more, which are
+    /// woken, or started, if need be. Returns when all calls have returned; what they wrote is visible to the caller.
     template <std::invocable<std::size_t> Work>
     static void share(std::size_t chunk_count, unsigned helpers, Work const& work) noexcept {
         job mine{[](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); }, &work,

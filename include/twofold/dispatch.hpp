@@ -12,8 +12,8 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// The kernels that double parts of type T, compiled for Arch. `Tag` has no meaning here: kernels.hpp of the wheel gives
-/// a type of its own, so that all that is instantiated is its own, too.
+/// The kernels that double parts of type T, compiled for Arch. `Tag` has no meaning here: kernels.hpp of the wheel
+/// gives a type of its own, so that all that is instantiated is its own, too.
 ///
 /// Each returns the index of the first part whose double overflows if that is what it looks for, else n. The contract
 /// for memory is that of `apply` in kernel.hpp.

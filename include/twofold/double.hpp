@@ -1,5 +1,5 @@
-// The public functions: double_into, double_in_place, doubled, first_overflow, double_strided, transform. The contract is
-// in twofold.hpp.
+// The public functions: double_into, double_in_place, doubled, first_overflow, double_strided, transform. The contract
+// is in twofold.hpp.
 #pragma once
 
 #include <concepts>
@@ -65,9 +65,10 @@ template <class Kernel, class T, class Arch>
 consteval void require_kernel() {
     static_assert(!is_half_float<T>, "twofold: there is no SIMD arithmetic for 16-bit floats; transform their bits");
     if constexpr (!is_half_float<T>) {
-        static_assert(is_kernel_for<Kernel, T, Arch>,
-                      "twofold: a kernel must be callable when const, noexcept, and map an element to an element and an "
-                      "xsimd::batch of elements to such a batch");
+        static_assert(
+            is_kernel_for<Kernel, T, Arch>,
+            "twofold: a kernel must be callable when const, noexcept, and map an element to an element and an "
+            "xsimd::batch of elements to such a batch");
     }
 }
 
@@ -178,8 +179,8 @@ template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
         std::size_t const parts = n * detail::parts_per_element<value>;
         unsigned const threads = detail::threads_for<Arch>(n * sizeof(value), how.threads);
         value const* const data = std::ranges::data(values);
-        std::size_t const found = detail::find_overflow<Arch>(
-            detail::compiled_kernels<Arch, detail::part_of<value>>, detail::parts_of<Arch>(data), parts, threads);
+        std::size_t const found = detail::find_overflow<Arch>(detail::compiled_kernels<Arch, detail::part_of<value>>,
+                                                              detail::parts_of<Arch>(data), parts, threads);
         if (found < parts) return found / detail::parts_per_element<value>;
     }
     return std::nullopt;
@@ -216,8 +217,9 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
             return;
         }
         constexpr std::size_t parts = detail::parts_per_element<T>;
-        std::size_t const done = detail::double_strided_parts<Arch, parts>(
-            detail::parts_of<Arch>(in), in_stride, detail::parts_of<Arch>(out), out_stride, n, how.threads, how.overflow);
+        std::size_t const done = detail::double_strided_parts<Arch, parts>(detail::parts_of<Arch>(in), in_stride,
+                                                                           detail::parts_of<Arch>(out), out_stride, n,
+                                                                           how.threads, how.overflow);
         if (done < n) detail::fail_overflow<Arch>(done);
     }
 }

@@ -26,9 +26,9 @@ struct bfloat16 {
 
 /// The element types, one of each kind and width. `element` below also admits their aliases of the same kind and width
 /// (`long` and `long long`, say).
-using element_types = std::tuple<std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t, std::uint32_t,
-                                 std::int64_t, std::uint64_t, float16, bfloat16, float, double, std::complex<float>,
-                                 std::complex<double>>;
+using element_types =
+    std::tuple<std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t, std::uint32_t, std::int64_t,
+               std::uint64_t, float16, bfloat16, float, double, std::complex<float>, std::complex<double>>;
 
 namespace detail {
 
@@ -88,8 +88,7 @@ struct parts_among {
     using type = std::tuple<Parts...>;
 };
 template <class T, class... Rest, class... Parts>
-struct parts_among<std::tuple<T, Rest...>, Parts...>
-    : parts_among<std::tuple<Rest...>, Parts..., T> {};
+struct parts_among<std::tuple<T, Rest...>, Parts...> : parts_among<std::tuple<Rest...>, Parts..., T> {};
 template <class T, class... Rest, class... Parts>
 struct parts_among<std::tuple<std::complex<T>, Rest...>, Parts...> : parts_among<std::tuple<Rest...>, Parts...> {};
 

@@ -40,17 +40,16 @@ void for_each_chunk(void const* start, std::size_t n, std::size_t element_bytes,
     });
 }
 
-/// kernel(first, count, stores) for each chunk of a call that reads `in` and writes `out`, which are the same address or
-/// do not overlap.
+/// kernel(first, count, stores) for each chunk of a call that reads `in` and writes `out`, which are the same address
+/// or do not overlap.
 template <class Arch, class T, class Kernel>
 void run_in_chunks(T const* in, T* out, std::size_t n, unsigned threads, Kernel const& kernel) noexcept {
     std::size_t const bytes = n * sizeof(T);
     sharing<Arch>::run(bytes, threads, in == out, [&](unsigned workers) noexcept {
         bool const stream = in != out && streaming_pays<Arch>(2 * bytes, workers);
         stores const where = stream ? stores::streaming : stores::cached;
-        for_each_chunk<Arch>(out, n, sizeof(T), workers, [&](std::size_t first, std::size_t count) noexcept {
-            kernel(first, count, where);
-        });
+        for_each_chunk<Arch>(out, n, sizeof(T), workers,
+                             [&](std::size_t first, std::size_t count) noexcept { kernel(first, count, where); });
     });
 }
 
@@ -186,16 +185,15 @@ std::size_t double_strided_parts(T const* in, std::ptrdiff_t in_stride, T* out, 
     using lane = lane_of<T>;
     // What an element costs is its cache line, or its share of one.
     auto const bytes_per_element = [](std::ptrdiff_t stride) {
-        std::size_t const step = stride < 0 ? std::size_t{0} - static_cast<std::size_t>(stride)
-                                            : static_cast<std::size_t>(stride);
+        std::size_t const step =
+            stride < 0 ? std::size_t{0} - static_cast<std::size_t>(stride) : static_cast<std::size_t>(stride);
         return (std::min)((std::max)(step, std::size_t{1}), cache_line_bytes / sizeof(T)) * sizeof(T) * Parts;
     };
     std::size_t const element_bytes = (std::max)(bytes_per_element(in_stride), bytes_per_element(out_stride));
     auto const in_chunks = [&](auto const& work) {
-        sharing<Arch>::run(n * element_bytes, threads_for<Arch>(n * element_bytes, threads), in == out,
-                           [&](unsigned workers) noexcept {
-                               for_each_chunk<Arch>(nullptr, n, element_bytes, workers, work);
-                           });
+        sharing<Arch>::run(
+            n * element_bytes, threads_for<Arch>(n * element_bytes, threads), in == out,
+            [&](unsigned workers) noexcept { for_each_chunk<Arch>(nullptr, n, element_bytes, workers, work); });
     };
     auto const source = [&](std::size_t i) {
         return in + static_cast<std::ptrdiff_t>(i) * in_stride * std::ptrdiff_t{Parts};

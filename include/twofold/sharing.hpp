@@ -1,9 +1,9 @@
 // Whether a call is shared with helpers: by its size, by whether they are awake, and by what it brought before.
 //
-// Whether a second thread pays is not known beforehand. Two cores may be one core twice over, a virtual machine's may be
-// lent to others, and a helper may have to wait for a foreign process while its caller waits for it. So calls are timed.
-// Calls of one kind (the same kernel, about the same size) share a record of how long they took alone and how long
-// shared. The faster way is taken; the other one is tried again, so seldom that it costs little.
+// Whether a second thread pays is not known beforehand. Two cores may be one core twice over, a virtual machine's may
+// be lent to others, and a helper may have to wait for a foreign process while its caller waits for it. So calls are
+// timed. Calls of one kind (the same kernel, about the same size) share a record of how long they took alone and how
+// long shared. The faster way is taken; the other one is tried again, so seldom that it costs little.
 #pragma once
 
 #include <algorithm>
@@ -23,9 +23,9 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 // What is known of one kind of calls. Any thread may read and write it at any time; what one of them misses, the next
 // call puts right, so nothing here is ordered.
 struct sharing_record {
-    std::atomic<std::uint64_t> owner{0};  // the kind of calls; 0: nobody's yet
-    std::atomic<float> alone{0};          // nanoseconds for a byte; 0: unknown
-    std::atomic<float> shared{0};         // the same
+    std::atomic<std::uint64_t> owner{0};          // the kind of calls; 0: nobody's yet
+    std::atomic<float> alone{0};                  // nanoseconds for a byte; 0: unknown
+    std::atomic<float> shared{0};                 // the same
     std::atomic<std::int64_t> since_trial_ns{0};  // spent in the faster way since the other one was tried
     std::atomic<std::int64_t> debt_ns{0};         // what helpers that came late have cost; below 0: what sharing saved
 };
@@ -156,8 +156,7 @@ public:
             return;
         }
         std::int64_t const start = now_ns<Arch>();
-        bool const back_to_back =
-            start - the_sharing.last_call_ns.load(std::memory_order_relaxed) < back_to_back_ns;
+        bool const back_to_back = start - the_sharing.last_call_ns.load(std::memory_order_relaxed) < back_to_back_ns;
         helpers const before = crew<Arch>::state_of_helpers();
         bool const in_reach = back_to_back || before == helpers::awake;
         if (!in_reach && bytes < threads_pay_asleep_bytes) {

@@ -17,12 +17,12 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
 // Batches of complex numbers, which a kernel of the user may have, are two registers; they are stored the usual way.
 template <class Arch, class T>
-inline constexpr bool can_stream = std::is_arithmetic_v<T> &&
-                                   (std::is_base_of_v<xsimd::sse2, Arch> || std::is_base_of_v<xsimd::avx, Arch>
+inline constexpr bool can_stream =
+    std::is_arithmetic_v<T> && (std::is_base_of_v<xsimd::sse2, Arch> || std::is_base_of_v<xsimd::avx, Arch>
 #if defined(__AVX512F__)
-                                    || std::is_base_of_v<xsimd::avx512f, Arch>
+                                || std::is_base_of_v<xsimd::avx512f, Arch>
 #endif
-                                   );
+                               );
 
 /// Stores one batch past the cache. `out` is aligned to the batch's size in bytes.
 template <class T, class Arch>
