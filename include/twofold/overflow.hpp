@@ -41,7 +41,8 @@ template <>
 struct format_of<bfloat16> : half_float_format<7> {};
 
 // The class templates below carry Arch for the sake of their scalar functions, too: see "Instruction sets" in
-// twofold.hpp. T is a part, as element.hpp has it.
+// twofold.hpp. T is a part, as element.hpp has it. Always inlined, since a loop that calls them is many times slower,
+// and since nothing but its table may get out of an object file of the wheel.
 
 /// Integers modulo 2^bits, floats as IEEE 754 has `x + x`.
 template <class Arch, class T>
@@ -49,7 +50,7 @@ struct wrapping_double {
     using lane = lane_of<T>;
     using batch = xsimd::batch<lane, Arch>;
 
-    [[nodiscard]] constexpr lane operator()(lane x) const noexcept {
+    [[nodiscard, gnu::always_inline]] constexpr lane operator()(lane x) const noexcept {
         if constexpr (is_half_float<T>) {
             using format = format_of<T>;
             int const magnitude = x & format::magnitude;
@@ -70,7 +71,7 @@ struct wrapping_double {
         }
     }
 
-    [[nodiscard]] batch operator()(batch const& x) const noexcept {
+    [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) const noexcept {
         if constexpr (is_half_float<T>) {
             using format = format_of<T>;
             batch const magnitude = x & batch(format::magnitude);
@@ -93,7 +94,7 @@ struct double_overflows {
     using lane = lane_of<T>;
     using batch = xsimd::batch<lane, Arch>;
 
-    [[nodiscard]] constexpr bool operator()(lane x) const noexcept {
+    [[nodiscard, gnu::always_inline]] constexpr bool operator()(lane x) const noexcept {
         if constexpr (is_half_float<T>) {
             int const magnitude = x & format_of<T>::magnitude;
             return magnitude > most_magnitude && magnitude < format_of<T>::infinity;
@@ -105,7 +106,7 @@ struct double_overflows {
         }
     }
 
-    [[nodiscard]] typename batch::batch_bool_type operator()(batch const& x) const noexcept {
+    [[nodiscard, gnu::always_inline]] typename batch::batch_bool_type operator()(batch const& x) const noexcept {
         if constexpr (is_half_float<T>) {
             batch const magnitude = x & batch(format_of<T>::magnitude);
             return (magnitude > batch(most_magnitude)) & (magnitude < batch(format_of<T>::infinity));
@@ -139,14 +140,14 @@ struct saturating_double {
     using lane = lane_of<T>;
     using batch = xsimd::batch<lane, Arch>;
 
-    [[nodiscard]] constexpr lane operator()(lane x) const noexcept {
+    [[nodiscard, gnu::always_inline]] constexpr lane operator()(lane x) const noexcept {
         if constexpr (std::integral<T>) {
             if (double_overflows<Arch, T>{}(x)) return x < 0 ? limits::min() : limits::max();
         }
         return wrapping_double<Arch, T>{}(x);
     }
 
-    [[nodiscard]] batch operator()(batch const& x) const noexcept {
+    [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) const noexcept {
         if constexpr (std::integral<T> && sizeof(T) <= 2) {
             return xsimd::sadd(x, x);  // an instruction of its own on every machine
         } else if constexpr (std::unsigned_integral<T>) {
@@ -170,12 +171,12 @@ public:
     using lane = lane_of<T>;
     using batch = xsimd::batch<lane, Arch>;
 
-    [[nodiscard]] lane operator()(lane x) noexcept {
+    [[nodiscard, gnu::always_inline]] lane operator()(lane x) noexcept {
         in_scalars_ |= double_overflows<Arch, T>{}(x);
         return wrapping_double<Arch, T>{}(x);
     }
 
-    [[nodiscard]] batch operator()(batch const& x) noexcept {
+    [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) noexcept {
         in_batches_ = in_batches_ | double_overflows<Arch, T>{}(x);
         return wrapping_double<Arch, T>{}(x);
     }
@@ -184,8 +185,9 @@ public:
 
 private:
     bool in_scalars_ = false;
-    // Not in braces: with xsimd 8 they would make a list of one lane.
-    typename batch::batch_bool_type in_batches_ = typename batch::batch_bool_type(false);
+    // No lane of zeros overflows. Said like this because batch_bool(false) of xsimd 8 is a call with an argument for
+    // each lane, which is not always inlined.
+    typename batch::batch_bool_type in_batches_ = double_overflows<Arch, T>{}(batch(lane{0}));
 };
 
 }  // namespace detail
