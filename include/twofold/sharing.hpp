@@ -55,7 +55,7 @@ public:
         float alone = get(record_.alone);
         if (alone == 0) {
             if (bytes < threads_pay_asleep_bytes) return false;
-            alone = likely_gain * shared;  // long calls are few, and sharing mostly pays: no trial at once
+            alone = likely_gain * shared;
         }
         bool const sharing_wins = shared < alone;
         float const difference = sharing_wins ? alone - shared : shared - alone;
@@ -82,7 +82,8 @@ public:
                 set(record_.debt_ns, (std::max)(get(record_.debt_ns) + ns - expected_ns, -most_savings_ns));
             }
         }
-        bool const was_faster_way = shared == (get(record_.shared) < get(record_.alone));
+        bool const sharing_wins = get(record_.alone) == 0 || get(record_.shared) < get(record_.alone);
+        bool const was_faster_way = shared == sharing_wins;
         if (was_faster_way) {
             set(record_.since_trial_ns, get(record_.since_trial_ns) + ns);
         } else if (is_settled) {
@@ -102,7 +103,8 @@ public:
     }
 
 private:
-    static constexpr float likely_gain = 1.2F;
+    // Long calls are few, and sharing them mostly pays: with this they are tried alone after ten calls, not at once.
+    static constexpr float likely_gain = 1.05F;
     static constexpr int most_times_slower = 2;
 
     template <class T>
