@@ -24,7 +24,8 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 struct options {
     /// What becomes of a double that the element type cannot hold.
     overflow_policy overflow = overflow_policy::wrap;
-    /// Threads that may work on the call, its own included. 0: decided as thread_count.hpp says; 1: this thread only.
+    /// Threads that work on the call, its own included, if it is long enough for more than one. 0: at most as many as
+    /// thread_count.hpp says, and no more than have paid in calls like it (sharing.hpp). 1: this thread only.
     unsigned threads = 0;
 };
 
@@ -88,7 +89,7 @@ inline constexpr part_kernel_pointers<T> compiled_kernels = pointers_to<part_ker
 template <class Arch, element T>
 [[gnu::noinline]] void double_many(T const* in, T* out, std::size_t n, options const& how) {
     std::size_t const parts = n * parts_per_element<T>;
-    unsigned const threads = threads_for<Arch>(n * sizeof(T), how.threads);
+    allowance const threads = threads_for<Arch>(n * sizeof(T), how.threads);
     std::size_t const done = double_parts<Arch>(compiled_kernels<Arch, part_of<T>>, parts_of<Arch>(in),
                                                 parts_of<Arch>(out), parts, threads, how.overflow);
     if (done < parts) fail_overflow<Arch>(done / parts_per_element<T>);
@@ -187,7 +188,7 @@ template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
     if constexpr (element<value>) {
         auto const n = static_cast<std::size_t>(std::ranges::size(values));
         std::size_t const parts = n * detail::parts_per_element<value>;
-        unsigned const threads = detail::threads_for<Arch>(n * sizeof(value), how.threads);
+        detail::allowance const threads = detail::threads_for<Arch>(n * sizeof(value), how.threads);
         value const* const data = std::ranges::data(values);
         std::size_t const found = detail::find_overflow<Arch>(detail::compiled_kernels<Arch, detail::part_of<value>>,
                                                               detail::parts_of<Arch>(data), parts, threads);

@@ -152,17 +152,23 @@ __attribute__((visibility("hidden")))
 #endif
 inline constinit sharing_state the_sharing;
 
+/// The threads that a call may use.
+struct allowance {
+    unsigned most;
+    bool ordered;  // by the caller, for this call: then it is not for us to say whether they pay
+};
+
 template <class Arch>
 class sharing {
 public:
     // Calls with no more than this between them come back to back: then helpers, once woken, will be awake.
     static constexpr std::int64_t back_to_back_ns = crew<Arch>::spin_ns;
 
-    /// run(workers), with as many workers as pay, at most `threads`, for a call that reads or writes arrays of `bytes`.
+    /// run(workers), with as many workers as pay, or as are ordered, for a call that reads or writes arrays of `bytes`.
     /// `Run` and `variant` tell calls apart that take differently long for the same number of bytes.
     template <class Run>
-    static void run(std::size_t bytes, unsigned threads, bool variant, Run const& run) noexcept {
-        if (threads <= 1 || bytes < threads_pay_awake_bytes) {
+    static void run(std::size_t bytes, allowance threads, bool variant, Run const& run) noexcept {
+        if (threads.most <= 1 || bytes < threads_pay_awake_bytes) {
             run(1u);
             return;
         }
@@ -174,12 +180,12 @@ public:
             the_sharing.last_call_ns.store(now_ns<Arch>(), std::memory_order_relaxed);
             return;
         }
-        experience<Arch> past = experience_of<Run>(bytes, threads, variant, in_reach);
-        bool const share = past.should_share(bytes);
-        run(share ? threads : 1u);
+        experience<Arch> past = experience_of<Run>(bytes, threads.most, variant, in_reach);
+        bool const share = threads.ordered || past.should_share(bytes);
+        run(share ? threads.most : 1u);
         std::int64_t const end = now_ns<Arch>();
         the_sharing.last_call_ns.store(end, std::memory_order_relaxed);
-        past.learn(share, bytes, end - start);
+        if (!threads.ordered) past.learn(share, bytes, end - start);
     }
 
 private:
