@@ -55,9 +55,12 @@ SAMPLES_WITH_GAP = {"twofold": 5, "one_thread": 5}
 # A foreign process takes and leaves the core in slices of milliseconds: turns must see both, samples be shorter.
 BUSY_TURN_NS = 8_000_000
 BUSY_SAMPLE_NS = 20_000
-LONG_TURN_NS = 20_000_000  # calls that take longer have one sample a turn
+LONG_TURN_NS = 10_000_000  # calls that take longer have one sample a turn
 CHECKED_BYTES = 64 * MIB  # the largest array whose results are checked: it is streamed, and shared among threads
-ORACLE_ROUNDS = 7
+# The oracle's loops have few rounds each, and most of them fewer: those that are this much slower than the best.
+ORACLE_ROUNDS_OF_ALL = 2
+ORACLE_ROUNDS_OF_BEST = 5
+ORACLE_HOPELESS = 1.25
 
 
 class Case(NamedTuple):
@@ -163,8 +166,13 @@ class Bench:
         loops = [name for name, able in self.places.items() if name.startswith(ORACLE) and case.place in able]
         if not loops:
             return None
-        samples = self.play(loops, min(ORACLE_ROUNDS, self.rounds), case)
-        return min(loops, key=lambda name: statistics.median(statistics.median(turn) for turn in samples[name]))
+        first = self.play(loops, ORACLE_ROUNDS_OF_ALL, case)
+        fastest = {name: min(chain(*first[name])) for name in loops}
+        hopeful = [name for name in loops if fastest[name] <= ORACLE_HOPELESS * min(fastest.values())]
+        if len(hopeful) == 1:
+            return hopeful[0]
+        samples = self.play(hopeful, ORACLE_ROUNDS_OF_BEST, case)
+        return min(hopeful, key=lambda name: statistics.median(chain(*samples[name])))
 
     def measure(self, case: Case) -> Point:
         wanted = WAYS_WHEN_BUSY if self.busy else WAYS_WITH_GAP if case.gap_ns else WAYS

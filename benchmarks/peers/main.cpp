@@ -49,8 +49,8 @@ using peers::way;
 
 constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
 
-// A call as long as this is measured without having been warmed up: what came before it no longer matters.
-constexpr std::int64_t needs_no_warming_ns = 20'000'000;
+// A call as long as this is measured without having been warmed up: to wake a thread takes less than a hundredth of it.
+constexpr std::int64_t needs_no_warming_ns = 10'000'000;
 
 std::int64_t now_ns() {
     timespec now;
