@@ -2,22 +2,24 @@
 // creates a thread. It knows nothing of elements or of instruction sets.
 //
 // How a call is shared
-//   A call puts its job on its own stack, announces it in a slot of a static table, and claims chunks, first to last,
-//   until none is left. Helpers that see the slot open count themselves in, claim chunks from the same counter, last to
-//   first, so that in calls on the same array each finds in its cache what it left there, and count themselves out.
-//   Whoever claims past the last chunk closes the slot. The caller leaves when the slot is closed and the count is
-//   zero, so it waits for helpers in the middle of a chunk, never for one that has not come.
+//   A call announces its job in a slot of a static table and takes chunks, first to last, until none is left. Helpers
+//   that see chunks in a slot count themselves in, take chunks, last to first, and count themselves out. (From both
+//   ends, so that in calls on the same array each finds in its cache what it left there.) One word holds which chunks
+//   are left and how many helpers are in, so to come in is to take a chunk: nobody enters a job that has none. The
+//   caller leaves when no chunk is left and no helper is in, so it waits for helpers in the middle of a chunk, never
+//   for one that has not come.
 //
 // Fork
 //   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; callers are not waited
 //   for. *parent* lets go of the lock; helpers are started again by the next call that wants them. *child* clears the
-//   table: only the forking thread lives there. A caller only ever tries the lock, and goes on alone when it is taken.
+//   table of the threads that it does not have. A caller only ever tries the lock, and goes on alone when it is taken.
 //   Nothing here has a destructor that runs at exit, and nothing allocates.
 //
 // Everywhere but on Linux a call runs on its caller alone: nobody has measured another system yet.
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -43,29 +45,28 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 /// How the helpers are that there are at present.
 enum class helpers { none, asleep, awake };
 
-// A call's work, on the stack of its caller.
-struct alignas(64) job {
-    void (*run)(void const* context, std::size_t chunk) noexcept;
-    void const* context;
-    std::size_t chunk_count;
-    int caller_cpu;  // on which the caller was when it announced the job
-    // How many chunks have been claimed from the front, and, 32 bits higher, from the back.
-    alignas(64) std::atomic<std::uint64_t> claimed{0};
-};
-
 #if defined(__linux__)
 
-// One announced job. The word holds all of its state, so that every change is one atomic step.
-struct alignas(64) slot {
-    static constexpr std::uint32_t taken = 1;       // by a caller
-    static constexpr std::uint32_t open = 2;        // helpers may come in
-    static constexpr std::uint32_t waited_for = 4;  // the caller sleeps on the word
-    static constexpr std::uint32_t one_helper = 1u << 3;
-    static constexpr std::uint32_t one_allowed = 1u << 17;
-    static constexpr std::uint32_t most_helpers = (1u << 14) - 1;
+// One announced job.
+struct slot {
+    // The state of the job, in one word, so that every change is one step. Lower half: a bit for a caller that sleeps
+    // on the word, the helpers that are in, and how many may be. Upper half: the chunks that nobody has taken, [front,
+    // back).
+    static constexpr std::uint64_t waited_for = 1;
+    static constexpr std::uint64_t one_helper = std::uint64_t{1} << 1;
+    static constexpr std::uint64_t one_allowed = std::uint64_t{1} << 16;
+    static constexpr std::uint64_t one_front = std::uint64_t{1} << 32;
+    static constexpr std::uint64_t one_back = std::uint64_t{1} << 48;
+    static constexpr std::size_t most_chunks = (std::size_t{1} << 16) - 1;
 
-    std::atomic<std::uint32_t> word{0};
-    std::atomic<job*> announced{nullptr};
+    // On a cache line of its own: spinning helpers look at it all the time.
+    alignas(64) std::atomic<std::uint64_t> word{0};
+
+    // The job, for those who have counted themselves in, and the thread that called (0: nobody).
+    alignas(64) std::atomic<std::uintptr_t> caller{0};
+    void (*run)(void const* context, std::size_t chunk) noexcept = nullptr;
+    void const* context = nullptr;
+    int caller_cpu = -1;  // on which it was when it announced the job
 };
 
 // All the state of the crew. Static and trivially destroyed: helpers may look at it while the process exits.
@@ -78,7 +79,8 @@ struct crew_state {
     alignas(64) std::atomic<std::uint32_t> asleep{0};
     std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
     alignas(64) std::atomic<std::uint32_t> helper_count{0};
-    // The process in which calls may be announced: its fork handlers are there, and the table is its own.
+    // The process whose the helpers and the table are, once the fork handlers are there; 0: no call may be announced
+    // yet.
     std::atomic<pid_t> process{0};
     slot slots[slot_count];
 
@@ -103,18 +105,27 @@ public:
     // over: with less, calls that come back to back would pay for the waking.
     static constexpr std::int64_t spin_ns = 50'000;
 
+    /// The most chunks that a call may have.
+    static constexpr std::size_t most_chunks = slot::most_chunks;
+
     /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more, which are
     /// woken, or started, if need be. Returns when all calls have returned; what they wrote is visible to the caller.
+    /// chunk_count <= most_chunks.
     template <std::invocable<std::size_t> Work>
     static void share(std::size_t chunk_count, unsigned helpers, Work const& work) noexcept {
-        job mine{[](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); }, &work,
-                 chunk_count, -1};
         // More helpers than there are further chunks would come for nothing.
         if (chunk_count <= helpers) helpers = chunk_count == 0 ? 0 : static_cast<unsigned>(chunk_count - 1);
-        slot* const place = helpers > 0 ? announce(mine, helpers) : nullptr;
-        while (claim_and_run<side::front>(mine)) {
+        auto const run = [](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); };
+        slot* const place = helpers > 0 ? announce(chunk_count, helpers, run, &work) : nullptr;
+        if (place == nullptr) {
+            for (std::size_t i = 0; i < chunk_count; ++i) work(i);
+            return;
         }
-        if (place != nullptr) withdraw(*place, mine);
+        std::size_t i = 0;  // which nobody else was offered
+        do {
+            work(i);
+        } while (take_front(*place, i));
+        withdraw(*place);
     }
 
     /// Whether any helper is awake, and so at hand.
@@ -130,74 +141,81 @@ public:
     }
 
 private:
-    [[nodiscard]] static constexpr std::uint32_t helpers_in(std::uint32_t word) noexcept {
-        return word / slot::one_helper & slot::most_helpers;
+    [[nodiscard]] static constexpr std::uint64_t helpers_in(std::uint64_t word) noexcept {
+        return word / slot::one_helper & 0x7FFF;
     }
-    [[nodiscard]] static constexpr std::uint32_t allowed_in(std::uint32_t word) noexcept {
-        return word / slot::one_allowed;
+    [[nodiscard]] static constexpr std::uint64_t allowed_in(std::uint64_t word) noexcept {
+        return word / slot::one_allowed & 0xFFFF;
     }
-
-    enum class side { front, back };
-
-    template <side From>
-    static bool claim_and_run(job& work) noexcept {
-        constexpr std::uint64_t one = From == side::front ? 1 : std::uint64_t{1} << 32;
-        std::uint64_t const claimed = work.claimed.fetch_add(one, std::memory_order_relaxed);
-        std::size_t const front = claimed & 0xFFFF'FFFF;
-        std::size_t const back = claimed >> 32;
-        if (front + back >= work.chunk_count) return false;
-        work.run(work.context, From == side::front ? front : work.chunk_count - 1 - back);
-        return true;
+    [[nodiscard]] static constexpr std::uint64_t front_of(std::uint64_t word) noexcept {
+        return word / slot::one_front & 0xFFFF;
+    }
+    [[nodiscard]] static constexpr std::uint64_t back_of(std::uint64_t word) noexcept { return word / slot::one_back; }
+    [[nodiscard]] static constexpr bool has_chunks(std::uint64_t word) noexcept {
+        return front_of(word) < back_of(word);
+    }
+    [[nodiscard]] static constexpr bool wants_helpers(std::uint64_t word) noexcept {
+        return has_chunks(word) && helpers_in(word) < allowed_in(word);
     }
 
     // ---- the caller's side
 
-    static slot* announce(job& mine, unsigned helpers) noexcept {
+    static slot* announce(std::size_t chunk_count, unsigned helpers,
+                          void (*run)(void const* context, std::size_t chunk) noexcept, void const* context) noexcept {
         if (helpers > crew_state::most_helpers) helpers = crew_state::most_helpers;
-        if (the_crew.process.load(std::memory_order_acquire) != getpid() && !set_up()) return nullptr;
+        if (the_crew.process.load(std::memory_order_acquire) == 0 && !set_up()) return nullptr;
         slot* const place = take_slot();
         if (place == nullptr) return nullptr;
-        mine.caller_cpu = sched_getcpu();
-        place->announced.store(&mine, std::memory_order_relaxed);
-        place->word.store(slot::taken | slot::open | helpers * slot::one_allowed, std::memory_order_release);
-        // A helper that goes to sleep says so first and then looks at the announcements; we announce first and then
-        // look for sleepers. Both sequentially consistent: one of the two sees the other.
-        the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
+        place->run = run;
+        place->context = context;
+        place->caller_cpu = sched_getcpu();
+        // The caller keeps the first chunk. A helper that goes to sleep says so first and then looks at the slots; we
+        // announce first and then look for sleepers. Both sequentially consistent: one of the two sees the other.
+        place->word.store(helpers * slot::one_allowed + slot::one_front + chunk_count * slot::one_back,
+                          std::memory_order_seq_cst);
         std::uint32_t const come_by_themselves = the_crew.looking_out.load(std::memory_order_seq_cst);
-        if (come_by_themselves < helpers && the_crew.asleep.load(std::memory_order_seq_cst) > 0) {
-            futex_wake(the_crew.announcements, helpers - come_by_themselves);
-        }
+        bool const wake = come_by_themselves < helpers && the_crew.asleep.load(std::memory_order_seq_cst) > 0;
+        // Who looks out looks at the first slot, and whether there is news of the others.
+        if (wake || place != the_crew.slots) the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
+        if (wake) futex_wake(&the_crew.announcements, helpers - come_by_themselves);
         if (the_crew.helper_count.load(std::memory_order_relaxed) < helpers) start_helpers(helpers);
         return place;
     }
 
     static slot* take_slot() noexcept {
         for (slot& place : the_crew.slots) {
-            std::uint32_t nobody = 0;
-            if (place.word.load(std::memory_order_relaxed) == 0 &&
-                place.word.compare_exchange_strong(nobody, slot::taken, std::memory_order_acquire,
-                                                   std::memory_order_relaxed)) {
+            std::uintptr_t nobody = 0;
+            if (place.caller.load(std::memory_order_relaxed) == 0 &&
+                place.caller.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire,
+                                                     std::memory_order_relaxed)) {
                 return &place;
             }
         }
         return nullptr;
     }
 
-    static void withdraw(slot& place, job& mine) noexcept {
-        // In the child of a fork that a signal handler made during this call, the table has been cleared, the slot is
-        // no longer ours, and every chunk that a helper had claimed is done.
-        if (place.announced.load(std::memory_order_relaxed) != &mine) return;
-        std::uint32_t word = place.word.fetch_and(~slot::open, std::memory_order_acquire) & ~slot::open;
+    static bool take_front(slot& place, std::size_t& chunk) noexcept {
+        std::uint64_t word = place.word.load(std::memory_order_relaxed);
+        while (has_chunks(word)) {
+            if (place.word.compare_exchange_weak(word, word + slot::one_front, std::memory_order_relaxed)) {
+                chunk = front_of(word);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    static void withdraw(slot& place) noexcept {
+        std::uint64_t word = place.word.load(std::memory_order_acquire);
         for (unsigned turn = 0; helpers_in(word) > 0; word = place.word.load(std::memory_order_acquire)) {
             if (++turn < spin_turns) {
                 relax();
             } else if ((word & slot::waited_for) != 0 ||
                        place.word.compare_exchange_strong(word, word | slot::waited_for, std::memory_order_acquire)) {
-                futex_wait(place.word, word | slot::waited_for);
+                futex_wait(lower_half(place.word), static_cast<std::uint32_t>(word | slot::waited_for));
             }
         }
-        place.announced.store(nullptr, std::memory_order_relaxed);
-        place.word.store(0, std::memory_order_release);
+        place.caller.store(0, std::memory_order_release);
     }
 
     // ---- the helper's side
@@ -205,16 +223,16 @@ private:
     static void* helper_main(void*) noexcept {
         std::int64_t look_out_until = now_ns<Arch>() + spin_ns;
         for (;;) {
-            std::uint32_t const seen = the_crew.announcements.load(std::memory_order_acquire);
+            std::uint32_t const seen = the_crew.announcements.load(std::memory_order_seq_cst);
             if (the_crew.stop.load(std::memory_order_acquire)) return nullptr;
             if (visit_slots()) {
                 look_out_until = now_ns<Arch>() + spin_ns;
                 continue;
             }
             // A call that has no room for this helper does not keep it awake.
-            if (spin_until_announced(seen, look_out_until)) continue;
+            if (look_out(seen, look_out_until)) continue;
             the_crew.asleep.fetch_add(1, std::memory_order_seq_cst);
-            futex_wait(the_crew.announcements, seen);
+            if (!visit_slots()) futex_wait(&the_crew.announcements, seen);
             the_crew.asleep.fetch_sub(1, std::memory_order_relaxed);
             look_out_until = now_ns<Arch>() + spin_ns;
         }
@@ -223,37 +241,40 @@ private:
     static bool visit_slots() noexcept {
         bool helped = false;
         for (slot& place : the_crew.slots) {
-            if (enter(place)) {
-                help(place);
-                helped = true;
+            std::uint64_t word = place.word.load(std::memory_order_seq_cst);
+            while (wants_helpers(word)) {
+                if (place.word.compare_exchange_weak(word, word + slot::one_helper - slot::one_back,
+                                                     std::memory_order_acquire, std::memory_order_relaxed)) {
+                    help(place, back_of(word) - 1);
+                    helped = true;
+                    break;
+                }
             }
         }
         return helped;
     }
 
-    static bool enter(slot& place) noexcept {
-        std::uint32_t word = place.word.load(std::memory_order_relaxed);
-        while ((word & slot::open) != 0 && helpers_in(word) < allowed_in(word)) {
-            if (place.word.compare_exchange_weak(word, word + slot::one_helper, std::memory_order_acquire,
-                                                 std::memory_order_relaxed)) {
-                return true;
+    // Does `chunk`, and others as long as there are any.
+    static void help(slot& place, std::size_t chunk) noexcept {
+        auto* const run = place.run;
+        void const* const context = place.context;
+        if (int const here = sched_getcpu(); here >= 0 && here == place.caller_cpu) leave_cpu(here);
+        for (;;) {
+            run(context, chunk);
+            std::uint64_t word = place.word.load(std::memory_order_relaxed);
+            bool more = false;
+            do {  // takes the next chunk, or leaves, in one step
+                more = has_chunks(word) && !the_crew.stop.load(std::memory_order_relaxed);
+            } while (!place.word.compare_exchange_weak(word, word - (more ? slot::one_back : slot::one_helper),
+                                                       std::memory_order_release, std::memory_order_relaxed));
+            if (more) {
+                chunk = back_of(word) - 1;
+                continue;
             }
+            // From here on the job may be gone. The slot is static.
+            if ((word & slot::waited_for) != 0 && helpers_in(word) == 1) futex_wake(lower_half(place.word), 1);
+            return;
         }
-        return false;
-    }
-
-    static void help(slot& place) noexcept {
-        job& work = *place.announced.load(std::memory_order_relaxed);
-        if (int const here = sched_getcpu(); here >= 0 && here == work.caller_cpu) leave_cpu(here);
-        while (!the_crew.stop.load(std::memory_order_relaxed)) {
-            if (!claim_and_run<side::back>(work)) {
-                place.word.fetch_and(~slot::open, std::memory_order_relaxed);
-                break;
-            }
-        }
-        // From here on the job may be gone. The slot is static.
-        std::uint32_t const before = place.word.fetch_sub(slot::one_helper, std::memory_order_release);
-        if ((before & slot::waited_for) != 0 && helpers_in(before) == 1) futex_wake(place.word, 1);
     }
 
     // Linux likes to wake a helper on the CPU of the caller that wakes it, and to leave both there for milliseconds
@@ -268,17 +289,19 @@ private:
         if (sched_setaffinity(0, sizeof(others), others) == 0) sched_setaffinity(0, sizeof(allowed), allowed);
     }
 
-    static bool spin_until_announced(std::uint32_t seen, std::int64_t end) noexcept {
+    // Waits, awake, for a job that wants helpers, or for news of the slots. False: nothing came until `end`.
+    static bool look_out(std::uint32_t seen, std::int64_t end) noexcept {
         the_crew.looking_out.fetch_add(1, std::memory_order_seq_cst);
-        bool announced = false;
-        while (!announced && now_ns<Arch>() < end) {
-            for (unsigned turn = 0; turn < 32 && !announced; ++turn) {
-                announced = the_crew.announcements.load(std::memory_order_relaxed) != seen;
+        bool came = false;
+        while (!came && now_ns<Arch>() < end) {
+            for (unsigned turn = 0; turn < 32 && !came; ++turn) {
+                came = wants_helpers(the_crew.slots[0].word.load(std::memory_order_relaxed)) ||
+                       the_crew.announcements.load(std::memory_order_relaxed) != seen;
                 relax();
             }
         }
         the_crew.looking_out.fetch_sub(1, std::memory_order_seq_cst);
-        return announced;
+        return came;
     }
 
     // ---- starting and stopping helpers
@@ -299,7 +322,7 @@ private:
             }
             ready = the_crew.handlers_registered;
             // Another thread may have been here while this one came for the lock, and may have announced calls since.
-            if (ready && the_crew.process.load(std::memory_order_relaxed) != getpid()) become_own_process();
+            if (ready && the_crew.process.load(std::memory_order_relaxed) == 0) become_own_process();
             unlock();
         }
         restore_signals(before);
@@ -342,14 +365,15 @@ private:
         without_cancellation const guard;
         the_crew.stop.store(true, std::memory_order_release);
         the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
-        futex_wake(the_crew.announcements, INT_MAX);
+        futex_wake(&the_crew.announcements, INT_MAX);
         for (std::uint32_t i = 0; i < living; ++i) pthread_join(the_crew.helpers[i], nullptr);
         the_crew.helper_count.store(0, std::memory_order_relaxed);
         the_crew.stop.store(false, std::memory_order_relaxed);
     }
 
     // What this process must not believe of the one that it was copied from, if it was: helpers and callers that it
-    // does not have.
+    // does not have. A call of this thread goes on if a signal handler forked in its middle; its helpers are gone, and
+    // the chunks that they had taken are done.
     static void become_own_process() noexcept {
         the_crew.helper_count.store(0, std::memory_order_relaxed);
         the_crew.asleep.store(0, std::memory_order_relaxed);
@@ -357,8 +381,9 @@ private:
         the_crew.stop.store(false, std::memory_order_relaxed);
         the_crew.no_start_before_ns = 0;
         for (slot& place : the_crew.slots) {
-            place.announced.store(nullptr, std::memory_order_relaxed);
+            if (place.caller.load(std::memory_order_relaxed) == this_thread()) continue;
             place.word.store(0, std::memory_order_relaxed);
+            place.caller.store(0, std::memory_order_relaxed);
         }
         the_crew.process.store(getpid(), std::memory_order_release);
     }
@@ -371,6 +396,7 @@ private:
         sigset_t const before = block_signals();
         while (!try_lock()) sched_yield();  // the owner starts helpers or forks: tens of microseconds
         the_crew.signals_before_fork = before;
+        // In the child of a `_Fork`, which calls no handlers, the helpers are still those of another process.
         if (the_crew.process.load(std::memory_order_relaxed) == getpid()) stop_helpers();
     }
 
@@ -420,15 +446,23 @@ private:
 #endif
     }
 
+    // What pthread_self() is stays the same in the child of a fork, which the number of a thread does not.
+    static std::uintptr_t this_thread() noexcept { return std::bit_cast<std::uintptr_t>(pthread_self()); }
+
     // A raw futex: std::atomic::wait keeps a table for the whole process inside the standard library, and a fork may
     // leave that locked.
-    static void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
-        syscall(SYS_futex, static_cast<void*>(&word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+    static void futex_wait(void* word, std::uint32_t expected) noexcept {
+        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
     }
-    static void futex_wake(std::atomic<std::uint32_t>& word, unsigned threads) noexcept {
-        syscall(SYS_futex, static_cast<void*>(&word), FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
+    static void futex_wake(void* word, unsigned threads) noexcept {
+        syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
+    }
+    // A futex has 32 bits: those of the lower half.
+    static void* lower_half(std::atomic<std::uint64_t>& word) noexcept {
+        return reinterpret_cast<std::uint32_t*>(&word) + (std::endian::native == std::endian::little ? 0 : 1);
     }
     static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
+    static_assert(sizeof(std::atomic<std::uint64_t>) == sizeof(std::uint64_t));
 };
 
 #else  // not Linux
@@ -437,6 +471,7 @@ template <class Arch>
 class crew {
 public:
     static constexpr std::int64_t spin_ns = 0;
+    static constexpr std::size_t most_chunks = (std::size_t{1} << 16) - 1;
 
     template <std::invocable<std::size_t> Work>
     static void share(std::size_t chunk_count, unsigned, Work const& work) noexcept {

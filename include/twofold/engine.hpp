@@ -33,6 +33,7 @@ void for_each_chunk(void const* start, std::size_t n, std::size_t element_bytes,
         work(std::size_t{0}, n);
         return;
     }
+    static_assert(chunks<Arch>::most_count + 2 <= crew<Arch>::most_chunks);  // the first and the last may be short
     chunks<Arch> const cut(n, element_bytes, reinterpret_cast<std::uintptr_t>(start) % cache_line_bytes, workers);
     crew<Arch>::share(cut.size(), workers - 1, [&](std::size_t i) noexcept {
         chunk const part = cut[i];
