@@ -72,6 +72,15 @@ TEST_CASE("without a name in the environment the strongest supported set is chos
     CHECK(holds_in_child(20, [&] { return chosen_with("") == strongest; }));
 }
 
+TEST_CASE("with the kernels the cache's size is decided, since that reads the environment too", "[wheel]") {
+    CHECK(holds_in_child(20, [] {
+        twofold::detail::the_cache_size = 0;
+        setenv("TWOFOLD_CACHE_BYTES", "7M", 1);
+        static_cast<void>(chosen_with(""));
+        return twofold::detail::the_cache_size == std::size_t{7} << 20;
+    }));
+}
+
 TEST_CASE("the environment may name any supported set, once for the life of the process", "[wheel]") {
     for (auto const& set : twofold_wheel::instruction_sets()) {
         if (!set.supported) continue;

@@ -1,13 +1,27 @@
 // How large the last-level cache is, and so from which size on streaming stores pay.
+//
+// The first of these that says something decides:
+//   1. the environment variable TWOFOLD_CACHE_BYTES: a number, with or without K, M or G
+//   2. sysfs, on Linux
+//   3. the processor, on x86
+//   4. an assumption
+// What is smaller or larger than any last-level cache is taken for the nearest size that makes sense.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 #if defined(__linux__)
 #include <fcntl.h>
 #include <unistd.h>
+#endif
+
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#include <cpuid.h>
 #endif
 
 #include "cancellation.hpp"
@@ -24,41 +38,147 @@ inline constexpr std::size_t most_cache_bytes = std::size_t{1} << 30;
 inline constexpr std::size_t streaming_eighths_one_thread = 5;
 inline constexpr std::size_t streaming_eighths_more_threads = 10;
 
-/// "32768K" as bytes: a number, then nothing, K, M or G. 0 where it is none.
+/// "32768K" as bytes: a number, then nothing, K, M or G. 0 where the text is anything else, most_cache_bytes where that
+/// is less than it says.
 template <class Arch>
 [[nodiscard]] constexpr std::size_t parse_cache_size(char const* text, std::size_t length) noexcept {
-    std::size_t bytes = 0;
+    auto const is_blank = [](char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
     std::size_t i = 0;
-    for (; i < length && text[i] >= '0' && text[i] <= '9' && bytes < most_cache_bytes; ++i) {
-        bytes = bytes * 10 + static_cast<std::size_t>(text[i] - '0');
+    while (i < length && is_blank(text[i])) ++i;
+    std::uint64_t bytes = 0;
+    for (; i < length && text[i] >= '0' && text[i] <= '9'; ++i) {
+        bytes = (std::min)(bytes * 10 + static_cast<unsigned>(text[i] - '0'), std::uint64_t{most_cache_bytes});
     }
-    char const unit = i < length ? text[i] : '\n';
-    unsigned const shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
-    return bytes << shift;
+    if (i < length && bytes != 0) {
+        char const unit = text[i];
+        unsigned const shift = unit == 'K' || unit == 'k'   ? 10
+                               : unit == 'M' || unit == 'm' ? 20
+                               : unit == 'G' || unit == 'g' ? 30
+                                                            : 0;
+        if (shift != 0) ++i;
+        bytes = (std::min)(bytes << shift, std::uint64_t{most_cache_bytes});
+    }
+    while (i < length && is_blank(text[i])) ++i;
+    return i == length ? static_cast<std::size_t>(bytes) : 0;
 }
 
-// sysconf(_SC_LEVEL3_CACHE_SIZE) is not asked: it said 256 MB for a cache of 32 MB. Instruction caches are smaller
-// than the others everywhere, so their type needs no look.
+/// What the environment variable TWOFOLD_CACHE_BYTES says, in the same form; 0 if nothing.
 template <class Arch>
-[[nodiscard]] std::size_t find_cache_size() noexcept {
-    std::size_t largest = 0;
+[[nodiscard]] std::size_t cache_size_by_environment() noexcept {
+    char const* const text = std::getenv("TWOFOLD_CACHE_BYTES");
+    return text == nullptr ? 0 : parse_cache_size<Arch>(text, std::strlen(text));
+}
+
 #if defined(__linux__)
+
+/// Bytes in the largest cache that holds data, as sysfs has it for the first CPU; 0 where it does not say. Tests give a
+/// directory that stands for the root of the file system.
+template <class Arch>
+[[nodiscard]] std::size_t cache_size_by_sysfs(char const* root = "") noexcept {
     without_cancellation const guard;
-    char path[] = "/sys/devices/system/cpu/cpu0/cache/index0/size";
-    constexpr std::size_t digit = sizeof("/sys/devices/system/cpu/cpu0/cache/index") - 1;
-    for (path[digit] = '0'; path[digit] <= '9'; ++path[digit]) {
+    // Returns how many bytes of the file there are in `text`.
+    auto const read_file = [root](char index, char const* name, char* text, std::size_t most) noexcept -> std::size_t {
+        char path[512];
+        std::size_t length = 0;
+        auto const append = [&](char const* part) noexcept {
+            while (*part != '\0' && length < sizeof(path) - 1) path[length++] = *part++;
+        };
+        char const digit[] = {index, '/', '\0'};
+        char const* const parts[] = {root, "/sys/devices/system/cpu/cpu0/cache/index", digit, name};
+        for (char const* const part : parts) append(part);
+        path[length] = '\0';
         int const file = open(path, O_RDONLY | O_CLOEXEC);
-        if (file < 0) break;
-        char text[32];
-        ssize_t const length = read(file, text, sizeof(text));
+        if (file < 0) return 0;
+        ssize_t const got = read(file, text, most);
         close(file);
-        if (length > 0) {
-            largest = (std::max)(largest, parse_cache_size<Arch>(text, static_cast<std::size_t>(length)));
-        }
+        return got > 0 ? static_cast<std::size_t>(got) : 0;
+    };
+    std::size_t largest = 0;
+    for (char index = '0'; index <= '9'; ++index) {
+        char text[32];
+        if (read_file(index, "type", text, sizeof(text)) > 0 && text[0] == 'I') continue;  // "Instruction"
+        std::size_t const length = read_file(index, "size", text, sizeof(text));
+        // A text that fills the buffer may go on: it is no size.
+        if (length < sizeof(text)) largest = (std::max)(largest, parse_cache_size<Arch>(text, length));
+    }
+    return largest;
+}
+
+#else
+
+template <class Arch>
+[[nodiscard]] constexpr std::size_t cache_size_by_sysfs(char const* = "") noexcept {
+    return 0;
+}
+
+#endif
+
+/// What the instruction CPUID puts out.
+struct cpuid_registers {
+    std::uint32_t eax, ebx, ecx, edx;
+};
+
+/// The end of a list of caches: CPUID says so by a cache without a type.
+template <class Arch>
+[[nodiscard]] constexpr bool describes_cache(cpuid_registers const& from) noexcept {
+    return (from.eax & 0x1f) != 0;
+}
+
+/// Bytes in the cache that leaf 4 of Intel or leaf 0x8000001D of AMD describes; 0 where it holds instructions alone.
+template <class Arch>
+[[nodiscard]] constexpr std::uint64_t decode_cache_size(cpuid_registers const& from) noexcept {
+    std::uint32_t const type = from.eax & 0x1f;
+    bool const holds_data = type == 1 || type == 3;  // data, or data and instructions
+    if (!holds_data) return 0;
+    std::uint64_t const line_bytes = (from.ebx & 0xfff) + 1;
+    std::uint64_t const partitions = (from.ebx >> 12 & 0x3ff) + 1;
+    std::uint64_t const ways = (from.ebx >> 22) + 1;
+    std::uint64_t const sets = std::uint64_t{from.ecx} + 1;
+    std::uint64_t const set_bytes = line_bytes * partitions * ways;  // at most 2^32
+    // Their product may be 2^64, which would be 0.
+    return sets > UINT64_MAX / set_bytes ? UINT64_MAX : set_bytes * sets;
+}
+
+/// Bytes in the largest cache that holds data. `describe(i, registers)` says whether there is a description number `i`.
+template <class Arch, class Describe>
+[[nodiscard]] constexpr std::size_t largest_described_cache(Describe const& describe) noexcept {
+    std::uint64_t largest = 0;
+    cpuid_registers registers{};
+    // No processor has as many; a virtual machine might never come to an end.
+    constexpr std::uint32_t most_caches = 32;
+    for (std::uint32_t i = 0; i < most_caches && describe(i, registers) && describes_cache<Arch>(registers); ++i) {
+        largest = (std::max)(largest, decode_cache_size<Arch>(registers));
+    }
+    return static_cast<std::size_t>((std::min)(largest, std::uint64_t{most_cache_bytes}));
+}
+
+/// Bytes in the largest cache that holds data, as the processor has it; 0 where it does not say.
+template <class Arch>
+[[nodiscard]] std::size_t cache_size_by_cpuid() noexcept {
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+    cpuid_registers has{};
+    // AMD's leaf is there if the processor says so. Intel's never says so, and AMD's leave leaf 4 empty.
+    bool const knows_amd_leaf =
+        __get_cpuid(0x80000001, &has.eax, &has.ebx, &has.ecx, &has.edx) != 0 && (has.ecx >> 22 & 1) != 0;
+    std::uint32_t const leaves[] = {knows_amd_leaf ? 0x8000001du : 4u, 4u};
+    for (std::uint32_t const leaf : leaves) {
+        std::size_t const bytes = largest_described_cache<Arch>([leaf](std::uint32_t i, cpuid_registers& to) noexcept {
+            return __get_cpuid_count(leaf, i, &to.eax, &to.ebx, &to.ecx, &to.edx) != 0;
+        });
+        if (bytes != 0) return bytes;
     }
 #endif
-    if (largest == 0) largest = assumed_cache_bytes;
-    return std::clamp(largest, least_cache_bytes, most_cache_bytes);
+    return 0;
+}
+
+/// Bytes in the last-level cache, as the system or else the processor has it, or else assumed. sysconf is not asked:
+/// its _SC_LEVEL3_CACHE_SIZE said 256 MB for a cache of 32 MB.
+template <class Arch>
+[[nodiscard]] std::size_t find_cache_size(char const* root = "") noexcept {
+    std::size_t bytes = cache_size_by_sysfs<Arch>(root);
+    if (bytes == 0) bytes = cache_size_by_cpuid<Arch>();
+    if (bytes == 0) bytes = assumed_cache_bytes;
+    return std::clamp(bytes, least_cache_bytes, most_cache_bytes);
 }
 
 #if defined(__GNUC__)
@@ -67,12 +187,14 @@ __attribute__((visibility("hidden")))
 inline constinit std::atomic<std::size_t>
     the_cache_size{0};
 
-/// Bytes in the last-level cache. Asked of the system once, by the first call large enough to care.
+/// Bytes in the last-level cache. Asked once, of the environment and then of the system, by the first call large enough
+/// to care. Like getenv itself, that must not run beside a setenv.
 template <class Arch>
 [[nodiscard]] std::size_t cache_size() noexcept {
     std::size_t bytes = the_cache_size.load(std::memory_order_relaxed);
     if (bytes == 0) {
-        bytes = find_cache_size<Arch>();
+        std::size_t const wanted = cache_size_by_environment<Arch>();
+        bytes = wanted != 0 ? std::clamp(wanted, least_cache_bytes, most_cache_bytes) : find_cache_size<Arch>();
         the_cache_size.store(bytes, std::memory_order_relaxed);
     }
     return bytes;

@@ -2,16 +2,20 @@
 //
 // The first of these that says something decides:
 //   1. options::threads of the call
-//   2. the environment variable TWOFOLD_NUM_THREADS
-//   3. the environment variable OMP_NUM_THREADS (its first item), the lever that Dask, Ray and joblib pull
-//   4. the CPUs that this process may run on (its affinity mask)
-// A variable that holds anything but a positive number says nothing. The environment is read by each call that is
-// large enough for threads, so a change is followed; like getenv itself, that must not run beside a setenv.
+//   2. a limit of the calling thread. These headers keep none; a binding may (Python's set_num_threads)
+//   3. the environment variable TWOFOLD_NUM_THREADS
+//   4. the environment variable OMP_NUM_THREADS, but no more than OMP_THREAD_LIMIT: what Dask, Ray and joblib set
+//   5. one thread in a worker of a process pool, if the binding knows that it is in one
+//   6. the CPUs that this process may use: its affinity mask, or the quota of its control groups if that is smaller
+// A variable that holds anything but a whole number from 1 up says nothing; of a list such as "4,2" the first item
+// counts. The environment is read by each call that is large enough for threads, so a change is followed; like getenv
+// itself, that must not run beside a setenv.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <ctime>
 
@@ -20,6 +24,7 @@
 #include <unistd.h>
 #endif
 
+#include "cgroup.hpp"
 #include "version.hpp"
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -32,64 +37,142 @@ inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{16} << 20;
 
 inline constexpr unsigned most_threads = 256;
 
-/// The number at the start of `text`, up to a comma or the end; 0 where there is none, or something else beside it.
+/// Which of the rules above decided.
+enum class thread_rule : unsigned char {
+    argument,
+    thread_limit,
+    twofold_num_threads,
+    omp_num_threads,
+    pool_worker,
+    affinity,
+    cgroup,
+};
+
+/// What the caller knows of the number of threads, and these headers do not.
+struct thread_wishes {
+    unsigned argument = 0;      // options::threads of the call; 0 asks for none in particular
+    unsigned thread_limit = 0;  // of the calling thread; 0 for none
+    bool pool_worker = false;   // whether this process is a worker of a process pool
+};
+
+struct thread_decision {
+    unsigned count;
+    thread_rule rule;
+};
+
+/// The rule as users read it: the name of the variable where it is one.
+template <class Arch>
+[[nodiscard]] constexpr char const* name_of(thread_rule rule) noexcept {
+    switch (rule) {
+        case thread_rule::argument:
+            return "argument";
+        case thread_rule::thread_limit:
+            return "thread limit";
+        case thread_rule::twofold_num_threads:
+            return "TWOFOLD_NUM_THREADS";
+        case thread_rule::omp_num_threads:
+            return "OMP_NUM_THREADS";
+        case thread_rule::pool_worker:
+            return "pool worker";
+        case thread_rule::affinity:
+            return "affinity";
+        case thread_rule::cgroup:
+            return "cgroup";
+    }
+    return "";
+}
+
+/// The number at the start of `text`, up to a comma or the end; 0 where there is none, or something else beside it, or
+/// where it does not fit into an unsigned int.
 template <class Arch>
 [[nodiscard]] constexpr unsigned parse_thread_count(char const* text) noexcept {
     if (text == nullptr) return 0;
-    while (*text == ' ' || *text == '\t') ++text;
-    unsigned count = 0;
+    auto const is_blank = [](char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
+    while (is_blank(*text)) ++text;
+    std::uint64_t count = 0;
     for (; *text >= '0' && *text <= '9'; ++text) {
-        count = (std::min)(count * 10 + static_cast<unsigned>(*text - '0'), most_threads);
+        count = count * 10 + static_cast<unsigned>(*text - '0');
+        if (count > UINT32_MAX) return 0;
     }
-    while (*text == ' ' || *text == '\t') ++text;
-    return *text == '\0' || *text == ',' ? count : 0;
+    while (is_blank(*text)) ++text;
+    return *text == '\0' || *text == ',' ? static_cast<unsigned>(count) : 0;
 }
 
 #if defined(__linux__)
 
-// The affinity mask as it was at most a second ago in this process: asking costs 300 ns, and it hardly ever changes.
-struct cpu_count_cache {
-    std::atomic<std::time_t> second{-1};
-    std::atomic<pid_t> process{0};
-    std::atomic<unsigned> count{1};
-};
-
-__attribute__((visibility("hidden"))) inline constinit cpu_count_cache the_cpu_count;
-
-/// The CPUs that this process may run on.
+/// The CPUs that this process may use. Tests give a directory that stands for the root of the file system.
 template <class Arch>
-[[nodiscard]] unsigned available_cpus() noexcept {
+[[nodiscard]] thread_decision find_available_cpus(char const* root = "") noexcept {
+    cpu_set_t mask[8];  // 8192 CPUs, the most that Linux can be built for
+    int const in_mask = sched_getaffinity(0, sizeof(mask), mask) == 0 ? CPU_COUNT_S(sizeof(mask), mask) : 1;
+    unsigned const cpus = in_mask > 0 ? static_cast<unsigned>(in_mask) : 1;
+    unsigned const quota = cgroup_cpus<Arch>(root);
+    return quota != 0 && quota < cpus ? thread_decision{quota, thread_rule::cgroup}
+                                      : thread_decision{cpus, thread_rule::affinity};
+}
+
+// What was found at most a second ago in this process: asking costs tens of microseconds, and it hardly ever changes.
+// In one word, so that a thread never sees half of what another one writes: the process (32 bits), the second (22),
+// whether the quota decided (1), the count (9). 0 before anything was found.
+__attribute__((visibility("hidden"))) inline constinit std::atomic<std::uint64_t> the_available_cpus{0};
+
+/// The CPUs that this process may use, as they were at most a second ago. At most most_threads.
+template <class Arch>
+[[nodiscard]] thread_decision available_cpus(char const* root = "") noexcept {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    pid_t const process = getpid();
-    if (the_cpu_count.second.load(std::memory_order_relaxed) != now.tv_sec ||
-        the_cpu_count.process.load(std::memory_order_relaxed) != process) {
-        cpu_set_t mask[8];  // 8192 CPUs, the most that Linux can be built for
-        int const known = sched_getaffinity(0, sizeof(mask), mask) == 0 ? CPU_COUNT_S(sizeof(mask), mask) : 1;
-        the_cpu_count.count.store(static_cast<unsigned>((std::max)(known, 1)), std::memory_order_relaxed);
-        the_cpu_count.second.store(now.tv_sec, std::memory_order_relaxed);
-        the_cpu_count.process.store(process, std::memory_order_relaxed);
+    auto const process = static_cast<std::uint32_t>(getpid());
+    auto const second = static_cast<std::uint64_t>(now.tv_sec) & ((1u << 22) - 1);
+    std::uint64_t const stamp = (std::uint64_t{process} << 22 | second) << 10;
+    std::uint64_t known = the_available_cpus.load(std::memory_order_relaxed);
+    if (known >> 10 != stamp >> 10) {
+        thread_decision const found = find_available_cpus<Arch>(root);
+        known = stamp | (found.rule == thread_rule::cgroup ? 1u << 9 : 0u) | (std::min)(found.count, most_threads);
+        the_available_cpus.store(known, std::memory_order_relaxed);
     }
-    return the_cpu_count.count.load(std::memory_order_relaxed);
+    return {static_cast<unsigned>(known & ((1u << 9) - 1)),
+            (known >> 9 & 1) != 0 ? thread_rule::cgroup : thread_rule::affinity};
 }
 
 #else
 
 template <class Arch>
-[[nodiscard]] unsigned available_cpus() noexcept {
-    return 1;  // crew.hpp has no helpers here
+[[nodiscard]] thread_decision available_cpus(char const* = "") noexcept {
+    return {1, thread_rule::affinity};  // crew.hpp has no helpers here
 }
 
 #endif
 
+/// What the environment says; a count of 0 if nothing.
+template <class Arch>
+[[nodiscard]] thread_decision threads_by_environment() noexcept {
+    if (unsigned const count = parse_thread_count<Arch>(std::getenv("TWOFOLD_NUM_THREADS")); count != 0) {
+        return {count, thread_rule::twofold_num_threads};
+    }
+    unsigned count = parse_thread_count<Arch>(std::getenv("OMP_NUM_THREADS"));
+    if (count != 0) {
+        unsigned const most = parse_thread_count<Arch>(std::getenv("OMP_THREAD_LIMIT"));
+        if (most != 0) count = (std::min)(count, most);
+    }
+    return {count, thread_rule::omp_num_threads};
+}
+
+/// How many threads a call may use, from 1 to most_threads, and which rule says so.
+template <class Arch>
+[[nodiscard]] thread_decision decide_threads(thread_wishes const& wishes, char const* root = "") noexcept {
+    thread_decision decision{wishes.argument, thread_rule::argument};
+    if (decision.count == 0) decision = {wishes.thread_limit, thread_rule::thread_limit};
+    if (decision.count == 0) decision = threads_by_environment<Arch>();
+    if (decision.count == 0 && wishes.pool_worker) decision = {1, thread_rule::pool_worker};
+    if (decision.count == 0) decision = available_cpus<Arch>(root);
+    decision.count = (std::min)(decision.count, most_threads);
+    return decision;
+}
+
 /// How many threads a call may use that asked for `asked` of them; 0 asks for none in particular.
 template <class Arch>
 [[nodiscard]] unsigned thread_count(unsigned asked) noexcept {
-    unsigned count = asked;
-    if (count == 0) count = parse_thread_count<Arch>(std::getenv("TWOFOLD_NUM_THREADS"));
-    if (count == 0) count = parse_thread_count<Arch>(std::getenv("OMP_NUM_THREADS"));
-    if (count == 0) count = available_cpus<Arch>();
-    return (std::min)(count, most_threads);
+    return decide_threads<Arch>({.argument = asked}).count;
 }
 
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -31,7 +31,8 @@
 //               that was compiled for an older machine.
 //
 // The way of the data, and the files in which it goes: ranges (double.hpp) -> chunks (chunks.hpp) -> crew (crew.hpp) ->
-// kernel (kernel.hpp). Nothing calls back up.
+// kernel (kernel.hpp). Nothing calls back up. What is asked of the machine: thread_count.hpp (with cgroup.hpp),
+// cache_size.hpp.
 #pragma once
 
 #include "double.hpp"

@@ -76,6 +76,8 @@ kernel_table const& chosen_kernels() {
     kernel_table const* kernels = kernels_if_chosen();
     if (kernels == nullptr) {
         kernels = choose(std::getenv("TWOFOLD_SIMD")).kernels;
+        // Here under the GIL, since it reads the environment; the calls that want it next run without the GIL.
+        static_cast<void>(twofold::detail::cache_size<baseline>());
         chosen.store(kernels, std::memory_order_release);
     }
     return *kernels;

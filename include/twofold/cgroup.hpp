@@ -1,0 +1,324 @@
+// How many CPUs the control groups of this process grant it: the quota of a container, a systemd unit, a batch job.
+//
+// /proc/self/cgroup says in which group the process is, /proc/self/mountinfo where the groups can be looked at. The
+// quota of that group and those of all groups above it hold at once, so the smallest counts. It is asked for in
+// `cpu.max` (version 2), or in `cpu.cfs_quota_us` and `cpu.cfs_period_us` (version 1).
+//
+// All of this is text that others write: of any length, and not always what it should be. It is read in pieces into
+// buffers on the stack; nothing allocates and nothing fails. What makes no sense sets no limit.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__linux__)
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#endif
+
+#include "cancellation.hpp"
+#include "version.hpp"
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+#if defined(__linux__)
+
+/// The text of a file, line by line. A file that cannot be opened has no lines.
+template <class Arch>
+class lines_of_file {
+public:
+    static constexpr int no_more = -1;
+
+    explicit lines_of_file(char const* path) noexcept : file_(open(path, O_RDONLY | O_CLOEXEC)), ended_(file_ < 0) {}
+    ~lines_of_file() {
+        if (file_ >= 0) close(file_);
+    }
+    lines_of_file(lines_of_file const&) = delete;
+    lines_of_file& operator=(lines_of_file const&) = delete;
+
+    [[nodiscard]] bool at_end() noexcept { return at_ == filled_ && !fill(); }
+    [[nodiscard]] bool at_end_of_line() noexcept { return at_end() || buffer_[at_] == '\n'; }
+
+    void go_to_next_line() noexcept {
+        while (next() != no_more) {
+        }
+        if (!at_end()) ++at_;
+    }
+
+    /// The next byte of this line.
+    int next() noexcept { return at_end_of_line() ? no_more : static_cast<unsigned char>(buffer_[at_++]); }
+
+    /// The next byte of this field of mountinfo, which a blank ends: in a name, a blank is written as "\040".
+    int next_of_field() noexcept {
+        int const byte = next();
+        if (byte == ' ') return no_more;
+        if (byte != '\\') return byte;
+        unsigned code = 0;
+        for (int digit = 0; digit < 3 && !at_end_of_line() && buffer_[at_] >= '0' && buffer_[at_] <= '7'; ++digit) {
+            code = code * 8 + static_cast<unsigned>(next() - '0');
+        }
+        return static_cast<unsigned char>(code);
+    }
+
+    void skip_field() noexcept {
+        for (int byte = next(); byte != ' ' && byte != no_more; byte = next()) {
+        }
+    }
+
+    /// Whether `wanted` is one of the words between commas from here to the next `last`, which is read too.
+    bool read_words(char last, char const* wanted) noexcept {
+        char const* rest = wanted;  // null once the word differs
+        for (bool found = false;;) {
+            int const byte = next();
+            if (byte == last || byte == ',' || byte == no_more) {
+                found = found || (rest != nullptr && *rest == '\0');
+                if (byte != ',') return found;
+                rest = wanted;
+            } else if (rest != nullptr) {
+                rest = *rest != '\0' && *rest == byte ? rest + 1 : nullptr;
+            }
+        }
+    }
+
+    /// The number from here to the next blank, which is read too, or to the end of the line. 0 where there is none, and
+    /// where it is larger than any that Linux would write.
+    std::uint64_t read_number() noexcept {
+        constexpr std::uint64_t too_large = std::uint64_t{1} << 60;
+        std::uint64_t number = 0;
+        for (int byte = next(); byte != ' ' && byte != no_more; byte = next()) {
+            if (byte < '0' || byte > '9' || number >= too_large / 10) return 0;
+            number = number * 10 + static_cast<unsigned>(byte - '0');
+        }
+        return number;
+    }
+
+private:
+    bool fill() noexcept {
+        if (ended_) return false;
+        ssize_t length = 0;
+        do {
+            length = read(file_, buffer_, sizeof(buffer_));
+        } while (length < 0 && errno == EINTR);
+        at_ = 0;
+        filled_ = length > 0 ? static_cast<std::size_t>(length) : 0;
+        ended_ = filled_ == 0;
+        return !ended_;
+    }
+
+    int file_;
+    bool ended_;
+    std::size_t at_ = 0;
+    std::size_t filled_ = 0;
+    char buffer_[512];
+};
+
+/// A path of limited length. One that grows longer is cut back to whole names, to those that fit, and grows no more.
+template <class Arch>
+class short_path {
+public:
+    short_path() noexcept = default;
+
+    [[nodiscard]] std::size_t length() const noexcept { return length_; }
+    [[nodiscard]] bool was_cut() const noexcept { return was_cut_; }
+    [[nodiscard]] char operator[](std::size_t i) const noexcept { return text_[i]; }
+
+    void append(char byte) noexcept {
+        if (was_cut_) return;
+        if (length_ == most_bytes) {
+            was_cut_ = true;
+            if (byte != '/') cut_last_name(0);
+        } else {
+            text_[length_++] = byte;
+        }
+    }
+    void append(char const* text) noexcept {
+        while (*text != '\0') append(*text++);
+    }
+
+    void cut_to(std::size_t length) noexcept {
+        length_ = length;
+        was_cut_ = false;
+    }
+    /// Leaves at least `least` bytes.
+    void cut_last_name(std::size_t least) noexcept {
+        do {
+            if (length_ <= least) return;
+            --length_;
+        } while (text_[length_] != '/');
+    }
+
+    /// This path with `file` behind it, for as long as the path stays as it is.
+    [[nodiscard]] char const* with(char const* file) noexcept {
+        std::size_t end = length_;
+        for (; *file != '\0' && end < sizeof(text_) - 1; ++file) text_[end++] = *file;
+        text_[end] = '\0';
+        return text_;
+    }
+
+private:
+    // Several times what nested containers come to. The system opens twice as much, but the stack may be a small one.
+    static constexpr std::size_t most_bytes = 2048;
+
+    char text_[most_bytes + 32];  // room for `with`
+    std::size_t length_ = 0;
+    bool was_cut_ = false;
+};
+
+enum class cgroup_version { none, v1, v2 };
+
+/// The version of the groups that limit the CPUs of this process, and its group. Where both versions are in use, as on
+/// older systemd, the one that has the `cpu` controller: the system gives it to one of them only.
+template <class Arch>
+[[nodiscard]] cgroup_version find_cgroup(short_path<Arch>& files, short_path<Arch>& group) noexcept {
+    cgroup_version found = cgroup_version::none;
+    // A line: hierarchy:controllers:group, as in "4:cpu,cpuacct:/a/b" or, for version 2, "0::/a/b".
+    lines_of_file<Arch> lines(files.with("/proc/self/cgroup"));
+    for (; !lines.at_end() && found != cgroup_version::v1; lines.go_to_next_line()) {
+        bool const is_v2 = lines.read_words(':', "0");
+        bool const is_v1 = lines.read_words(':', "cpu");
+        if ((!is_v1 && !is_v2) || lines.next() != '/') continue;
+        found = is_v1 ? cgroup_version::v1 : cgroup_version::v2;
+        group.cut_to(0);
+        group.append('/');
+        for (int byte = lines.next(); byte != lines.no_more; byte = lines.next()) group.append(static_cast<char>(byte));
+        if (group.length() == 1) group.cut_to(0);  // the root of its hierarchy
+    }
+    return found;
+}
+
+/// The CPUs that the group in the directory `place` may use, at least 1; 0 where it has no limit of its own.
+template <class Arch>
+[[nodiscard]] unsigned cpus_of_cgroup(short_path<Arch>& place, cgroup_version version) noexcept {
+    std::uint64_t quota = 0;
+    std::uint64_t period = 0;
+    if (version == cgroup_version::v2) {
+        lines_of_file<Arch> limit(place.with("/cpu.max"));  // "150000 100000", or "max 100000"
+        quota = limit.read_number();
+        if (quota != 0) period = limit.read_number();
+    } else {
+        quota = lines_of_file<Arch>(place.with("/cpu.cfs_quota_us")).read_number();  // "-1" for none
+        if (quota != 0) period = lines_of_file<Arch>(place.with("/cpu.cfs_period_us")).read_number();
+    }
+    if (quota == 0 || period == 0) return 0;
+    constexpr std::uint64_t most = 1u << 30;
+    return static_cast<unsigned>((std::min)((quota - 1) / period + 1, most));
+}
+
+template <class Arch>
+[[nodiscard]] constexpr unsigned smaller_limit(unsigned a, unsigned b) noexcept {
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/// The smallest limit of the groups from `place` up to its first `top` bytes, where the groups are mounted.
+template <class Arch>
+[[nodiscard]] unsigned cpus_along_path(short_path<Arch>& place, std::size_t top, cgroup_version version) noexcept {
+    for (unsigned cpus = 0;; place.cut_last_name(top)) {
+        cpus = smaller_limit<Arch>(cpus, cpus_of_cgroup(place, version));
+        if (place.length() <= top) return cpus;
+    }
+}
+
+/// Appends to `place` what stands in `group` from `first` on. Nothing if it climbs with "..": such a group lies outside
+/// of what is mounted there.
+template <class Arch>
+void append_group(short_path<Arch>& place, short_path<Arch> const& group, std::size_t first) noexcept {
+    std::size_t const top = place.length();
+    std::size_t dots = 0;  // as many as this name has and nothing else; 3 for any other name
+    for (std::size_t i = first; i <= group.length(); ++i) {
+        char const byte = i < group.length() ? group[i] : '/';
+        if (byte == '/' && dots == 2) {
+            place.cut_to(top);
+            return;
+        }
+        dots = byte == '/' ? 0 : byte == '.' && dots < 2 ? dots + 1 : 3;
+        if (i < group.length()) place.append(byte);
+    }
+}
+
+/// What a line of mountinfo says of a group: where it can be looked at.
+struct cgroup_mount {
+    enum { nothing, our_group, another_group } holds;
+    std::size_t above;  // how much of our group's path is above the mount point
+};
+
+/// Reads a line of mountinfo, and puts the mount point behind the first `length_of_root` bytes of `place`.
+template <class Arch>
+[[nodiscard]] cgroup_mount read_mount(lines_of_file<Arch>& lines, cgroup_version version, short_path<Arch> const& group,
+                                      short_path<Arch>& place, std::size_t length_of_root) noexcept {
+    // Id, parent, device, mounted directory, mount point, options, any number of tags, "-", type, device, options of
+    // the type, as in "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw".
+    for (int field = 0; field < 3; ++field) lines.skip_field();
+
+    std::size_t above = 0;
+    bool is_above = true;
+    for (int byte = lines.next_of_field(); byte != lines.no_more; byte = lines.next_of_field()) {
+        is_above = is_above && above < group.length() && group[above] == static_cast<char>(byte);
+        ++above;
+    }
+    if (above == 1) {  // "/"
+        above = 0;
+        is_above = true;
+    }
+    bool const holds_group = is_above && (above == 0 || above == group.length() || group[above] == '/');
+
+    place.cut_to(length_of_root);
+    for (int byte = lines.next_of_field(); byte != lines.no_more; byte = lines.next_of_field()) {
+        place.append(static_cast<char>(byte));
+    }
+
+    while (!lines.at_end_of_line() && !lines.read_words(' ', "-")) {
+    }
+    bool const is_v2 = version == cgroup_version::v2;
+    if (!lines.read_words(' ', is_v2 ? "cgroup2" : "cgroup")) return {cgroup_mount::nothing, 0};
+    lines.skip_field();
+    if (!is_v2 && !lines.read_words(' ', "cpu")) return {cgroup_mount::nothing, 0};
+    if (place.was_cut()) return {cgroup_mount::nothing, 0};
+    return {holds_group ? cgroup_mount::our_group : cgroup_mount::another_group, above};
+}
+
+/// The CPUs that the control groups of this process grant it, rounded up; 0 where they set no limit. Tests give a
+/// directory that stands for the root of the file system.
+template <class Arch>
+[[nodiscard]] unsigned cgroup_cpus(char const* root = "") noexcept {
+    without_cancellation const guard;
+    short_path<Arch> place;
+    place.append(root);
+    std::size_t const length_of_root = place.length();
+    short_path<Arch> group;
+    cgroup_version const version = find_cgroup(place, group);
+    if (version == cgroup_version::none) return 0;
+
+    unsigned cpus = 0;
+    bool found = false;
+    unsigned cpus_elsewhere = 0;
+    bool found_elsewhere = false;
+    lines_of_file<Arch> lines(place.with("/proc/self/mountinfo"));
+    for (; !lines.at_end(); lines.go_to_next_line()) {
+        cgroup_mount const mount = read_mount(lines, version, group, place, length_of_root);
+        if (mount.holds == cgroup_mount::our_group) {
+            found = true;
+            std::size_t const top = place.length();
+            append_group(place, group, mount.above);
+            cpus = smaller_limit<Arch>(cpus, cpus_along_path(place, top, version));
+        } else if (mount.holds == cgroup_mount::another_group && !found_elsewhere) {
+            // A container without a namespace for its groups may have only this, and it is likely to be its own.
+            found_elsewhere = true;
+            cpus_elsewhere = cpus_of_cgroup(place, version);
+        }
+    }
+    return found ? cpus : cpus_elsewhere;
+}
+
+#else
+
+template <class Arch>
+[[nodiscard]] constexpr unsigned cgroup_cpus(char const* = "") noexcept {
+    return 0;
+}
+
+#endif
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail
