@@ -28,7 +28,7 @@ public:
     // small enough that a fork, which waits for the chunks that helpers have in work, waits some tens of microseconds.
     // Measured by `benchmarks/thresholds.cpp` (chunks).
     static constexpr std::size_t per_worker = 4;
-    static constexpr std::size_t least_bytes = std::size_t{64} << 10;
+    static constexpr std::size_t least_bytes = std::size_t{32} << 10;
     static constexpr std::size_t most_bytes = std::size_t{512} << 10;
     // More than so many chunks are not made: those of an array of 16 GiB and more grow with it.
     static constexpr std::size_t most_count = std::size_t{1} << 15;

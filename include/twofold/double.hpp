@@ -89,7 +89,7 @@ inline constexpr part_kernel_pointers<T> compiled_kernels = pointers_to<part_ker
 template <class Arch, element T>
 [[gnu::noinline]] void double_many(T const* in, T* out, std::size_t n, options const& how) {
     std::size_t const parts = n * parts_per_element<T>;
-    allowance const threads = threads_for<Arch>(n * sizeof(T), how.threads);
+    allowance const threads = threads_for<Arch>(how.threads);
     std::size_t const done = double_parts<Arch>(compiled_kernels<Arch, part_of<T>>, parts_of<Arch>(in),
                                                 parts_of<Arch>(out), parts, threads, how.overflow);
     if (done < parts) fail_overflow<Arch>(done / parts_per_element<T>);
@@ -188,7 +188,7 @@ template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
     if constexpr (element<value>) {
         auto const n = static_cast<std::size_t>(std::ranges::size(values));
         std::size_t const parts = n * detail::parts_per_element<value>;
-        detail::allowance const threads = detail::threads_for<Arch>(n * sizeof(value), how.threads);
+        detail::allowance const threads = detail::threads_for<Arch>(how.threads);
         value const* const data = std::ranges::data(values);
         std::size_t const found = detail::find_overflow<Arch>(detail::compiled_kernels<Arch, detail::part_of<value>>,
                                                               detail::parts_of<Arch>(data), parts, threads);
@@ -256,7 +256,7 @@ void transform(In const& in, Out&& out, Kernel const& kernel, options const& how
         value const* const source = std::ranges::data(in);
         value* const target = std::ranges::data(out);
         detail::run_in_chunks<Arch>(
-            source, target, n, detail::threads_for<Arch>(n * sizeof(value), how.threads),
+            source, target, n, detail::threads_for<Arch>(how.threads),
             [&](std::size_t first, std::size_t count, detail::stores where) noexcept {
                 if (where == detail::stores::streaming) {
                     detail::apply<Arch, detail::stores::streaming>(source + first, target + first, count, kernel);

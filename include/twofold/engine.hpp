@@ -2,6 +2,7 @@
 // a combination of these. Errors are indices here; double.hpp makes exceptions of them.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -19,10 +20,10 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// The threads that a call on `bytes` may use. Small calls do not look at the environment.
+/// The threads that a call may use which asked for `asked`; 0 asks for none in particular.
 template <class Arch>
-[[nodiscard]] allowance threads_for(std::size_t bytes, unsigned asked) noexcept {
-    return {bytes < threads_pay_awake_bytes ? 1 : thread_count<Arch>(asked), asked != 0};
+[[nodiscard]] constexpr allowance threads_for(unsigned asked) noexcept {
+    return {(std::min)(asked, most_threads), asked != 0};
 }
 
 /// work(first, count) for each chunk of an array of `n` times `element_bytes` at `start`, on `workers` threads.
@@ -192,9 +193,9 @@ std::size_t double_strided_parts(T const* in, std::ptrdiff_t in_stride, T* out, 
     };
     std::size_t const element_bytes = (std::max)(bytes_per_element(in_stride), bytes_per_element(out_stride));
     auto const in_chunks = [&](auto const& work) {
-        sharing<Arch>::run(
-            n * element_bytes, threads_for<Arch>(n * element_bytes, threads), in == out,
-            [&](unsigned workers) noexcept { for_each_chunk<Arch>(nullptr, n, element_bytes, workers, work); });
+        sharing<Arch>::run(n * element_bytes, threads_for<Arch>(threads), in == out, [&](unsigned workers) noexcept {
+            for_each_chunk<Arch>(nullptr, n, element_bytes, workers, work);
+        });
     };
     auto const source = [&](std::size_t i) {
         return in + static_cast<std::ptrdiff_t>(i) * in_stride * std::ptrdiff_t{Parts};

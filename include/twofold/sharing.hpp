@@ -20,6 +20,12 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
+// Below the first size one thread is as fast as two even when the helpers are awake; below the second, it is when they
+// have to be woken. Sizes of the output in bytes. Measured by `benchmarks/thresholds.cpp` (threads), on two cores that
+// do not share their execution units; two that do gain little from a second thread at any size.
+inline constexpr std::size_t threads_pay_awake_bytes = std::size_t{32} << 10;
+inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{16} << 20;
+
 // What is known of one kind of calls. Any thread may read and write it at any time; what one of them misses, the next
 // call puts right, so nothing here is ordered.
 struct sharing_record {
@@ -29,6 +35,7 @@ struct sharing_record {
     std::atomic<std::int64_t> since_trial_ns{0};  // spent in the faster way since the other one was tried
     std::atomic<std::int64_t> debt_ns{0};         // what helpers that came late have cost; below 0: what sharing saved
     std::atomic<std::int32_t> in_a_row{0};        // calls that ran shared, one after another; alone: below 0
+    std::atomic<std::int32_t> untimed{0};         // calls to come that run alone without a look at the clock
 };
 
 // Reads and writes a record. Arch: see "Instruction sets" in twofold.hpp.
@@ -41,15 +48,39 @@ public:
     // How much of what sharing has saved counts against a helper that came too late: a time slice of Linux, and so
     // what a helper that loses its CPU makes its caller wait.
     static constexpr std::int64_t most_savings_ns = 4'000'000;
+    // What it takes to wake a helper, where that is slow: on a virtual machine whose CPU has to be woken, too. Measured
+    // by `benchmarks/thresholds.cpp` (waking).
+    static constexpr std::int64_t waking_ns = 200'000;
     // Only from this call in a row on does a way show what it is worth: the first may wake helpers, and the second
     // finds the data in another core's cache.
     static constexpr std::int32_t settled = 3;
 
+    // Of short calls that run alone one in so many is timed: reading the clock twice takes a tenth of the shortest.
+    static constexpr std::int32_t one_timed_in = 8;
+    static constexpr std::size_t short_bytes = std::size_t{256} << 10;
+
     explicit experience(sharing_record& record) noexcept : record_(record) {}
+
+    /// Whether the next call is to run alone, and not to be timed.
+    [[nodiscard]] bool skips_call() noexcept {
+        std::int32_t const left = get(record_.untimed);
+        if (left <= 0) return false;
+        set(record_.untimed, left - 1);
+        return true;
+    }
+
+    /// A call ran alone: the next ones will not be timed if they are short.
+    void skip_calls(std::size_t bytes) noexcept {
+        if (bytes < short_bytes) set(record_.untimed, one_timed_in - 1);
+    }
 
     /// Whether the next call, on `bytes`, should be shared.
     [[nodiscard]] bool should_share(std::size_t bytes) const noexcept {
         if (get(record_.debt_ns) > 0) return false;
+        std::int32_t const in_a_row = get(record_.in_a_row);
+        std::int32_t const least = least_in_a_row(bytes);
+        if (in_a_row > 0 && in_a_row < least) return true;
+        if (in_a_row < 0 && -in_a_row < least) return false;
         float const shared = get(record_.shared);
         if (shared == 0) return true;
         float alone = get(record_.alone);
@@ -60,20 +91,25 @@ public:
         bool const sharing_wins = shared < alone;
         float const difference = sharing_wins ? alone - shared : shared - alone;
         // A trial may also have to wake helpers, or to let them fall asleep.
-        float const loss = difference * static_cast<float>(bytes) * float{settled} + float{crew<Arch>::spin_ns};
+        float const loss = difference * static_cast<float>(bytes) * static_cast<float>(least) + float{waking_ns};
         bool const trial = static_cast<float>(get(record_.since_trial_ns)) >= loss * float{one_part_in};
         return sharing_wins != trial;
     }
 
     /// A call on `bytes` took `ns`, with helpers or alone.
     void learn(bool shared, std::size_t bytes, std::int64_t ns) noexcept {
-        bool const is_settled = count(shared);
+        std::int32_t const in_a_row = count(shared, bytes);
+        bool const is_settled = in_a_row >= settled;
         float const rate = static_cast<float>(ns + 1) / static_cast<float>(bytes);
         float const alone = get(record_.alone);
         auto const expected_ns = static_cast<std::int64_t>(alone * static_cast<float>(bytes));
+        // Those that were not timed count, too.
+        std::int64_t const stands_for = !shared && bytes < short_bytes ? one_timed_in : 1;
         if (!shared) {
+            if (in_a_row == least_in_a_row(bytes)) skip_calls(bytes);
             if (is_settled) set(record_.alone, blend(alone, rate, alone));
-            if (get(record_.debt_ns) > 0) set(record_.debt_ns, get(record_.debt_ns) - ns / one_part_in - 1);
+            if (get(record_.debt_ns) > 0)
+                set(record_.debt_ns, get(record_.debt_ns) - stands_for * ns / one_part_in - 1);
         } else {
             if (is_settled) set(record_.shared, blend(get(record_.shared), rate, alone));
             if (alone > 0 && is_late(ns, expected_ns, is_settled)) {
@@ -85,7 +121,7 @@ public:
         bool const sharing_wins = get(record_.alone) == 0 || get(record_.shared) < get(record_.alone);
         bool const was_faster_way = shared == sharing_wins;
         if (was_faster_way) {
-            set(record_.since_trial_ns, get(record_.since_trial_ns) + ns);
+            set(record_.since_trial_ns, get(record_.since_trial_ns) + stands_for * ns);
         } else if (is_settled) {
             set(record_.since_trial_ns, 0);
         }
@@ -100,6 +136,7 @@ public:
         set(record_.since_trial_ns, 0);
         set(record_.debt_ns, 0);
         set(record_.in_a_row, 0);
+        set(record_.untimed, 0);
     }
 
 private:
@@ -116,19 +153,24 @@ private:
         value.store(to, std::memory_order_relaxed);
     }
 
-    // Counts one more call, and says whether there are enough in a row.
-    bool count(bool shared) noexcept {
+    // A way that is tried is tried for so many calls. Short ones vary more.
+    [[nodiscard]] static std::int32_t least_in_a_row(std::size_t bytes) noexcept {
+        return bytes < std::size_t{1} << 20 ? 16 : settled;
+    }
+
+    // Counts one more call, and says how many there have been in a row; least_in_a_row stands for all above.
+    std::int32_t count(bool shared, std::size_t bytes) noexcept {
         std::int32_t const before = get(record_.in_a_row);
-        std::int32_t const sign = shared ? 1 : -1;
-        std::int32_t const now = before * sign > 0 ? before + (before * sign < settled ? sign : 0) : sign;
-        set(record_.in_a_row, now);
-        return now * sign == settled;
+        std::int32_t const same = shared ? (std::max)(before, 0) : (std::max)(-before, 0);
+        std::int32_t const now = (std::min)(same + 1, least_in_a_row(bytes));
+        set(record_.in_a_row, shared ? now : -now);
+        return now;
     }
 
     // Beyond twice the time alone it is not the work that takes so long, but the wait for a late helper (or page
     // faults): that says nothing of the next call.
     [[nodiscard]] static bool is_late(std::int64_t ns, std::int64_t expected_ns, bool is_settled) noexcept {
-        return ns > most_times_slower * expected_ns + (is_settled ? 0 : crew<Arch>::spin_ns);
+        return ns > most_times_slower * expected_ns + (is_settled ? 0 : waking_ns);
     }
     // A mean that follows: each new value counts a quarter, but is cut where is_late begins.
     [[nodiscard]] static float blend(float before, float now, float alone) noexcept {
@@ -145,6 +187,9 @@ struct sharing_state {
     static constexpr std::size_t record_count = 256;
     sharing_record records[record_count];
     alignas(64) std::atomic<std::int64_t> last_call_ns{0};
+    // How many threads calls may use, and when that was found out.
+    std::atomic<std::int64_t> decided_ns{0};
+    std::atomic<unsigned> decided_threads{0};
 };
 
 #if defined(__GNUC__)
@@ -154,8 +199,8 @@ inline constinit sharing_state the_sharing;
 
 /// The threads that a call may use.
 struct allowance {
-    unsigned most;
-    bool ordered;  // by the caller, for this call: then it is not for us to say whether they pay
+    unsigned most;  // 0: as thread_count.hpp decides
+    bool ordered;   // by the caller, for this call: then it is not for us to say whether they pay
 };
 
 template <class Arch>
@@ -163,45 +208,86 @@ class sharing {
 public:
     // Calls with no more than this between them come back to back: then helpers, once woken, will be awake.
     static constexpr std::int64_t back_to_back_ns = crew<Arch>::spin_ns;
+    // For so long a number of threads holds: asking the environment and the system takes longer than a short call.
+    static constexpr std::int64_t decision_holds_ns = 1'000'000;
 
     /// run(workers), with as many workers as pay, or as are ordered, for a call that reads or writes arrays of `bytes`.
     /// `Run` and `variant` tell calls apart that take differently long for the same number of bytes.
     template <class Run>
     static void run(std::size_t bytes, allowance threads, bool variant, Run const& run) noexcept {
-        if (threads.most <= 1 || bytes < threads_pay_awake_bytes) {
+        if (threads.most == 1 || bytes < threads_pay_awake_bytes) {
             run(1u);
-            return;
+        } else if (threads.ordered) {
+            run_ordered(bytes, threads.most, run);
+        } else {
+            run_as_pays(bytes, threads.most, variant, run);
         }
-        std::int64_t const start = now_ns<Arch>();
-        bool const back_to_back = start - the_sharing.last_call_ns.load(std::memory_order_relaxed) < back_to_back_ns;
-        bool const in_reach = back_to_back || crew<Arch>::state_of_helpers() == helpers::awake;
-        if (!in_reach && bytes < threads_pay_asleep_bytes) {
-            run(1u);
-            the_sharing.last_call_ns.store(now_ns<Arch>(), std::memory_order_relaxed);
-            return;
+    }
+
+    /// How many threads a call may use that does not say; not older than decision_holds_ns. Reads the environment.
+    [[nodiscard]] static unsigned decided_threads(std::int64_t now) noexcept {
+        unsigned count = recently_decided_threads(now);
+        if (count == 0) {
+            count = thread_count<Arch>(0);
+            the_sharing.decided_threads.store(count, std::memory_order_relaxed);
+            the_sharing.decided_ns.store(now, std::memory_order_relaxed);
         }
-        experience<Arch> past = experience_of<Run>(bytes, threads.most, variant, in_reach);
-        bool const share = threads.ordered || past.should_share(bytes);
-        run(share ? threads.most : 1u);
-        std::int64_t const end = now_ns<Arch>();
-        the_sharing.last_call_ns.store(end, std::memory_order_relaxed);
-        if (!threads.ordered) past.learn(share, bytes, end - start);
+        return count;
+    }
+
+    /// The same, or 0 if it would have to be asked anew. Reads no environment.
+    [[nodiscard]] static unsigned recently_decided_threads(std::int64_t now) noexcept {
+        bool const holds = now - the_sharing.decided_ns.load(std::memory_order_relaxed) < decision_holds_ns;
+        return holds ? the_sharing.decided_threads.load(std::memory_order_relaxed) : 0;
     }
 
 private:
     template <class Run>
-    [[nodiscard]] static experience<Arch> experience_of(std::size_t bytes, unsigned threads, bool variant,
-                                                        bool in_reach) noexcept {
-        std::uint64_t key = reinterpret_cast<std::uintptr_t>(&identity<Run>);
-        for (std::uint64_t const part : {std::uint64_t(std::bit_width(bytes)), std::uint64_t{threads},
-                                         std::uint64_t{variant}, std::uint64_t{in_reach}}) {
-            key = (key ^ part) * 0x9E3779B97F4A7C15u;  // the golden ratio's bits, as Fibonacci hashing has it
-            key ^= key >> 32;
+    static void run_ordered(std::size_t bytes, unsigned most, Run const& run) noexcept {
+        run(is_in_reach(now_ns<Arch>()) || bytes >= threads_pay_asleep_bytes ? most : 1u);
+        end_at(now_ns<Arch>());
+    }
+
+    template <class Run>
+    static void run_as_pays(std::size_t bytes, unsigned most, bool variant, Run const& run) noexcept {
+        experience<Arch> past = experience_of<Run>(bytes, variant);
+        if (past.skips_call()) {
+            run(1u);
+            return;
         }
-        experience<Arch> past(the_sharing.records[key % sharing_state::record_count]);
+        std::int64_t const start = now_ns<Arch>();
+        if (most == 0) most = decided_threads(start);
+        if (most == 1 || (!is_in_reach(start) && bytes < threads_pay_asleep_bytes)) {
+            past.skip_calls(bytes);
+            run(1u);
+            if (most > 1) end_at(now_ns<Arch>());
+            return;
+        }
+        bool const share = past.should_share(bytes);
+        run(share ? most : 1u);
+        std::int64_t const end = now_ns<Arch>();
+        end_at(end);
+        past.learn(share, bytes, end - start);
+    }
+
+    // Whether helpers are awake, or will be after one call.
+    [[nodiscard]] static bool is_in_reach(std::int64_t now) noexcept {
+        return now - the_sharing.last_call_ns.load(std::memory_order_relaxed) < back_to_back_ns ||
+               crew<Arch>::state_of_helpers() == helpers::awake;
+    }
+
+    static void end_at(std::int64_t now) noexcept { the_sharing.last_call_ns.store(now, std::memory_order_relaxed); }
+
+    template <class Run>
+    [[nodiscard]] static experience<Arch> experience_of(std::size_t bytes, bool variant) noexcept {
+        std::uint64_t key = reinterpret_cast<std::uintptr_t>(&identity<Run>) * 2 + (variant ? 1 : 0);
+        key =
+            (key ^ static_cast<std::uint64_t>(std::bit_width(bytes)) << 56) * 0x9E3779B97F4A7C15u;  // Fibonacci hashing
+        experience<Arch> past(the_sharing.records[key >> 56]);
         past.belong_to(key);
         return past;
     }
+    static_assert(sharing_state::record_count == 256, "a record for each number of eight bits");
 
     // Its address stands for the type.
     template <class Run>

@@ -1,4 +1,4 @@
-// How many threads a call may use, and from which size on it does.
+// How many threads a call may use. Whether they pay is for sharing.hpp to say.
 //
 // The first of these that says something decides:
 //   1. options::threads of the call
@@ -8,7 +8,7 @@
 //   5. one thread in a worker of a process pool, if the binding knows that it is in one
 //   6. the CPUs that this process may use: its affinity mask, or the quota of its control groups if that is smaller
 // A variable that holds anything but a whole number from 1 up says nothing; of a list such as "4,2" the first item
-// counts. The environment is read by each call that is large enough for threads, so a change is followed; like getenv
+// counts. The environment is read by calls that are large enough for threads, so a change is followed; like getenv
 // itself, that must not run beside a setenv.
 #pragma once
 
@@ -28,12 +28,6 @@
 #include "version.hpp"
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
-
-// Below the first size one thread is as fast as two even when the helpers are awake; below the second, it is when they
-// have to be woken. Sizes of the output in bytes. Measured by `benchmarks/thresholds.cpp` (threads), on two cores that
-// do not share their execution units; two that do gain little from a second thread at any size.
-inline constexpr std::size_t threads_pay_awake_bytes = std::size_t{256} << 10;
-inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{16} << 20;
 
 inline constexpr unsigned most_threads = 256;
 

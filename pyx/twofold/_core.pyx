@@ -70,7 +70,8 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     const char* chosen_name() except +
     element_description element_at(size_t i) noexcept
     int find_element(char kind, size_t size) noexcept
-    unsigned int thread_count(unsigned int asked) noexcept
+    unsigned int decided_threads() noexcept
+    unsigned int recently_decided_threads() noexcept
     bint partly_overlap(const void* a, const void* b, size_t size) noexcept
     size_t double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
                            allowance threads, overflow_policy policy) noexcept
@@ -97,8 +98,10 @@ cdef inline int run(int element, const void* values, void* out, size_t n, size_t
     if nbytes < threads_pay_bytes:
         allowed.most = 1
     elif threads == 0:
-        with gil:
-            allowed.most = thread_count(0)
+        allowed.most = recently_decided_threads()
+        if allowed.most == 0:
+            with gil:
+                allowed.most = decided_threads()
     double_elements(kernels[0], element, values, out, n, allowed, overflow_policy.wrap)
     return 0
 

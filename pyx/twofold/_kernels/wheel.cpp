@@ -99,8 +99,12 @@ int find_element(char kind, std::size_t bytes) noexcept {
     return found == descriptions.end() ? -1 : static_cast<int>(found - descriptions.begin());
 }
 
-unsigned thread_count(unsigned asked) noexcept {
-    return twofold::detail::thread_count<baseline>(asked);
+unsigned decided_threads() noexcept {
+    return twofold::detail::sharing<baseline>::decided_threads(twofold::detail::now_ns<baseline>());
+}
+
+unsigned recently_decided_threads() noexcept {
+    return twofold::detail::sharing<baseline>::recently_decided_threads(twofold::detail::now_ns<baseline>());
 }
 
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {

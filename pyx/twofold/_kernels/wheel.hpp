@@ -75,8 +75,11 @@ int find_element(char kind, std::size_t bytes) noexcept;
 /// The least number of bytes with which a call may use more than one thread.
 inline constexpr std::size_t threads_pay_bytes = twofold::detail::threads_pay_awake_bytes;
 
-/// How many threads a call may use that asked for `asked`; 0 asks for none in particular. Reads the environment.
-unsigned thread_count(unsigned asked) noexcept;
+/// How many threads a call may use that does not say. Reads the environment.
+unsigned decided_threads() noexcept;
+
+/// The same, or 0 if the environment would have to be read for it.
+unsigned recently_decided_threads() noexcept;
 
 /// Whether two arrays of `bytes` each share some bytes without being the same.
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept;
