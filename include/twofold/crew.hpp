@@ -18,6 +18,7 @@
 // Everywhere but on Linux a call runs on its caller alone: nobody has measured another system yet.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <concepts>
@@ -45,6 +46,9 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 /// How the helpers are that there are at present.
 enum class helpers { none, asleep, awake };
 
+/// What helpers did for a call: nothing; had a part in it; had one, and made the caller wait until it fell asleep.
+enum class help { none, given, given_late };
+
 #if defined(__linux__)
 
 // One announced job.
@@ -59,14 +63,15 @@ struct slot {
     static constexpr std::uint64_t one_back = std::uint64_t{1} << 48;
     static constexpr std::size_t most_chunks = (std::size_t{1} << 16) - 1;
 
-    // On a cache line of its own: spinning helpers look at it all the time.
+    // Spinning helpers look at it all the time, so the job comes to them with it: one cache line.
     alignas(64) std::atomic<std::uint64_t> word{0};
-
-    // The job, for those who have counted themselves in, and the thread that called (0: nobody).
-    alignas(64) std::atomic<std::uintptr_t> caller{0};
+    // The job, for those who have counted themselves in.
     void (*run)(void const* context, std::size_t chunk) noexcept = nullptr;
     void const* context = nullptr;
-    int caller_cpu = -1;  // on which it was when it announced the job
+    int caller_cpu = -1;  // on which the caller was when it announced the job
+
+    // The thread that called; 0: nobody. On a line that no helper looks at.
+    alignas(64) std::atomic<std::uintptr_t> caller{0};
 };
 
 // All the state of the crew. Static and trivially destroyed: helpers may look at it while the process exits.
@@ -77,7 +82,7 @@ struct crew_state {
     alignas(64) std::atomic<std::uint32_t> announcements{0};  // a futex: helpers spin, then sleep on it
     std::atomic<bool> stop{false};
     alignas(64) std::atomic<std::uint32_t> asleep{0};
-    std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
+    alignas(64) std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
     alignas(64) std::atomic<std::uint32_t> helper_count{0};
     // The process whose the helpers and the table are, once the fork handlers are there; 0: no call may be announced
     // yet.
@@ -110,22 +115,24 @@ public:
 
     /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more, which are
     /// woken, or started, if need be. Returns when all calls have returned; what they wrote is visible to the caller.
-    /// chunk_count <= most_chunks.
+    /// Says whether helpers had a part in it. chunk_count <= most_chunks.
     template <std::invocable<std::size_t> Work>
-    static void share(std::size_t chunk_count, unsigned helpers, Work const& work) noexcept {
+    static help share(std::size_t chunk_count, unsigned helpers, Work const& work) noexcept {
         // More helpers than there are further chunks would come for nothing.
         if (chunk_count <= helpers) helpers = chunk_count == 0 ? 0 : static_cast<unsigned>(chunk_count - 1);
         auto const run = [](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); };
         slot* const place = helpers > 0 ? announce(chunk_count, helpers, run, &work) : nullptr;
         if (place == nullptr) {
             for (std::size_t i = 0; i < chunk_count; ++i) work(i);
-            return;
+            return help::none;
         }
         std::size_t i = 0;  // which nobody else was offered
         do {
             work(i);
         } while (take_front(*place, i));
-        withdraw(*place);
+        std::uint64_t const end = withdraw(*place);
+        if (back_of(end) == chunk_count) return help::none;
+        return (end & slot::waited_for) == 0 ? help::given : help::given_late;
     }
 
     /// Whether any helper is awake, and so at hand.
@@ -173,11 +180,11 @@ private:
         // announce first and then look for sleepers. Both sequentially consistent: one of the two sees the other.
         place->word.store(helpers * slot::one_allowed + slot::one_front + chunk_count * slot::one_back,
                           std::memory_order_seq_cst);
-        std::uint32_t const come_by_themselves = the_crew.looking_out.load(std::memory_order_seq_cst);
-        bool const wake = come_by_themselves < helpers && the_crew.asleep.load(std::memory_order_seq_cst) > 0;
+        unsigned wanted = the_crew.asleep.load(std::memory_order_seq_cst) > 0 ? helpers : 0;
+        if (wanted > 0) wanted -= (std::min)(wanted, the_crew.looking_out.load(std::memory_order_seq_cst));
         // Who looks out looks at the first slot, and whether there is news of the others.
-        if (wake || place != the_crew.slots) the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
-        if (wake) futex_wake(&the_crew.announcements, helpers - come_by_themselves);
+        if (wanted > 0 || place != the_crew.slots) the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
+        if (wanted > 0) futex_wake(&the_crew.announcements, wanted);
         if (the_crew.helper_count.load(std::memory_order_relaxed) < helpers) start_helpers(helpers);
         return place;
     }
@@ -205,7 +212,8 @@ private:
         return false;
     }
 
-    static void withdraw(slot& place) noexcept {
+    // Waits for the helpers that are in. Returns the last state of the word.
+    static std::uint64_t withdraw(slot& place) noexcept {
         std::uint64_t word = place.word.load(std::memory_order_acquire);
         for (unsigned turn = 0; helpers_in(word) > 0; word = place.word.load(std::memory_order_acquire)) {
             if (++turn < spin_turns) {
@@ -216,6 +224,7 @@ private:
             }
         }
         place.caller.store(0, std::memory_order_release);
+        return word;
     }
 
     // ---- the helper's side
@@ -245,7 +254,7 @@ private:
             while (wants_helpers(word)) {
                 if (place.word.compare_exchange_weak(word, word + slot::one_helper - slot::one_back,
                                                      std::memory_order_acquire, std::memory_order_relaxed)) {
-                    help(place, back_of(word) - 1);
+                    work_in(place, back_of(word) - 1);
                     helped = true;
                     break;
                 }
@@ -255,7 +264,7 @@ private:
     }
 
     // Does `chunk`, and others as long as there are any.
-    static void help(slot& place, std::size_t chunk) noexcept {
+    static void work_in(slot& place, std::size_t chunk) noexcept {
         auto* const run = place.run;
         void const* const context = place.context;
         if (int const here = sched_getcpu(); here >= 0 && here == place.caller_cpu) leave_cpu(here);
@@ -474,8 +483,9 @@ public:
     static constexpr std::size_t most_chunks = (std::size_t{1} << 16) - 1;
 
     template <std::invocable<std::size_t> Work>
-    static void share(std::size_t chunk_count, unsigned, Work const& work) noexcept {
+    static help share(std::size_t chunk_count, unsigned, Work const& work) noexcept {
         for (std::size_t i = 0; i < chunk_count; ++i) work(i);
+        return help::none;
     }
     [[nodiscard]] static helpers state_of_helpers() noexcept { return helpers::none; }
     [[nodiscard]] static unsigned helper_count() noexcept { return 0; }

@@ -26,17 +26,18 @@ template <class Arch>
     return {(std::min)(asked, most_threads), asked != 0};
 }
 
-/// work(first, count) for each chunk of an array of `n` times `element_bytes` at `start`, on `workers` threads.
+/// work(first, count) for each chunk of an array of `n` times `element_bytes` at `start`, on `workers` threads. Says
+/// what helpers did.
 template <class Arch, class Work>
-void for_each_chunk(void const* start, std::size_t n, std::size_t element_bytes, unsigned workers,
+help for_each_chunk(void const* start, std::size_t n, std::size_t element_bytes, unsigned workers,
                     Work const& work) noexcept {
     if (workers == 1) {
         work(std::size_t{0}, n);
-        return;
+        return help::none;
     }
     static_assert(chunks<Arch>::most_count + 2 <= crew<Arch>::most_chunks);  // the first and the last may be short
     chunks<Arch> const cut(n, element_bytes, reinterpret_cast<std::uintptr_t>(start) % cache_line_bytes, workers);
-    crew<Arch>::share(cut.size(), workers - 1, [&](std::size_t i) noexcept {
+    return crew<Arch>::share(cut.size(), workers - 1, [&](std::size_t i) noexcept {
         chunk const part = cut[i];
         work(part.first, part.count);
     });
@@ -50,8 +51,9 @@ void run_in_chunks(T const* in, T* out, std::size_t n, allowance threads, Kernel
     sharing<Arch>::run(bytes, threads, in == out, [&](unsigned workers) noexcept {
         bool const stream = in != out && streaming_pays<Arch>(2 * bytes, workers);
         stores const where = stream ? stores::streaming : stores::cached;
-        for_each_chunk<Arch>(out, n, sizeof(T), workers,
-                             [&](std::size_t first, std::size_t count) noexcept { kernel(first, count, where); });
+        return for_each_chunk<Arch>(out, n, sizeof(T), workers, [&](std::size_t first, std::size_t count) noexcept {
+            kernel(first, count, where);
+        });
     });
 }
 
@@ -79,7 +81,7 @@ template <class Arch, class T>
                                         allowance threads) noexcept {
     first_index<Arch> found(n);
     sharing<Arch>::run(n * sizeof(T), threads, false, [&](unsigned workers) noexcept {
-        for_each_chunk<Arch>(in, n, sizeof(T), workers, [&](std::size_t first, std::size_t count) noexcept {
+        return for_each_chunk<Arch>(in, n, sizeof(T), workers, [&](std::size_t first, std::size_t count) noexcept {
             if (first > found.least()) return;
             std::size_t const i = kernels.first_overflow(in + first, count);
             if (i < count) found.report(first + i);
@@ -194,7 +196,7 @@ std::size_t double_strided_parts(T const* in, std::ptrdiff_t in_stride, T* out, 
     std::size_t const element_bytes = (std::max)(bytes_per_element(in_stride), bytes_per_element(out_stride));
     auto const in_chunks = [&](auto const& work) {
         sharing<Arch>::run(n * element_bytes, threads_for<Arch>(threads), in == out, [&](unsigned workers) noexcept {
-            for_each_chunk<Arch>(nullptr, n, element_bytes, workers, work);
+            return for_each_chunk<Arch>(nullptr, n, element_bytes, workers, work);
         });
     };
     auto const source = [&](std::size_t i) {

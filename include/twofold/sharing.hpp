@@ -23,7 +23,7 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 // Below the first size one thread is as fast as two even when the helpers are awake; below the second, it is when they
 // have to be woken. Sizes of the output in bytes. Measured by `benchmarks/thresholds.cpp` (threads), on two cores that
 // do not share their execution units; two that do gain little from a second thread at any size.
-inline constexpr std::size_t threads_pay_awake_bytes = std::size_t{32} << 10;
+inline constexpr std::size_t threads_pay_awake_bytes = std::size_t{64} << 10;
 inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{16} << 20;
 
 // What is known of one kind of calls. Any thread may read and write it at any time; what one of them misses, the next
@@ -35,7 +35,8 @@ struct sharing_record {
     std::atomic<std::int64_t> since_trial_ns{0};  // spent in the faster way since the other one was tried
     std::atomic<std::int64_t> debt_ns{0};         // what helpers that came late have cost; below 0: what sharing saved
     std::atomic<std::int32_t> in_a_row{0};        // calls that ran shared, one after another; alone: below 0
-    std::atomic<std::int32_t> untimed{0};         // calls to come that run alone without a look at the clock
+    std::atomic<std::int64_t> waited_ns{0};       // for helpers that were woken and have not come yet
+    std::atomic<std::int32_t> untimed{0};         // calls to come that are not timed: shared, or alone (below 0)
 };
 
 // Reads and writes a record. Arch: see "Instruction sets" in twofold.hpp.
@@ -45,9 +46,9 @@ public:
     // Trying the other way, and helpers that come too late, may each cost this fraction of all time. Measured by
     // `benchmarks/peers.py --busy`.
     static constexpr std::int64_t one_part_in = 64;
-    // How much of what sharing has saved counts against a helper that came too late: a time slice of Linux, and so
-    // what a helper that loses its CPU makes its caller wait.
-    static constexpr std::int64_t most_savings_ns = 4'000'000;
+    // A time slice of Linux, and so what a helper that loses its CPU makes its caller wait. So much of what sharing has
+    // saved counts against such waits.
+    static constexpr std::int64_t time_slice_ns = 4'000'000;
     // What it takes to wake a helper, where that is slow: on a virtual machine whose CPU has to be woken, too. Measured
     // by `benchmarks/thresholds.cpp` (waking).
     static constexpr std::int64_t waking_ns = 200'000;
@@ -55,23 +56,23 @@ public:
     // finds the data in another core's cache.
     static constexpr std::int32_t settled = 3;
 
-    // Of short calls that run alone one in so many is timed: reading the clock twice takes a tenth of the shortest.
+    // Of short calls one in so many is timed: reading the clock twice takes a twentieth of the shortest.
     static constexpr std::int32_t one_timed_in = 8;
     static constexpr std::size_t short_bytes = std::size_t{256} << 10;
 
     explicit experience(sharing_record& record) noexcept : record_(record) {}
 
-    /// Whether the next call is to run alone, and not to be timed.
-    [[nodiscard]] bool skips_call() noexcept {
+    /// How the next call is to run, without a look at the clock: shared (1), alone (-1); 0: that has to be decided.
+    [[nodiscard]] int repeats() noexcept {
         std::int32_t const left = get(record_.untimed);
-        if (left <= 0) return false;
-        set(record_.untimed, left - 1);
-        return true;
+        if (left == 0) return 0;
+        set(record_.untimed, left > 0 ? left - 1 : left + 1);
+        return left > 0 ? 1 : -1;
     }
 
-    /// A call ran alone: the next ones will not be timed if they are short.
-    void skip_calls(std::size_t bytes) noexcept {
-        if (bytes < short_bytes) set(record_.untimed, one_timed_in - 1);
+    /// The next calls on about `bytes` are to be shared, or to run alone, as this one was, if they are short.
+    void repeat(bool shared, std::size_t bytes) noexcept {
+        if (bytes < short_bytes) set(record_.untimed, shared ? one_timed_in - 1 : 1 - one_timed_in);
     }
 
     /// Whether the next call, on `bytes`, should be shared.
@@ -96,17 +97,28 @@ public:
         return sharing_wins != trial;
     }
 
-    /// A call on `bytes` took `ns`, with helpers or alone.
-    void learn(bool shared, std::size_t bytes, std::int64_t ns) noexcept {
+    /// A call that was not timed waited for a late helper: for about a time slice, it is assumed.
+    void waited_untimed() noexcept {
+        set(record_.debt_ns, get(record_.debt_ns) + time_slice_ns);
+        set(record_.untimed, 0);
+    }
+
+    /// A call on `bytes` took `ns`; `shared`: it was to be shared, `helped`: helpers did come.
+    void learn(bool shared, bool helped, std::size_t bytes, std::int64_t ns) noexcept {
+        // While helpers wake up calls are neither. If they need too long for that, it is what sharing is like.
+        bool const waits = shared && !helped && get(record_.waited_ns) < waking_ns;
+        set(record_.waited_ns, waits ? get(record_.waited_ns) + ns : 0);
+        if (waits) return;
         std::int32_t const in_a_row = count(shared, bytes);
         bool const is_settled = in_a_row >= settled;
         float const rate = static_cast<float>(ns + 1) / static_cast<float>(bytes);
         float const alone = get(record_.alone);
         auto const expected_ns = static_cast<std::int64_t>(alone * static_cast<float>(bytes));
+        bool const goes_on = in_a_row == least_in_a_row(bytes);
         // Those that were not timed count, too.
-        std::int64_t const stands_for = !shared && bytes < short_bytes ? one_timed_in : 1;
+        std::int64_t const stands_for = goes_on && bytes < short_bytes ? one_timed_in : 1;
+        if (goes_on) repeat(shared, bytes);
         if (!shared) {
-            if (in_a_row == least_in_a_row(bytes)) skip_calls(bytes);
             if (is_settled) set(record_.alone, blend(alone, rate, alone));
             if (get(record_.debt_ns) > 0)
                 set(record_.debt_ns, get(record_.debt_ns) - stands_for * ns / one_part_in - 1);
@@ -115,7 +127,8 @@ public:
             if (alone > 0 && is_late(ns, expected_ns, is_settled)) {
                 set(record_.debt_ns, get(record_.debt_ns) + ns - expected_ns);
             } else if (ns < expected_ns) {
-                set(record_.debt_ns, (std::max)(get(record_.debt_ns) + ns - expected_ns, -most_savings_ns));
+                std::int64_t const saved = stands_for * (expected_ns - ns);
+                set(record_.debt_ns, (std::max)(get(record_.debt_ns) - saved, -time_slice_ns));
             }
         }
         bool const sharing_wins = get(record_.alone) == 0 || get(record_.shared) < get(record_.alone);
@@ -136,6 +149,7 @@ public:
         set(record_.since_trial_ns, 0);
         set(record_.debt_ns, 0);
         set(record_.in_a_row, 0);
+        set(record_.waited_ns, 0);
         set(record_.untimed, 0);
     }
 
@@ -212,6 +226,7 @@ public:
     static constexpr std::int64_t decision_holds_ns = 1'000'000;
 
     /// run(workers), with as many workers as pay, or as are ordered, for a call that reads or writes arrays of `bytes`.
+    /// It says what helpers did.
     /// `Run` and `variant` tell calls apart that take differently long for the same number of bytes.
     template <class Run>
     static void run(std::size_t bytes, allowance threads, bool variant, Run const& run) noexcept {
@@ -244,30 +259,33 @@ public:
 private:
     template <class Run>
     static void run_ordered(std::size_t bytes, unsigned most, Run const& run) noexcept {
-        run(is_in_reach(now_ns<Arch>()) || bytes >= threads_pay_asleep_bytes ? most : 1u);
-        end_at(now_ns<Arch>());
+        std::int64_t const start = now_ns<Arch>();
+        run(is_in_reach(start) || bytes >= threads_pay_asleep_bytes ? most : 1u);
+        end_at(start);  // or somewhat later: helpers that are awake say the rest
     }
 
     template <class Run>
     static void run_as_pays(std::size_t bytes, unsigned most, bool variant, Run const& run) noexcept {
         experience<Arch> past = experience_of<Run>(bytes, variant);
-        if (past.skips_call()) {
-            run(1u);
+        if (int const repeated = past.repeats(); repeated != 0) {
+            bool const share = repeated > 0 && crew<Arch>::state_of_helpers() == helpers::awake;
+            if (most == 0) most = the_sharing.decided_threads.load(std::memory_order_relaxed);
+            if (run(share ? most : 1u) == help::given_late) past.waited_untimed();
             return;
         }
         std::int64_t const start = now_ns<Arch>();
         if (most == 0) most = decided_threads(start);
         if (most == 1 || (!is_in_reach(start) && bytes < threads_pay_asleep_bytes)) {
-            past.skip_calls(bytes);
+            past.repeat(false, bytes);
             run(1u);
             if (most > 1) end_at(now_ns<Arch>());
             return;
         }
         bool const share = past.should_share(bytes);
-        run(share ? most : 1u);
+        bool const helped = run(share ? most : 1u) != help::none;
         std::int64_t const end = now_ns<Arch>();
         end_at(end);
-        past.learn(share, bytes, end - start);
+        past.learn(share, helped, bytes, end - start);
     }
 
     // Whether helpers are awake, or will be after one call.
