@@ -274,11 +274,12 @@ private:
             return;
         }
         std::int64_t const start = now_ns<Arch>();
-        if (most == 0) most = decided_threads(start);
-        if (most == 1 || (!is_in_reach(start) && bytes < threads_pay_asleep_bytes)) {
+        bool const is_long_enough = bytes >= threads_pay_asleep_bytes || is_in_reach(start);
+        if (is_long_enough && most == 0) most = decided_threads(start);
+        if (!is_long_enough || most == 1) {
             past.repeat(false, bytes);
             run(1u);
-            if (most > 1) end_at(now_ns<Arch>());
+            end_at(now_ns<Arch>());
             return;
         }
         bool const share = past.should_share(bytes);
