@@ -81,12 +81,13 @@ struct crew_state {
 
     alignas(64) std::atomic<std::uint32_t> announcements{0};  // a futex: helpers spin, then sleep on it
     std::atomic<bool> stop{false};
-    alignas(64) std::atomic<std::uint32_t> helper_count{0};
-    std::atomic<std::uint32_t> asleep{0};
-    alignas(64) std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
+    // What every call reads, and hardly any writes.
     // The process whose the helpers and the table are, once the fork handlers are there; 0: no call may be announced
     // yet.
-    std::atomic<pid_t> process{0};
+    alignas(64) std::atomic<pid_t> process{0};
+    std::atomic<std::uint32_t> helper_count{0};
+    std::atomic<std::uint32_t> asleep{0};
+    alignas(64) std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
     slot slots[slot_count];
 
     // The lock and what it guards. It names its owner, since the child of a fork has to tell a lock whose owner it does

@@ -271,8 +271,15 @@ private:
             bool const share = repeated > 0 && crew<Arch>::state_of_helpers() == helpers::awake;
             if (most == 0) most = the_sharing.decided_threads.load(std::memory_order_relaxed);
             if (run(share ? most : 1u) == help::given_late) past.waited_untimed();
-            return;
+        } else {
+            run_timed(past, bytes, most, run);
         }
+    }
+
+    // Out of line: after a pause a short call should find little code to load.
+    template <class Run>
+    [[gnu::noinline]] static void run_timed(experience<Arch> past, std::size_t bytes, unsigned most,
+                                            Run const& run) noexcept {
         std::int64_t const start = now_ns<Arch>();
         bool const is_long_enough = bytes >= threads_pay_asleep_bytes || is_in_reach(start);
         if (is_long_enough && most == 0) most = decided_threads(start);
