@@ -78,10 +78,13 @@ template <class Arch>
     return bytes;
 }
 
+/// No call that touches less than this streams.
+inline constexpr std::size_t least_streamed_bytes = least_cache_bytes / 8 * streaming_eighths_one_thread;
+
 /// Whether a call that reads and writes `touched_bytes` in all, out of place, should stream its stores.
 template <class Arch>
 [[nodiscard]] bool streaming_pays(std::size_t touched_bytes, unsigned threads) noexcept {
-    if (touched_bytes < least_cache_bytes / 8 * streaming_eighths_one_thread) return false;
+    if (touched_bytes < least_streamed_bytes) return false;
     std::size_t const eighths = threads > 1 ? streaming_eighths_more_threads : streaming_eighths_one_thread;
     return touched_bytes >= cache_size<Arch>() / 8 * eighths;
 }

@@ -2,10 +2,11 @@
 // creates a thread. It knows nothing of elements or of instruction sets.
 //
 // How a call is shared
-//   A call puts its job on its own stack, announces it in a slot of a static table, and claims chunks from the job's
-//   counter until none is left. Helpers that see the slot open count themselves in, claim chunks from the same counter,
-//   and count themselves out. Whoever claims past the last chunk closes the slot. The caller leaves when the slot is
-//   closed and the count is zero, so it waits for helpers in the middle of a chunk, never for one that has not come.
+//   A call puts its job on its own stack, announces it in a slot of a static table, and claims chunks, first to last,
+//   until none is left. Helpers that see the slot open count themselves in, claim chunks from the same counter, last to
+//   first, so that in calls on the same array each finds in its cache what it left there, and count themselves out.
+//   Whoever claims past the last chunk closes the slot. The caller leaves when the slot is closed and the count is
+//   zero, so it waits for helpers in the middle of a chunk, never for one that has not come.
 //
 // Fork
 //   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; callers are not waited
@@ -48,7 +49,8 @@ struct alignas(64) job {
     void const* context;
     std::size_t chunk_count;
     int caller_cpu;  // on which the caller was when it announced the job
-    alignas(64) std::atomic<std::size_t> next_chunk{0};
+    // How many chunks have been claimed from the front, and, 32 bits higher, from the back.
+    alignas(64) std::atomic<std::uint64_t> claimed{0};
 };
 
 #if defined(__linux__)
@@ -110,7 +112,7 @@ public:
         // More helpers than there are further chunks would come for nothing.
         if (chunk_count <= helpers) helpers = chunk_count == 0 ? 0 : static_cast<unsigned>(chunk_count - 1);
         slot* const place = helpers > 0 ? announce(mine, helpers) : nullptr;
-        while (claim_and_run(mine)) {
+        while (claim_and_run<side::front>(mine)) {
         }
         if (place != nullptr) withdraw(*place, mine);
     }
@@ -135,10 +137,16 @@ private:
         return word / slot::one_allowed;
     }
 
+    enum class side { front, back };
+
+    template <side From>
     static bool claim_and_run(job& work) noexcept {
-        std::size_t const i = work.next_chunk.fetch_add(1, std::memory_order_relaxed);
-        if (i >= work.chunk_count) return false;
-        work.run(work.context, i);
+        constexpr std::uint64_t one = From == side::front ? 1 : std::uint64_t{1} << 32;
+        std::uint64_t const claimed = work.claimed.fetch_add(one, std::memory_order_relaxed);
+        std::size_t const front = claimed & 0xFFFF'FFFF;
+        std::size_t const back = claimed >> 32;
+        if (front + back >= work.chunk_count) return false;
+        work.run(work.context, From == side::front ? front : work.chunk_count - 1 - back);
         return true;
     }
 
@@ -238,7 +246,7 @@ private:
         job& work = *place.announced.load(std::memory_order_relaxed);
         if (int const here = sched_getcpu(); here >= 0 && here == work.caller_cpu) leave_cpu(here);
         while (!the_crew.stop.load(std::memory_order_relaxed)) {
-            if (!claim_and_run(work)) {
+            if (!claim_and_run<side::back>(work)) {
                 place.word.fetch_and(~slot::open, std::memory_order_relaxed);
                 break;
             }

@@ -24,7 +24,8 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 struct options {
     /// What becomes of a double that the element type cannot hold.
     overflow_policy overflow = overflow_policy::wrap;
-    /// Threads that may work on the call, its own included. 0: decided as thread_count.hpp says; 1: this thread only.
+    /// Threads that work on the call, its own included, if it is long enough for more than one. 0: at most as many as
+    /// thread_count.hpp says, and no more than have paid in calls like it (sharing.hpp). 1: this thread only.
     unsigned threads = 0;
 };
 
@@ -84,28 +85,38 @@ auto* parts_of(T* elements) noexcept {
 template <class Arch, class T>
 inline constexpr part_kernel_pointers<T> compiled_kernels = pointers_to<part_kernels<Arch, T>, T>;
 
-/// Doubles n elements; `in` and `out` are the same or do not overlap. Throws overflow_error where `how` wants it.
+// What is long enough not to care about a call. Out of line, so that what is inlined into the caller is short.
 template <class Arch, element T>
-void double_elements(T const* in, T* out, std::size_t n, options const& how) {
+[[gnu::noinline]] void double_many(T const* in, T* out, std::size_t n, options const& how) {
     std::size_t const parts = n * parts_per_element<T>;
-    unsigned const threads = threads_for<Arch>(n * sizeof(T), how.threads);
+    allowance const threads = threads_for<Arch>(n * sizeof(T), how.threads);
     std::size_t const done = double_parts<Arch>(compiled_kernels<Arch, part_of<T>>, parts_of<Arch>(in),
                                                 parts_of<Arch>(out), parts, threads, how.overflow);
     if (done < parts) fail_overflow<Arch>(done / parts_per_element<T>);
 }
 
+/// Doubles n elements; `in` and `out` are the same or do not overlap. Throws overflow_error where `how` wants it.
+template <class Arch, element T>
+inline void double_elements(T const* in, T* out, std::size_t n, options const& how) {
+    static_assert(threads_pay_awake_bytes * 2 <= least_streamed_bytes, "what is short neither streams nor is shared");
+    if (n * sizeof(T) < threads_pay_awake_bytes && how.overflow == overflow_policy::wrap) {
+        using part = part_of<T>;
+        part_kernels<Arch, part>::template wrap<stores::cached>(parts_of<Arch>(in), parts_of<Arch>(out),
+                                                                n * parts_per_element<T>);
+    } else {
+        double_many<Arch>(in, out, n, how);
+    }
+}
+
 /// What every function with an input and an output asks of them.
 template <class Arch, class In, class Out>
-void check_ranges(In const& in, Out& out) {
+inline void check_ranges(In const& in, Out& out) {
     auto const n = static_cast<std::size_t>(std::ranges::size(in));
     auto const size_of_out = static_cast<std::size_t>(std::ranges::size(out));
-    if (n != size_of_out) {
-        fail_invalid_argument<Arch>("the input has " + std::to_string(n) + " elements, but the output has " +
-                                    std::to_string(size_of_out));
-    }
-    if (partly_overlap<Arch>(std::ranges::data(in), std::ranges::data(out), n * sizeof(element_of<In>))) {
-        fail_invalid_argument<Arch>("input and output overlap without being the same range; copy one of them first");
-    }
+    if (n != size_of_out) [[unlikely]]
+        fail_size<Arch>(n, size_of_out);
+    if (partly_overlap<Arch>(std::ranges::data(in), std::ranges::data(out), n * sizeof(element_of<In>))) [[unlikely]]
+        fail_overlap<Arch>();
 }
 
 }  // namespace detail
@@ -177,7 +188,7 @@ template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
     if constexpr (element<value>) {
         auto const n = static_cast<std::size_t>(std::ranges::size(values));
         std::size_t const parts = n * detail::parts_per_element<value>;
-        unsigned const threads = detail::threads_for<Arch>(n * sizeof(value), how.threads);
+        detail::allowance const threads = detail::threads_for<Arch>(n * sizeof(value), how.threads);
         value const* const data = std::ranges::data(values);
         std::size_t const found = detail::find_overflow<Arch>(detail::compiled_kernels<Arch, detail::part_of<value>>,
                                                               detail::parts_of<Arch>(data), parts, threads);
@@ -209,8 +220,7 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
         }
         if (detail::partly_overlap_strided<Arch>(in, in_stride * element_bytes, out, out_stride * element_bytes, n,
                                                  sizeof(T))) {
-            detail::fail_invalid_argument<Arch>(
-                "elements of input and output overlap without being the same; copy one of them first");
+            detail::fail_overlap<Arch>();
         }
         if (in_stride == 1 && out_stride == 1) {
             detail::double_elements<Arch>(in, out, n, how);

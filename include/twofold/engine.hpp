@@ -19,10 +19,10 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// How many threads a call on `bytes` may use. Small calls do not look at the environment.
+/// The threads that a call on `bytes` may use. Small calls do not look at the environment.
 template <class Arch>
-[[nodiscard]] unsigned threads_for(std::size_t bytes, unsigned asked) noexcept {
-    return bytes < threads_pay_awake_bytes ? 1 : thread_count<Arch>(asked);
+[[nodiscard]] allowance threads_for(std::size_t bytes, unsigned asked) noexcept {
+    return {bytes < threads_pay_awake_bytes ? 1 : thread_count<Arch>(asked), asked != 0};
 }
 
 /// work(first, count) for each chunk of an array of `n` times `element_bytes` at `start`, on `workers` threads.
@@ -43,7 +43,7 @@ void for_each_chunk(void const* start, std::size_t n, std::size_t element_bytes,
 /// kernel(first, count, stores) for each chunk of a call that reads `in` and writes `out`, which are the same address
 /// or do not overlap.
 template <class Arch, class T, class Kernel>
-void run_in_chunks(T const* in, T* out, std::size_t n, unsigned threads, Kernel const& kernel) noexcept {
+void run_in_chunks(T const* in, T* out, std::size_t n, allowance threads, Kernel const& kernel) noexcept {
     std::size_t const bytes = n * sizeof(T);
     sharing<Arch>::run(bytes, threads, in == out, [&](unsigned workers) noexcept {
         bool const stream = in != out && streaming_pays<Arch>(2 * bytes, workers);
@@ -74,7 +74,7 @@ private:
 /// The first of `n` parts whose double overflows; n where none does.
 template <class Arch, class T>
 [[nodiscard]] std::size_t find_overflow(part_kernel_pointers<T> const& kernels, T const* in, std::size_t n,
-                                        unsigned threads) noexcept {
+                                        allowance threads) noexcept {
     first_index<Arch> found(n);
     sharing<Arch>::run(n * sizeof(T), threads, false, [&](unsigned workers) noexcept {
         for_each_chunk<Arch>(in, n, sizeof(T), workers, [&](std::size_t first, std::size_t count) noexcept {
@@ -89,7 +89,7 @@ template <class Arch, class T>
 /// Doubles `n` parts as `policy` has it. Returns n, or with overflow_policy::raise the index of the first part whose
 /// double overflows; then `out` is what it was if it is `in`, else unspecified.
 template <class Arch, class T>
-std::size_t double_parts(part_kernel_pointers<T> const& kernels, T const* in, T* out, std::size_t n, unsigned threads,
+std::size_t double_parts(part_kernel_pointers<T> const& kernels, T const* in, T* out, std::size_t n, allowance threads,
                          overflow_policy policy) noexcept {
     if (policy == overflow_policy::raise && in != out) {
         first_index<Arch> found(n);

@@ -44,8 +44,20 @@ template <class Arch>
 #endif
 }
 
+// Out of line and cold, like all that writes a message: the way past them is short.
 template <class Arch>
-[[noreturn]] inline void fail_overflow(std::size_t index) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_size(std::size_t in, std::size_t out) {
+    fail_invalid_argument<Arch>("the input has " + std::to_string(in) + " elements, but the output has " +
+                                std::to_string(out));
+}
+
+template <class Arch>
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_overlap() {
+    fail_invalid_argument<Arch>("input and output overlap without being the same; copy one of them first");
+}
+
+template <class Arch>
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_overflow(std::size_t index) {
     std::string const message = "the double of element " + std::to_string(index) + " does not fit its type";
 #if defined(__cpp_exceptions)
     throw overflow_error("twofold: " + message, index);

@@ -79,15 +79,16 @@ inline void apply(T const* in, T* out, std::size_t n, Function& function) noexce
         apply_to_scalars<Arch>(in, out, n, function);
         return;
     }
+    std::size_t const past_boundary = reinterpret_cast<std::uintptr_t>(out) % vector_bytes;
+    std::size_t const head = past_boundary == 0 ? 0 : (vector_bytes - past_boundary) / sizeof(T);
     // The first and the last vector may overlap the aligned ones between them. They are read before anything is
     // written and stored after everything else, which is right in place, too: every element is doubled once.
-    batch const first = function(batch::load_unaligned(in));
     batch const last = function(batch::load_unaligned(in + (n - lanes)));
-    std::size_t const past_boundary = reinterpret_cast<std::uintptr_t>(out) % vector_bytes;
+    batch first = last;
+    if (head != 0) first = function(batch::load_unaligned(in));
     if (past_boundary % sizeof(T) != 0) {  // no element of `out` stands on a boundary
         apply_to_vectors<store_kind::unaligned, Arch>(in, out, 0, n, function);
     } else {
-        std::size_t const head = past_boundary == 0 ? 0 : (vector_bytes - past_boundary) / sizeof(T);
         if constexpr (Stores == stores::streaming && can_stream<Arch, T>) {
             apply_to_vectors<store_kind::streaming, Arch>(in, out, head, n, function);
             finish_streaming<Arch>();
@@ -95,7 +96,7 @@ inline void apply(T const* in, T* out, std::size_t n, Function& function) noexce
             apply_to_vectors<store_kind::aligned, Arch>(in, out, head, n, function);
         }
     }
-    first.store_unaligned(out);
+    if (head != 0) first.store_unaligned(out);
     last.store_unaligned(out + (n - lanes));
 }
 

@@ -28,61 +28,67 @@ struct sharing_record {
     std::atomic<float> shared{0};                 // the same
     std::atomic<std::int64_t> since_trial_ns{0};  // spent in the faster way since the other one was tried
     std::atomic<std::int64_t> debt_ns{0};         // what helpers that came late have cost; below 0: what sharing saved
+    std::atomic<std::int32_t> in_a_row{0};        // calls that ran shared, one after another; alone: below 0
 };
 
 // Reads and writes a record. Arch: see "Instruction sets" in twofold.hpp.
 template <class Arch>
 class experience {
 public:
-    explicit experience(sharing_record& record) noexcept : record_(record) {}
-
-    // Trying the other way, and helpers that come too late, may cost this fraction of all time. Measured by
+    // Trying the other way, and helpers that come too late, may each cost this fraction of all time. Measured by
     // `benchmarks/peers.py --busy`.
     static constexpr std::int64_t one_part_in = 64;
     // How much of what sharing has saved counts against a helper that came too late: a time slice of Linux, and so
     // what a helper that loses its CPU makes its caller wait.
     static constexpr std::int64_t most_savings_ns = 4'000'000;
+    // Only from this call in a row on does a way show what it is worth: the first may wake helpers, and the second
+    // finds the data in another core's cache.
+    static constexpr std::int32_t settled = 3;
+
+    explicit experience(sharing_record& record) noexcept : record_(record) {}
 
     /// Whether the next call, on `bytes`, should be shared.
     [[nodiscard]] bool should_share(std::size_t bytes) const noexcept {
         if (get(record_.debt_ns) > 0) return false;
         float const shared = get(record_.shared);
         if (shared == 0) return true;
-        bool const sharing_wins = shared < expected_alone();
-        float const difference = sharing_wins ? expected_alone() - shared : shared - expected_alone();
-        float const loss_of_trial = difference * static_cast<float>(bytes);
-        bool const trial = static_cast<float>(get(record_.since_trial_ns)) >= loss_of_trial * float{one_part_in};
+        float alone = get(record_.alone);
+        if (alone == 0) {
+            if (bytes < threads_pay_asleep_bytes) return false;
+            alone = likely_gain * shared;
+        }
+        bool const sharing_wins = shared < alone;
+        float const difference = sharing_wins ? alone - shared : shared - alone;
+        // A trial may also have to wake helpers, or to let them fall asleep.
+        float const loss = difference * static_cast<float>(bytes) * float{settled} + float{crew<Arch>::spin_ns};
+        bool const trial = static_cast<float>(get(record_.since_trial_ns)) >= loss * float{one_part_in};
         return sharing_wins != trial;
     }
 
-    /// A call on `bytes` was shared, and took `ns`.
-    void was_shared(std::size_t bytes, std::int64_t ns) noexcept {
+    /// A call on `bytes` took `ns`, with helpers or alone.
+    void learn(bool shared, std::size_t bytes, std::int64_t ns) noexcept {
+        bool const is_settled = count(shared);
+        float const rate = static_cast<float>(ns + 1) / static_cast<float>(bytes);
         float const alone = get(record_.alone);
-        count_trial(true, ns);
-        // Beyond twice the time alone it is not the work that takes so long, but the wait for a late helper: that is
-        // for the debt to deal with, and says nothing of the next call.
-        float const rate = rate_of(bytes, ns);
-        set(record_.shared, blend(get(record_.shared), alone > 0 ? (std::min)(rate, most_times_slower * alone) : rate));
-        if (alone == 0) return;
         auto const expected_ns = static_cast<std::int64_t>(alone * static_cast<float>(bytes));
-        if (ns < expected_ns || rate > most_times_slower * alone) {
-            set(record_.debt_ns, (std::max)(get(record_.debt_ns) + ns - expected_ns, -most_savings_ns));
+        if (!shared) {
+            if (is_settled) set(record_.alone, blend(alone, rate, alone));
+            if (get(record_.debt_ns) > 0) set(record_.debt_ns, get(record_.debt_ns) - ns / one_part_in - 1);
+        } else {
+            if (is_settled) set(record_.shared, blend(get(record_.shared), rate, alone));
+            if (alone > 0 && is_late(ns, expected_ns, is_settled)) {
+                set(record_.debt_ns, get(record_.debt_ns) + ns - expected_ns);
+            } else if (ns < expected_ns) {
+                set(record_.debt_ns, (std::max)(get(record_.debt_ns) + ns - expected_ns, -most_savings_ns));
+            }
         }
-    }
-
-    /// A call on `bytes` shared, woke helpers up for those that follow, and took `ns`: no measure of sharing as such.
-    void woke_helpers(std::size_t bytes, std::int64_t ns) noexcept {
-        auto const expected_ns = static_cast<std::int64_t>(get(record_.alone) * static_cast<float>(bytes));
-        if (expected_ns > 0 && ns > expected_ns) set(record_.debt_ns, get(record_.debt_ns) + ns - expected_ns);
-    }
-
-    /// A call on `bytes` ran on its caller alone, and took `ns`.
-    void was_alone(std::size_t bytes, std::int64_t ns) noexcept {
-        float const alone = get(record_.alone);
-        float const rate = rate_of(bytes, ns);
-        count_trial(false, ns);
-        set(record_.alone, blend(alone, alone > 0 ? (std::min)(rate, most_times_slower * alone) : rate));
-        if (get(record_.debt_ns) > 0) set(record_.debt_ns, get(record_.debt_ns) - ns / one_part_in - 1);
+        bool const sharing_wins = get(record_.alone) == 0 || get(record_.shared) < get(record_.alone);
+        bool const was_faster_way = shared == sharing_wins;
+        if (was_faster_way) {
+            set(record_.since_trial_ns, get(record_.since_trial_ns) + ns);
+        } else if (is_settled) {
+            set(record_.since_trial_ns, 0);
+        }
     }
 
     /// Makes it a record of `kind`; forgets all if it was that of another kind.
@@ -93,12 +99,13 @@ public:
         set(record_.shared, 0);
         set(record_.since_trial_ns, 0);
         set(record_.debt_ns, 0);
+        set(record_.in_a_row, 0);
     }
 
 private:
-    static constexpr float most_times_slower = 2;
-    // What is expected of a call alone before there was any: not much, so that it is tried before long.
-    static constexpr float times_slower_alone = 1.5F;
+    // Long calls are few, and sharing them mostly pays: with this they are tried alone after ten calls, not at once.
+    static constexpr float likely_gain = 1.05F;
+    static constexpr int most_times_slower = 2;
 
     template <class T>
     [[nodiscard]] static T get(std::atomic<T> const& value) noexcept {
@@ -109,20 +116,24 @@ private:
         value.store(to, std::memory_order_relaxed);
     }
 
-    [[nodiscard]] static float rate_of(std::size_t bytes, std::int64_t ns) noexcept {
-        return static_cast<float>(ns + 1) / static_cast<float>(bytes);
+    // Counts one more call, and says whether there are enough in a row.
+    bool count(bool shared) noexcept {
+        std::int32_t const before = get(record_.in_a_row);
+        std::int32_t const sign = shared ? 1 : -1;
+        std::int32_t const now = before * sign > 0 ? before + (before * sign < settled ? sign : 0) : sign;
+        set(record_.in_a_row, now);
+        return now * sign == settled;
     }
-    // A mean that follows: each new value counts a quarter.
-    [[nodiscard]] static float blend(float before, float now) noexcept {
+
+    // Beyond twice the time alone it is not the work that takes so long, but the wait for a late helper (or page
+    // faults): that says nothing of the next call.
+    [[nodiscard]] static bool is_late(std::int64_t ns, std::int64_t expected_ns, bool is_settled) noexcept {
+        return ns > most_times_slower * expected_ns + (is_settled ? 0 : crew<Arch>::spin_ns);
+    }
+    // A mean that follows: each new value counts a quarter, but is cut where is_late begins.
+    [[nodiscard]] static float blend(float before, float now, float alone) noexcept {
+        if (alone > 0) now = (std::min)(now, alone * float{most_times_slower});
         return before == 0 ? now : before + (now - before) / 4;
-    }
-    [[nodiscard]] float expected_alone() const noexcept {
-        float const alone = get(record_.alone);
-        return alone > 0 ? alone : times_slower_alone * get(record_.shared);
-    }
-    void count_trial(bool shared, std::int64_t ns) noexcept {
-        bool const sharing_wins = get(record_.shared) < expected_alone();
-        set(record_.since_trial_ns, shared == sharing_wins ? get(record_.since_trial_ns) + ns : 0);
     }
 
     sharing_record& record_;
@@ -141,41 +152,40 @@ __attribute__((visibility("hidden")))
 #endif
 inline constinit sharing_state the_sharing;
 
+/// The threads that a call may use.
+struct allowance {
+    unsigned most;
+    bool ordered;  // by the caller, for this call: then it is not for us to say whether they pay
+};
+
 template <class Arch>
 class sharing {
 public:
     // Calls with no more than this between them come back to back: then helpers, once woken, will be awake.
     static constexpr std::int64_t back_to_back_ns = crew<Arch>::spin_ns;
 
-    /// run(workers), with as many workers as pay, at most `threads`, for a call that reads or writes arrays of `bytes`.
+    /// run(workers), with as many workers as pay, or as are ordered, for a call that reads or writes arrays of `bytes`.
     /// `Run` and `variant` tell calls apart that take differently long for the same number of bytes.
     template <class Run>
-    static void run(std::size_t bytes, unsigned threads, bool variant, Run const& run) noexcept {
-        if (threads <= 1 || bytes < threads_pay_awake_bytes) {
+    static void run(std::size_t bytes, allowance threads, bool variant, Run const& run) noexcept {
+        if (threads.most <= 1 || bytes < threads_pay_awake_bytes) {
             run(1u);
             return;
         }
         std::int64_t const start = now_ns<Arch>();
         bool const back_to_back = start - the_sharing.last_call_ns.load(std::memory_order_relaxed) < back_to_back_ns;
-        helpers const before = crew<Arch>::state_of_helpers();
-        bool const in_reach = back_to_back || before == helpers::awake;
+        bool const in_reach = back_to_back || crew<Arch>::state_of_helpers() == helpers::awake;
         if (!in_reach && bytes < threads_pay_asleep_bytes) {
             run(1u);
             the_sharing.last_call_ns.store(now_ns<Arch>(), std::memory_order_relaxed);
             return;
         }
-        experience<Arch> past = experience_of<Run>(bytes, threads, variant, in_reach);
-        bool const share = past.should_share(bytes);
-        run(share ? threads : 1u);
+        experience<Arch> past = experience_of<Run>(bytes, threads.most, variant, in_reach);
+        bool const share = threads.ordered || past.should_share(bytes);
+        run(share ? threads.most : 1u);
         std::int64_t const end = now_ns<Arch>();
         the_sharing.last_call_ns.store(end, std::memory_order_relaxed);
-        if (!share) {
-            past.was_alone(bytes, end - start);
-        } else if (before == helpers::awake || (before == helpers::asleep && !in_reach)) {
-            past.was_shared(bytes, end - start);
-        } else if (before == helpers::asleep) {
-            past.woke_helpers(bytes, end - start);
-        }  // else it started them, which happens once
+        if (!threads.ordered) past.learn(share, bytes, end - start);
     }
 
 private:

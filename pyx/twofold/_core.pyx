@@ -50,6 +50,9 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold" nogil:
 cdef extern from "_kernels/wheel.hpp" namespace "twofold::detail" nogil:
     cdef cppclass kernel_table:
         pass
+    cdef struct allowance:
+        unsigned int most
+        bint ordered
 
 cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     cdef struct instruction_set:
@@ -70,7 +73,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     unsigned int thread_count(unsigned int asked) noexcept
     bint partly_overlap(const void* a, const void* b, size_t size) noexcept
     size_t double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
-                           unsigned int threads, overflow_policy policy) noexcept
+                           allowance threads, overflow_policy policy) noexcept
 
 __version__ = TWOFOLD_VERSION.decode()
 
@@ -88,12 +91,15 @@ cdef inline int run(int element, const void* values, void* out, size_t n, size_t
     if kernels is NULL:
         with gil:
             kernels = &chosen_kernels()
+    cdef allowance allowed
+    allowed.most = threads
+    allowed.ordered = threads != 0
     if nbytes < threads_pay_bytes:
-        threads = 1
+        allowed.most = 1
     elif threads == 0:
         with gil:
-            threads = thread_count(0)
-    double_elements(kernels[0], element, values, out, n, threads, overflow_policy.wrap)
+            allowed.most = thread_count(0)
+    double_elements(kernels[0], element, values, out, n, allowed, overflow_policy.wrap)
     return 0
 
 ctypedef fused integer_t:
@@ -614,8 +620,9 @@ def double(values, /, out=None, *, dtype=None, threads=None):
         For a list or a number: the element type to compute in, "uint32" for example. Without it, Python's own
         arithmetic is used, which has no limits. For an array it can only name the array's own type.
     threads : int, optional
-        The most threads that may work on this call, at least 1. Without it: `TWOFOLD_NUM_THREADS`, else
-        `OMP_NUM_THREADS`, else the number of CPUs this process may run on. Small calls use one.
+        The threads that work on this call, at least 1, if it is long enough for more than one. Without it: at most
+        `TWOFOLD_NUM_THREADS`, else `OMP_NUM_THREADS`, else the number of CPUs this process may run on; and one, if more
+        have not paid in calls like this one.
 
     Returns
     -------

@@ -106,7 +106,7 @@ bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
 }
 
 std::size_t double_elements(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
-                            unsigned threads, twofold::overflow_policy policy) noexcept {
+                            twofold::detail::allowance threads, twofold::overflow_policy policy) noexcept {
     std::size_t done = n;
     auto const run = [&]<class T>(std::type_identity<T>) {
         using part = twofold::detail::part_of<T>;

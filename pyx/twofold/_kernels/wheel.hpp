@@ -85,6 +85,7 @@ bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept;
 /// overlap. Returns n, or with overflow_policy::raise the index of the first element whose double overflows; then `out`
 /// is what it was if it is `in`, else unspecified.
 std::size_t double_elements(twofold::detail::kernel_table const& kernels, int element, void const* in, void* out,
-                            std::size_t n, unsigned threads, twofold::overflow_policy policy) noexcept;
+                            std::size_t n, twofold::detail::allowance threads,
+                            twofold::overflow_policy policy) noexcept;
 
 }  // namespace twofold_wheel
