@@ -21,33 +21,29 @@ template <class Arch, class T, class Tag = void>
 struct part_kernels {
     template <stores Where>
     static std::size_t wrap(T const* in, T* out, std::size_t n) noexcept {
-        struct function : wrapping_double<Arch, T> {
-        } wrapping;
-        apply<Arch, Where>(lanes(in), lanes(out), n, wrapping);
+        struct function : wrapping_double<Arch, T> {};
+        apply<Arch, Where>(lanes(in), lanes(out), n, function{});
         return n;
     }
 
     template <stores Where>
     static std::size_t saturate(T const* in, T* out, std::size_t n) noexcept {
-        struct function : saturating_double<Arch, T> {
-        } saturating;
-        apply<Arch, Where>(lanes(in), lanes(out), n, saturating);
+        struct function : saturating_double<Arch, T> {};
+        apply<Arch, Where>(lanes(in), lanes(out), n, function{});
         return n;
     }
 
     /// Not in place: it looks for the index in what it has read.
     template <stores Where>
     static std::size_t raise(T const* in, T* out, std::size_t n) noexcept {
-        struct function : checked_double<Arch, T> {
-        } checked;
-        apply<Arch, Where>(lanes(in), lanes(out), n, checked);
+        struct function : checked_double<Arch, T> {};
+        function const checked = apply<Arch, Where>(lanes(in), lanes(out), n, function{});
         return checked.overflowed() ? first_overflow(in, n) : n;
     }
 
     static std::size_t first_overflow(T const* in, std::size_t n) noexcept {
-        struct predicate : double_overflows<Arch, T> {
-        } const overflows{};
-        return find_first<Arch>(lanes(in), n, overflows);
+        struct predicate : double_overflows<Arch, T> {};
+        return find_first<Arch>(lanes(in), n, predicate{});
     }
 
 private:

@@ -18,23 +18,21 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 /// Where stores go: through the cache, or past it straight to memory.
 enum class stores { cached, streaming };
 
-// How one batch is stored; chosen once per chunk.
-enum class store_kind { unaligned, aligned, streaming };
-
-template <store_kind Kind, class T, class Arch>
+// Not store_aligned where `out` is aligned: no processor of the last fifteen years is the faster for it, and xsimd
+// would assert the alignment of every vector in builds that have assertions.
+template <stores Where, class T, class Arch>
 inline void store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
-    if constexpr (Kind == store_kind::unaligned) {
-        values.store_unaligned(out);
-    } else if constexpr (Kind == store_kind::aligned) {
-        values.store_aligned(out);
-    } else {
+    if constexpr (Where == stores::streaming) {
         stream_store(out, values);
+    } else {
+        values.store_unaligned(out);
     }
 }
 
-// The whole vectors in [i, n). Four at a time: enough independent loads to keep the load ports busy.
-template <store_kind Kind, class Arch, class T, class Function>
-inline void apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t n, Function& function) noexcept {
+// The whole vectors in [i, n). Four at a time: enough independent loads to keep the load ports busy. `function` comes
+// and goes by value, here and below: so what it keeps stays in registers, which a store to `out` cannot change.
+template <stores Where, class Arch, class T, class Function>
+inline Function apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t n, Function function) noexcept {
     using batch = xsimd::batch<T, Arch>;
     constexpr std::size_t lanes = batch::size;
     for (; n - i >= 4 * lanes; i += 4 * lanes) {
@@ -42,14 +40,15 @@ inline void apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t n, 
         batch const b = batch::load_unaligned(in + i + lanes);
         batch const c = batch::load_unaligned(in + i + 2 * lanes);
         batch const d = batch::load_unaligned(in + i + 3 * lanes);
-        store<Kind>(out + i, function(a));
-        store<Kind>(out + i + lanes, function(b));
-        store<Kind>(out + i + 2 * lanes, function(c));
-        store<Kind>(out + i + 3 * lanes, function(d));
+        store<Where>(out + i, function(a));
+        store<Where>(out + i + lanes, function(b));
+        store<Where>(out + i + 2 * lanes, function(c));
+        store<Where>(out + i + 3 * lanes, function(d));
     }
     for (; n - i >= lanes; i += lanes) {
-        store<Kind>(out + i, function(batch::load_unaligned(in + i)));
+        store<Where>(out + i, function(batch::load_unaligned(in + i)));
     }
+    return function;
 }
 
 // Through memcpy, since `in` may lie at an odd address.
@@ -62,42 +61,40 @@ template <class Arch, class T>
 
 // Fewer elements than a vector has.
 template <class Arch, class T, class Function>
-inline void apply_to_scalars(T const* in, T* out, std::size_t n, Function& function) noexcept {
+inline Function apply_to_scalars(T const* in, T* out, std::size_t n, Function function) noexcept {
     for (std::size_t i = 0; i < n; ++i) {
         T const value = static_cast<T>(function(load_scalar<Arch>(in + i)));
         std::memcpy(static_cast<void*>(out + i), &value, sizeof(T));
     }
+    return function;
 }
 
-/// out[i] = function(in[i]) for i in [0, n).
-template <class Arch, stores Stores, class T, class Function>
-inline void apply(T const* in, T* out, std::size_t n, Function& function) noexcept {
+/// out[i] = function(in[i]) for i in [0, n). Returns the function, which may have seen something on its way.
+template <class Arch, stores Where, class T, class Function>
+inline Function apply(T const* in, T* out, std::size_t n, Function function) noexcept {
     using batch = xsimd::batch<T, Arch>;
     constexpr std::size_t lanes = batch::size;
     constexpr std::size_t vector_bytes = lanes * sizeof(T);
-    if (n < lanes) {
-        apply_to_scalars<Arch>(in, out, n, function);
-        return;
-    }
+    if (n < lanes) return apply_to_scalars<Arch>(in, out, n, function);
+    // Vectors from the first boundary of `out` on are aligned. Where no element of `out` stands on one, none are.
     std::size_t const past_boundary = reinterpret_cast<std::uintptr_t>(out) % vector_bytes;
-    std::size_t const head = past_boundary == 0 ? 0 : (vector_bytes - past_boundary) / sizeof(T);
+    bool const alignable = past_boundary % sizeof(T) == 0;
+    std::size_t const head = past_boundary == 0 || !alignable ? 0 : (vector_bytes - past_boundary) / sizeof(T);
     // The first and the last vector may overlap the aligned ones between them. They are read before anything is
     // written and stored after everything else, which is right in place, too: every element is doubled once.
     batch const last = function(batch::load_unaligned(in + (n - lanes)));
     batch first = last;
     if (head != 0) first = function(batch::load_unaligned(in));
-    if (past_boundary % sizeof(T) != 0) {  // no element of `out` stands on a boundary
-        apply_to_vectors<store_kind::unaligned, Arch>(in, out, 0, n, function);
-    } else {
-        if constexpr (Stores == stores::streaming && can_stream<Arch, T>) {
-            apply_to_vectors<store_kind::streaming, Arch>(in, out, head, n, function);
-            finish_streaming<Arch>();
-        } else {
-            apply_to_vectors<store_kind::aligned, Arch>(in, out, head, n, function);
+    Function const after = [&] {
+        if constexpr (Where == stores::streaming && can_stream<Arch, T>) {
+            if (alignable) return apply_to_vectors<stores::streaming, Arch>(in, out, head, n, function);
         }
-    }
+        return apply_to_vectors<stores::cached, Arch>(in, out, head, n, function);
+    }();
+    if (Where == stores::streaming) finish_streaming<Arch>();
     if (head != 0) first.store_unaligned(out);
     last.store_unaligned(out + (n - lanes));
+    return after;
 }
 
 /// The least i in [0, n) for which `holds(in[i])`; n where there is none. Reads in[0, n), nothing else.

@@ -171,6 +171,8 @@ public:
     using lane = lane_of<T>;
     using batch = xsimd::batch<lane, Arch>;
 
+    [[gnu::always_inline]] checked_double() noexcept {}
+
     [[nodiscard, gnu::always_inline]] lane operator()(lane x) noexcept {
         in_scalars_ |= double_overflows<Arch, T>{}(x);
         return wrapping_double<Arch, T>{}(x);
@@ -181,7 +183,9 @@ public:
         return wrapping_double<Arch, T>{}(x);
     }
 
-    [[nodiscard]] bool overflowed() const noexcept { return in_scalars_ || xsimd::any(in_batches_); }
+    [[nodiscard, gnu::always_inline]] bool overflowed() const noexcept {
+        return in_scalars_ || xsimd::any(in_batches_);
+    }
 
 private:
     bool in_scalars_ = false;

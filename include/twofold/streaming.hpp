@@ -58,7 +58,7 @@ inline constexpr bool can_stream = false;
 
 template <class T, class Arch>
 inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
-    values.store_aligned(out);
+    values.store_unaligned(out);
 }
 
 template <class Arch>
