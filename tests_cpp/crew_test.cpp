@@ -110,10 +110,12 @@ TEST_CASE("the helpers say whether there are any, and whether one is awake", "[c
     CHECK(holds_in_child(20, [] {
         if (crew::state_of_helpers() != helpers::none) return false;
         bool awake_in_call = false;
-        meeting both(2);
+        meeting before(2);
+        meeting after(2);  // or the helper might be asleep again when the caller looks
         crew::share(2, 1, [&](std::size_t i) noexcept {
-            both.wait();
+            before.wait();
             if (i == 0) awake_in_call = crew::state_of_helpers() == helpers::awake;
+            after.wait();
         });
         while (crew::state_of_helpers() != helpers::asleep) sched_yield();
         return awake_in_call;

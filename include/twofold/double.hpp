@@ -82,8 +82,13 @@ auto* parts_of(T* elements) noexcept {
     return reinterpret_cast<part_of<T>*>(elements);
 }
 
+// Hidden: g++ marks variable templates STB_GNU_UNIQUE, and no object that has such a symbol is ever unloaded.
 template <class Arch, class T>
-inline constexpr part_kernel_pointers<T> compiled_kernels = pointers_to<part_kernels<Arch, T>, T>;
+#if defined(__GNUC__)
+__attribute__((visibility("hidden")))
+#endif
+inline constexpr part_kernel_pointers<T>
+    compiled_kernels = pointers_to<part_kernels<Arch, T>, T>;
 
 // What is long enough not to care about a call. Out of line, so that what is inlined into the caller is short.
 template <class Arch, element T>
@@ -215,7 +220,7 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
         if (n == 0) return;
         auto const element_bytes = static_cast<std::ptrdiff_t>(sizeof(T));
         if (out_stride == 0 && n > 1) {
-            detail::fail_invalid_argument<Arch>("the output's stride is 0, so its " + std::to_string(n) +
+            detail::fail_invalid_argument<Arch>("the output's stride is 0, so its " + detail::in_digits<Arch>(n) +
                                                 " elements would be one");
         }
         if (detail::partly_overlap_strided<Arch>(in, in_stride * element_bytes, out, out_stride * element_bytes, n,

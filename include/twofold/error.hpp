@@ -22,10 +22,12 @@ class
 #endif
     overflow_error : public std::overflow_error {
 public:
-    overflow_error(std::string const& message, std::size_t index) : std::overflow_error(message), index_(index) {}
+    // Always inlined, since they have no Arch in their names: see "Instruction sets" in twofold.hpp.
+    [[gnu::always_inline]] overflow_error(std::string const& message, std::size_t index)
+        : std::overflow_error(message), index_(index) {}
 
     /// The index of the first element whose double does not fit.
-    [[nodiscard]] std::size_t index() const noexcept { return index_; }
+    [[nodiscard, gnu::always_inline]] std::size_t index() const noexcept { return index_; }
 
 private:
     std::size_t index_;
@@ -34,6 +36,17 @@ private:
 namespace detail {
 
 // Arch: see "Instruction sets" in twofold.hpp.
+
+// Not by std::to_string: a static table in it (STB_GNU_UNIQUE) would keep a shared object loaded for ever.
+template <class Arch>
+[[nodiscard]] inline std::string in_digits(std::size_t number) {
+    std::string digits;
+    for (; digits.empty() || number != 0; number /= 10) {
+        digits.insert(digits.begin(), static_cast<char>('0' + number % 10));
+    }
+    return digits;
+}
+
 template <class Arch>
 [[noreturn]] inline void fail_invalid_argument(std::string const& message) {
 #if defined(__cpp_exceptions)
@@ -47,8 +60,8 @@ template <class Arch>
 // Out of line and cold, like all that writes a message: the way past them is short.
 template <class Arch>
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_size(std::size_t in, std::size_t out) {
-    fail_invalid_argument<Arch>("the input has " + std::to_string(in) + " elements, but the output has " +
-                                std::to_string(out));
+    fail_invalid_argument<Arch>("the input has " + in_digits<Arch>(in) + " elements, but the output has " +
+                                in_digits<Arch>(out));
 }
 
 template <class Arch>
@@ -58,7 +71,7 @@ template <class Arch>
 
 template <class Arch>
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_overflow(std::size_t index) {
-    std::string const message = "the double of element " + std::to_string(index) + " does not fit its type";
+    std::string const message = "the double of element " + in_digits<Arch>(index) + " does not fit its type";
 #if defined(__cpp_exceptions)
     throw overflow_error("twofold: " + message, index);
 #else

@@ -77,8 +77,8 @@ struct wrapping_double {
             batch const magnitude = x & batch(format::magnitude);
             batch const infinity(format::infinity);
             // As above; the room up to infinity bounds the step, so that no sum leaves 16 bits.
-            batch const step = xsimd::min(magnitude, batch(format::exponent_step));
-            batch const finite = magnitude + xsimd::min(step, infinity - magnitude);
+            batch const step = (xsimd::min)(magnitude, batch(format::exponent_step));
+            batch const finite = magnitude + (xsimd::min)(step, infinity - magnitude);
             batch const doubled = xsimd::select(magnitude > infinity, magnitude | batch(format::quiet), finite);
             return doubled | (x ^ magnitude);
         } else {
@@ -102,7 +102,7 @@ struct double_overflows {
             return x > most || x < least;
         } else {
             lane const magnitude = x < 0 ? -x : x;
-            return magnitude > most && magnitude <= std::numeric_limits<lane>::max();
+            return magnitude > most && magnitude <= (std::numeric_limits<lane>::max)();
         }
     }
 
@@ -116,13 +116,13 @@ struct double_overflows {
             return (x > batch(most)) | (x < batch(least));
         } else {
             batch const magnitude = xsimd::abs(x);
-            return (magnitude > batch(most)) & (magnitude <= batch(std::numeric_limits<lane>::max()));
+            return (magnitude > batch(most)) & (magnitude <= batch((std::numeric_limits<lane>::max)()));
         }
     }
 
 private:
     // The greatest and the least lane with a double. Halving a float's limit is exact.
-    static constexpr lane most = std::numeric_limits<lane>::max() / 2;
+    static constexpr lane most = (std::numeric_limits<lane>::max)() / 2;
     static constexpr lane least = std::numeric_limits<lane>::lowest() / 2;
     // The magnitude of the greatest 16-bit float with a finite double, as bits: one step below infinity's least.
     static constexpr lane most_magnitude = [] {
@@ -142,7 +142,7 @@ struct saturating_double {
 
     [[nodiscard, gnu::always_inline]] constexpr lane operator()(lane x) const noexcept {
         if constexpr (std::integral<T>) {
-            if (double_overflows<Arch, T>{}(x)) return x < 0 ? limits::min() : limits::max();
+            if (double_overflows<Arch, T>{}(x)) return x < 0 ? (limits::min)() : (limits::max)();
         }
         return wrapping_double<Arch, T>{}(x);
     }
@@ -151,9 +151,9 @@ struct saturating_double {
         if constexpr (std::integral<T> && sizeof(T) <= 2) {
             return xsimd::sadd(x, x);  // an instruction of its own on every machine
         } else if constexpr (std::unsigned_integral<T>) {
-            return xsimd::select(double_overflows<Arch, T>{}(x), batch(limits::max()), x + x);
+            return xsimd::select(double_overflows<Arch, T>{}(x), batch((limits::max)()), x + x);
         } else if constexpr (std::integral<T>) {
-            batch const limit = xsimd::select(x < batch(T{0}), batch(limits::min()), batch(limits::max()));
+            batch const limit = xsimd::select(x < batch(T{0}), batch((limits::min)()), batch((limits::max)()));
             return xsimd::select(double_overflows<Arch, T>{}(x), limit, x + x);
         } else {
             return wrapping_double<Arch, T>{}(x);
