@@ -1,8 +1,9 @@
 // Measures the numbers that the engine is tuned by, on the machine at hand:
 //
 //     thresholds streaming   from which size on non-temporal stores pay (cache_size.hpp)
-//     thresholds threads     from which size on a second thread pays, awake or asleep (thread_count.hpp)
+//     thresholds threads     from which size on a second thread pays, awake or asleep (sharing.hpp)
 //     thresholds chunks      how large a chunk should be (chunks.hpp)
+//     thresholds waking      how long a helper takes to come, awake or asleep (crew.hpp, sharing.hpp)
 //
 // Built by `meson compile -C build thresholds`, or by hand:
 //
@@ -15,6 +16,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -138,7 +140,7 @@ void measure_streaming() {
 
 void measure_threads() {
     std::printf("one thread over two\noutput       back to back         after 1 ms (asleep)\n");
-    for (std::size_t bytes = 16 * kib; bytes <= 64 * mib; bytes *= 2) {
+    for (std::size_t bytes = 8 * kib; bytes <= 64 * mib; bytes *= 2) {
         std::printf("%6zu KiB", bytes / kib);
         for (std::int64_t const gap : {std::int64_t{0}, std::int64_t{1'000'000}}) {
             auto const way = [&](unsigned threads) {
@@ -169,6 +171,33 @@ void measure_chunks() {
     }
 }
 
+// How long after the start of a call a helper begins with its first chunk.
+std::int64_t ns_until_help() {
+    std::atomic<std::int64_t> came{0};
+    std::int64_t const start = now_ns();
+    crew<arch>::share(2, 1, [&](std::size_t i) noexcept {
+        if (i == 1) came = now_ns();
+        // The caller keeps its chunk until the helper is there, so that there is something to come for.
+        while (i == 0 && came == 0 && now_ns() - start < 100'000'000) {
+        }
+    });
+    return came - start;
+}
+
+void measure_waking() {
+    std::printf("nanoseconds until a helper comes: median, nine in ten, 99 in 100\n");
+    for (bool const asleep : {false, true}) {
+        std::vector<std::int64_t> times;
+        for (int i = 0; i < 1000; ++i) {
+            if (asleep) pause_ns(1'000'000);
+            times.push_back(ns_until_help());
+        }
+        std::ranges::sort(times);
+        std::printf("%s %9lld %9lld %9lld\n", asleep ? "asleep" : "awake ", static_cast<long long>(times[500]),
+                    static_cast<long long>(times[900]), static_cast<long long>(times[990]));
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -179,8 +208,10 @@ int main(int argc, char** argv) {
         measure_threads();
     } else if (what == "chunks") {
         measure_chunks();
+    } else if (what == "waking") {
+        measure_waking();
     } else {
-        std::fprintf(stderr, "usage: thresholds streaming|threads|chunks\n");
+        std::fprintf(stderr, "usage: thresholds streaming|threads|chunks|waking\n");
         return 2;
     }
 }

@@ -107,8 +107,8 @@ __attribute__((visibility("hidden"))) inline constinit crew_state the_crew;
 template <class Arch>
 class __attribute__((visibility("hidden"))) crew {
 public:
-    // How long a helper looks out for the next call before it sleeps. As long as waking it would take, several times
-    // over: with less, calls that come back to back would pay for the waking.
+    // How long a helper looks out for the next call before it sleeps: about as long as waking it takes. With less,
+    // calls that come back to back would pay for the waking. Measured by `benchmarks/thresholds.cpp` (waking).
     static constexpr std::int64_t spin_ns = 50'000;
 
     /// The most chunks that a call may have.
