@@ -21,8 +21,8 @@
 // Aliasing      Input and output may be the same range. If they overlap otherwise, or differ in size:
 //               std::invalid_argument, and nothing is written.
 // Threads       Large calls are shared with helper threads where that has paid in calls like them; the helpers are
-//               started by the first call that wants them and sleep when there is nothing to do. Any number of threads may call at once. See thread_count.hpp for how
-//               many are used.
+//               started by the first call that wants them and sleep when there is nothing to do. Any number of threads
+//               may call at once. See thread_count.hpp for how many are used.
 // Fork          At any time, from any thread; parent and child both go on working. Not with _Fork or a raw clone.
 // Errors        Exceptions; under -fno-exceptions one line on stderr and an abort.
 // Instruction   That of the including file, as its compiler flags have it. Every function of the library is a template
