@@ -63,8 +63,8 @@ void double_as_told(std::size_t bytes, unsigned threads, stores where, std::size
     crew<arch>::share(count, threads - 1, [&](std::size_t i) noexcept {
         std::size_t const first = i * chunk_bytes;
         std::size_t const length = std::min(chunk_bytes, bytes - first);
-        compiled_kernels<arch>{}(in + first / sizeof(value), out + first / sizeof(value), length / sizeof(value),
-                                 where);
+        compiled_kernels<arch, value>.wrap[static_cast<std::size_t>(where)](
+            in + first / sizeof(value), out + first / sizeof(value), length / sizeof(value));
     });
 }
 

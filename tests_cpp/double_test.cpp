@@ -1,19 +1,19 @@
-// Promises of whole calls: sizes around every threshold, any number of threads, in and out of place.
+// Promises of whole calls: sizes around every threshold, any number of threads, in and out of place, every policy.
 #include <algorithm>
 #include <cstring>
-#include <span>
-#include <twofold/twofold.hpp>
+#include <string>
 #include <vector>
 
 #include "catch.hpp"
-#include "expected.hpp"
+#include "elements.hpp"
+#include "forced_sharing.hpp"
 #include "guarded_memory.hpp"
 
 namespace {
 
 using twofold::detail::threads_pay_asleep_bytes;
 using twofold::detail::threads_pay_awake_bytes;
-using arch = xsimd::default_arch;
+using arch = xsimd::default_arch;  // of what knows no elements
 using chunks = twofold::detail::chunks<arch>;
 
 constexpr std::size_t most_bytes = threads_pay_asleep_bytes + 64;
@@ -27,103 +27,178 @@ public:
     ~small_cache() { set(0); }  // the next call asks the system again
 
 private:
-    static void set(std::size_t bytes) { twofold::detail::the_cache_size.store(bytes); }
+    static void set(std::size_t size) { twofold::detail::the_cache_size.store(size); }
 };
 
-template <class T>
-std::vector<std::size_t> counts() {
-    std::size_t const awake = threads_pay_awake_bytes / sizeof(T);
-    std::size_t const chunk = chunks::least_bytes / sizeof(T);
-    return {awake - 1,     awake,          awake + 1,      9 * chunk - 1,  9 * chunk,
-            9 * chunk + 1, 23 * chunk + 5, 80 * chunk - 3, 80 * chunk + 3, threads_pay_asleep_bytes / sizeof(T) + 1};
+bool all_untouched(std::byte const* begin, std::byte const* end) {
+    static bytes const untouched(most_bytes + 8192, std::byte{0x5A});
+    return same_bytes(begin, untouched.data(), static_cast<std::size_t>(end - begin));
 }
 
-template <class T>
-struct arrays {
-    guarded_memory in_memory{most_bytes + 64};
-    guarded_memory out_memory{most_bytes + 64};
-    std::vector<T> expected = expected_doubles<T>(most_bytes / sizeof(T));
-    std::vector<T> source = std::vector<T>(most_bytes / sizeof(T));
-
-    arrays() { write_arbitrary<T>(source.data(), source.size()); }
+// Elements and their doubles by one policy, in memory between guard pages.
+class arrays {
+public:
+    arrays(element_under_test const& element, overflow_policy policy, std::size_t most)
+        : element_(element),
+          policy_(policy),
+          source_(policy == overflow_policy::raise ? element.fitting(most) : element.arbitrary(most)),
+          expected_(element.doubles(source_, policy)),
+          in_memory_(source_.size() + 64),
+          out_memory_(source_.size() + 64) {}
 
     // Both ranges end directly before a guard page, but for `offset` bytes.
-    bool out_of_place_is_right(std::size_t n, std::size_t offset, unsigned threads) {
-        auto* const in = reinterpret_cast<T*>(in_memory.end() - n * sizeof(T));
-        auto* const out = reinterpret_cast<T*>(out_memory.end() - n * sizeof(T) - offset);
-        std::memcpy(static_cast<void*>(in), source.data(), n * sizeof(T));
-        std::memset(out_memory.begin(), 0x5A, out_memory.size());
-        twofold::double_into(std::span<T const>(in, n), std::span(out, n), {.threads = threads});
-        auto const* const out_bytes = reinterpret_cast<std::byte const*>(out);
-        return same_bits(out, expected, n) && same_bits(in, source, n) &&
-               all_untouched(out_memory.begin(), out_bytes) &&
-               all_untouched(out_bytes + n * sizeof(T), out_memory.end());
+    bool out_of_place_is_right(std::size_t n, std::size_t offset, unsigned threads) const {
+        std::size_t const size = n * element_.size;
+        std::byte* const in = in_memory_.end() - size;
+        std::byte* const out = out_memory_.end() - size - offset;
+        copy_bytes(in, source_.data(), size);
+        std::memset(out_memory_.begin(), 0x5A, out_memory_.size());
+        share_next_call();
+        return element_.double_elements(in, out, n, {policy_, threads}) == n &&
+               same_bytes(out, expected_.data(), size) && same_bytes(in, source_.data(), size) &&
+               all_untouched(out_memory_.begin(), out) && all_untouched(out + size, out_memory_.end());
     }
 
-    bool in_place_is_right(std::size_t n, std::size_t offset, unsigned threads) {
-        auto* const values = reinterpret_cast<T*>(out_memory.end() - n * sizeof(T) - offset);
-        std::memset(out_memory.begin(), 0x5A, out_memory.size());
-        std::memcpy(static_cast<void*>(values), source.data(), n * sizeof(T));
-        twofold::double_in_place(std::span(values, n), {.threads = threads});
-        auto const* const bytes = reinterpret_cast<std::byte const*>(values);
-        return same_bits(values, expected, n) && all_untouched(out_memory.begin(), bytes) &&
-               all_untouched(bytes + n * sizeof(T), out_memory.end());
+    bool in_place_is_right(std::size_t n, std::size_t offset, unsigned threads) const {
+        std::size_t const size = n * element_.size;
+        std::byte* const values = out_memory_.end() - size - offset;
+        std::memset(out_memory_.begin(), 0x5A, out_memory_.size());
+        copy_bytes(values, source_.data(), size);
+        share_next_call();
+        return element_.double_elements(values, values, n, {policy_, threads}) == n &&
+               same_bytes(values, expected_.data(), size) && all_untouched(out_memory_.begin(), values) &&
+               all_untouched(values + size, out_memory_.end());
     }
 
-    static bool all_untouched(std::byte const* begin, std::byte const* end) {
-        return std::all_of(begin, end, [](std::byte value) { return value == std::byte{0x5A}; });
+    bool is_right(std::size_t n, std::size_t offset, unsigned threads) const {
+        return out_of_place_is_right(n, offset, threads) && in_place_is_right(n, offset, threads);
     }
+
+private:
+    element_under_test const& element_;
+    overflow_policy policy_;
+    bytes source_;
+    bytes expected_;
+    guarded_memory in_memory_;
+    guarded_memory out_memory_;
 };
+
+template <class Promise>
+void for_each_element_and_policy(std::size_t most_bytes_of_array, Promise const& promise) {
+    for (element_under_test const& element : elements_under_test()) {
+        for (overflow_policy const policy : policies) {
+            CAPTURE(element.name, static_cast<int>(policy));
+            promise(arrays(element, policy, most_bytes_of_array / element.size), element.size);
+        }
+    }
+}
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("large arrays are doubled by any number of threads", "[double]", twofold::element_types) {
-    using T = TestType;
-    arrays<T> test;
-    for (std::size_t const n : counts<T>()) {
-        for (unsigned threads = 1; threads <= 4; ++threads) {
-            CAPTURE(n, threads);
-            CHECK(test.out_of_place_is_right(n, 0, threads));
-            CHECK(test.in_place_is_right(n, 0, threads));
+TEST_CASE("large arrays are doubled by any number of threads", "[double]") {
+    std::size_t const most = 24 * chunks::least_bytes + 64;
+    for_each_element_and_policy(most, [](arrays const& test, std::size_t size) {
+        std::size_t const awake = threads_pay_awake_bytes / size;
+        std::size_t const chunk = chunks::least_bytes / size;
+        for (std::size_t const n :
+             {awake - 1, awake, awake + 1, 9 * chunk - 1, 9 * chunk, 9 * chunk + 1, 23 * chunk + 5}) {
+            for (unsigned threads = 1; threads <= 4; ++threads) {
+                CAPTURE(n, threads);
+                CHECK(test.is_right(n, 0, threads));
+            }
+        }
+    });
+}
+
+TEST_CASE("arrays so large that sleeping helpers are woken are doubled by any number of threads", "[double]") {
+    for (element_under_test const& element : elements_under_test()) {
+        arrays const test(element, overflow_policy::wrap, most_bytes / element.size);
+        std::size_t const chunk = chunks::least_bytes / element.size;
+        for (std::size_t const n : {80 * chunk - 3, 80 * chunk + 3, threads_pay_asleep_bytes / element.size + 1}) {
+            for (unsigned const threads : {1u, 2u, 4u}) {
+                CAPTURE(element.name, n, threads);
+                CHECK(test.is_right(n, 0, threads));
+            }
         }
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("large arrays may begin at any address", "[double]", twofold::element_types) {
-    using T = TestType;
-    arrays<T> test;
-    std::size_t const n = threads_pay_awake_bytes * 3 / sizeof(T) + 1;
-    for (std::size_t const offset : {1u, 2u, 8u, 24u, 60u, 63u}) {
-        for (unsigned const threads : {1u, 3u}) {
-            CAPTURE(offset, threads);
-            CHECK(test.out_of_place_is_right(n, offset, threads));
-            CHECK(test.in_place_is_right(n, offset, threads));
+TEST_CASE("large arrays may begin at any address", "[double]") {
+    for_each_element_and_policy(threads_pay_awake_bytes * 3 + 64, [](arrays const& test, std::size_t size) {
+        std::size_t const n = threads_pay_awake_bytes * 3 / size + 1;
+        for (std::size_t const offset : {1u, 2u, 8u, 24u, 60u, 63u}) {
+            for (unsigned const threads : {1u, 3u}) {
+                CAPTURE(offset, threads);
+                CHECK(test.is_right(n, offset, threads));
+            }
         }
-    }
+    });
 }
 
-TEMPLATE_LIST_TEST_CASE("arrays beyond the cache are doubled by streaming stores", "[double]", twofold::element_types) {
-    using T = TestType;
+TEST_CASE("arrays beyond the cache are doubled by streaming stores", "[double]") {
     small_cache const cache;
-    arrays<T> test;
-    std::size_t const n = (std::size_t{1} << 20) / sizeof(T) + 1;
-    REQUIRE(twofold::detail::streaming_pays<arch>(2 * n * sizeof(T), 4));
-    for (std::size_t const offset : {0u, 1u, 8u, 60u}) {
-        for (unsigned threads = 1; threads <= 4; ++threads) {
-            CAPTURE(offset, threads);
-            CHECK(test.out_of_place_is_right(n, offset, threads));
-            CHECK(test.in_place_is_right(n, offset, threads));
+    for_each_element_and_policy((std::size_t{1} << 20) + 64, [](arrays const& test, std::size_t size) {
+        std::size_t const n = (std::size_t{1} << 20) / size + 1;
+        REQUIRE(twofold::detail::streaming_pays<arch>(2 * n * size, 4));
+        for (std::size_t const offset : {0u, 1u, 8u, 60u}) {
+            for (unsigned threads = 1; threads <= 4; ++threads) {
+                CAPTURE(offset, threads);
+                CHECK(test.is_right(n, offset, threads));
+            }
         }
-    }
+    });
 }
 
 TEST_CASE("an array beyond the true cache is doubled", "[double]") {
     std::size_t const n = std::min<std::size_t>(twofold::detail::cache_size<arch>(), std::size_t{64} << 20) / 4 + 3;
-    std::vector<std::uint32_t> in(n);
-    write_arbitrary<std::uint32_t>(in.data(), n);
-    auto const expected = expected_doubles<std::uint32_t>(n);
-    for (unsigned const threads : {1u, 2u}) {
-        auto const out = twofold::doubled(in, {.threads = threads});
-        CHECK(same_bits(out.data(), expected, n));
+    for (element_under_test const& element : elements_under_test()) {
+        if (element.name != "u32") continue;
+        auto const in = element.arbitrary(n);
+        auto const expected = element.doubles(in, overflow_policy::wrap);
+        for (unsigned const threads : {1u, 2u}) {
+            bytes out(in.size());
+            share_next_call();
+            element.double_elements(in.data(), out.data(), n, {.threads = threads});
+            CHECK(out == expected);
+        }
+    }
+}
+
+TEST_CASE("the first of the elements that overflow is named, whichever threads find which", "[double]") {
+    small_cache const cache;  // so that the larger arrays are streamed
+    for (element_under_test const& element : elements_under_test()) {
+        std::size_t const size = element.size;
+        auto const overflowing = element.overflowing();
+        for (std::size_t const n : {threads_pay_awake_bytes / size + 7, (std::size_t{2} << 20) / size + 5}) {
+            auto const fitting = element.fitting(n);
+            auto values = fitting;
+            bytes out(values.size());
+            std::size_t const chunk = chunks::least_bytes / size;
+            // One element that overflows, or several of one chunk, or of several chunks.
+            for (std::vector<std::size_t> const& where : {std::vector<std::size_t>{0},
+                                                          {n - 1},
+                                                          {chunk},
+                                                          {chunk - 1, chunk},
+                                                          {n / 2, n / 2 + 1, n - 1},
+                                                          {2 * chunk + 3, 3 * chunk, 3 * chunk + 1, n - 2},
+                                                          {n - 2, chunk / 2, chunk + 1}}) {
+                for (std::size_t const i : where) copy_bytes(&values[i * size], overflowing.data(), size);
+                auto const before = values;
+                std::size_t const first = *std::ranges::min_element(where);
+                for (unsigned threads = 1; threads <= 4; ++threads) {
+                    CAPTURE(element.name, n, first, threads);
+                    share_next_call();
+                    CHECK(element.double_elements(values.data(), out.data(), n, {overflow_policy::raise, threads}) ==
+                          first);
+                    share_next_call();
+                    CHECK(element.first_overflow(values.data(), n, {.threads = threads}) == first);
+                    share_next_call();
+                    CHECK(element.double_elements(values.data(), values.data(), n, {overflow_policy::raise, threads}) ==
+                          first);
+                    CHECK(values == before);  // in place nothing has changed
+                }
+                for (std::size_t const i : where) copy_bytes(&values[i * size], &fitting[i * size], size);
+            }
+        }
     }
 }

@@ -65,9 +65,7 @@ void spend_some_time() noexcept {
 class doubling {
 public:
     explicit doubling(std::size_t n = 3 * least_for_threads)
-        : in_(n), out_(n), expected_(expected_doubles<std::uint32_t>(n)) {
-        write_arbitrary<std::uint32_t>(in_.data(), n);
-    }
+        : in_(arbitrary_elements<std::uint32_t>(n)), out_(n), expected_(expected_doubles(in_)) {}
 
     // Twice, since calls of this size have helpers if they come back to back.
     bool is_right(unsigned threads = 3) noexcept { return once_is_right(threads) && once_is_right(threads); }

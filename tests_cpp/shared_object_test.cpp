@@ -28,10 +28,10 @@ struct plugin {
           work_with(reinterpret_cast<decltype(work_with)>(dlsym(handle, "work_with_plugin"))) {}
 
     [[nodiscard]] bool is_right() const {
-        std::vector<std::uint32_t> values(5'000'000);
-        write_arbitrary<std::uint32_t>(values.data(), values.size());
+        auto values = arbitrary_elements<std::uint32_t>(5'000'000);
+        auto const expected = expected_doubles(values);
         double_in_place(values.data(), values.size(), 3);
-        return values == expected_doubles<std::uint32_t>(values.size());
+        return values == expected;
     }
 };
 

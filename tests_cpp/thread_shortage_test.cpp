@@ -67,9 +67,8 @@ bool each_index_runs_once(unsigned helpers) {
 
 TEST_CASE("where no thread can be created, the caller does all the work", "[crew]") {
     CHECK(holds_in_child(20, [] {
-        std::vector<std::uint32_t> in(twofold::detail::threads_pay_asleep_bytes / 4 + 5);
-        write_arbitrary<std::uint32_t>(in.data(), in.size());
-        auto const expected = expected_doubles<std::uint32_t>(in.size());
+        auto const in = arbitrary_elements<std::uint32_t>(twofold::detail::threads_pay_asleep_bytes / 4 + 5);
+        auto const expected = expected_doubles(in);
         std::vector<std::uint32_t> out(in.size());
         if (!limit_address_space(std::size_t{64} << 10) || a_thread_can_be_created()) return false;
         twofold::double_into(in, out, {.threads = 4});

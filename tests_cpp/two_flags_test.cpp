@@ -1,23 +1,42 @@
 // Promise: two files of one program, built with different instruction-set flags, both double right.
 // That each has kept its own code is read from the object files, by test_shared_symbols.py.
 #include <algorithm>
+#include <twofold/error.hpp>
 #include <vector>
 
 #include "catch.hpp"
 #include "expected.hpp"
 #include "flagged.hpp"
 
-TEMPLATE_TEST_CASE("files with different flags double right in one program", "[flags]", std::uint32_t, float) {
-    using T = TestType;
-    for (std::size_t const n : {std::size_t{3}, std::size_t{1000}, std::size_t{5'000'000}}) {
-        std::vector<T> in(n);
-        write_arbitrary<T>(in.data(), n);
-        auto const expected = expected_doubles<T>(n);
-        std::vector<T> out(n);
-        baseline_flags::double_into(in, out);
-        CHECK(same_bits(out.data(), expected, n));
-        std::ranges::fill(out, T{});
-        special_flags::double_into(in, out);
-        CHECK(same_bits(out.data(), expected, n));
+namespace {
+
+template <class T>
+void check(flagged_functions<T> const& functions) {
+    for (std::size_t const n : {std::size_t{3}, std::size_t{1000}, std::size_t{5'000'000} / sizeof(T)}) {
+        for (overflow_policy const policy :
+             {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise}) {
+            auto const in = arbitrary_elements_that_fit<T>(n);
+            auto expected = expected_doubles(in, policy);
+            CAPTURE(n, static_cast<int>(policy));
+            CHECK(same_bits(functions.double_into(in, policy), expected));
+            CHECK(same_bits(functions.double_in_place(in, policy), expected));
+            CHECK(same_bits(functions.doubled(in, policy), expected));
+            if (!std::same_as<T, twofold::float16>) CHECK(same_bits(functions.transform(in), expected));
+            std::ranges::reverse(expected);
+            CHECK(same_bits(functions.double_strided(in, policy), expected));
+        }
+        auto in = arbitrary_elements_that_fit<T>(n);
+        CHECK(!functions.first_overflow(in));
+        in[n - 2] = least_that_overflows<T>();
+        CHECK(functions.first_overflow(in) == n - 2);
+        CHECK_THROWS_AS(functions.doubled(in, overflow_policy::raise), twofold::overflow_error);
     }
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("files with different flags double right in one program", "[flags]", std::uint32_t, std::int8_t,
+                   float, twofold::float16, std::complex<double>) {
+    check(baseline_flags::functions_for(TestType{}));
+    check(special_flags::functions_for(TestType{}));
 }

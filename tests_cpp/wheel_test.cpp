@@ -13,6 +13,8 @@
 
 namespace {
 
+constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
+
 std::string chosen_with(char const* wanted) {
     setenv("TWOFOLD_SIMD", wanted, 1);
     return twofold_wheel::chosen_name();
@@ -32,31 +34,86 @@ TEST_CASE("the weakest instruction set is always supported, and names are unique
 TEMPLATE_LIST_TEST_CASE("all instruction sets give the same answers", "[wheel]", twofold::element_types) {
     using T = TestType;
     int const number = twofold_wheel::find_element(twofold::describe_element<T>.kind, sizeof(T));
-    std::size_t const most = twofold::detail::threads_pay_asleep_bytes / sizeof(T) + 3;
-    std::vector<T> in(most);
-    write_arbitrary<T>(in.data(), most);
-    auto const expected = expected_doubles<T>(most);
-    for (auto const& set : twofold_wheel::instruction_sets()) {
-        if (!set.supported) continue;
-        for (std::size_t const n : {std::size_t{0}, std::size_t{1}, std::size_t{5}, std::size_t{67}, std::size_t{1000},
-                                    twofold_wheel::threads_pay_bytes / sizeof(T) + 1, most}) {
-            for (unsigned const threads : {1u, 3u}) {
-                CAPTURE(set.name, n, threads);
-                std::vector<T> out(n);
-                twofold_wheel::double_elements(*set.kernels, number, in.data(), out.data(), n, threads);
-                CHECK(same_bits(out.data(), expected, n));
-                std::vector<T> values(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(n));
-                twofold_wheel::double_elements(*set.kernels, number, values.data(), values.data(), n, threads);
-                CHECK(same_bits(values.data(), expected, n));
+    std::size_t const most = (std::size_t{1} << 20) / sizeof(T) + 3;
+    for (overflow_policy const policy : all_policies) {
+        auto const in = policy == overflow_policy::raise ? arbitrary_elements_that_fit<T>(most)  //
+                                                         : arbitrary_elements<T>(most);
+        auto const expected = expected_doubles(in, policy);
+        for (auto const& set : twofold_wheel::instruction_sets()) {
+            if (!set.supported) continue;
+            for (std::size_t const n : {std::size_t{0}, std::size_t{1}, std::size_t{5}, std::size_t{67},
+                                        std::size_t{1000}, twofold_wheel::threads_pay_bytes / sizeof(T) + 1, most}) {
+                for (unsigned const threads : {1u, 3u}) {
+                    CAPTURE(set.name, static_cast<int>(policy), n, threads);
+                    std::vector<T> const right(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(n));
+                    std::vector<T> out(n);
+                    CHECK(twofold_wheel::double_elements(*set.kernels, number, in.data(), out.data(), n,
+                                                         {threads, true}, policy) == n);
+                    CHECK(same_bits(out, right));
+                    std::vector<T> values(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(n));
+                    CHECK(twofold_wheel::double_elements(*set.kernels, number, values.data(), values.data(), n,
+                                                         {threads, true}, policy) == n);
+                    CHECK(same_bits(values, right));
+                }
             }
         }
-        // Streamed stores, too, which large arrays have: at every alignment of the output.
-        twofold::detail::element_kernels<T> const& kernels = *set.kernels;
-        for (std::size_t offset = 0; offset < 64; ++offset) {
-            std::vector<T> out(offset + 200);
-            kernels(in.data(), out.data() + offset, 200, twofold::detail::stores::streaming);
-            CHECK(same_bits(out.data() + offset, expected, 200));
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("all instruction sets name the first element that overflows", "[wheel]",
+                        twofold::element_types) {
+    using T = TestType;
+    int const number = twofold_wheel::find_element(twofold::describe_element<T>.kind, sizeof(T));
+    for (auto const& set : twofold_wheel::instruction_sets()) {
+        if (!set.supported) continue;
+        for (std::size_t const n :
+             {std::size_t{1}, std::size_t{100}, 2 * twofold_wheel::threads_pay_bytes / sizeof(T)}) {
+            for (std::size_t const first : {std::size_t{0}, n / 2, n - 1}) {
+                auto values = arbitrary_elements_that_fit<T>(n);
+                values[first] = values[n - 1] = least_that_overflows<T>();
+                auto const before = values;
+                std::vector<T> out(n);
+                CAPTURE(set.name, n, first);
+                CHECK(twofold_wheel::double_elements(*set.kernels, number, values.data(), out.data(), n, {3, true},
+                                                     overflow_policy::raise) == first);
+                CHECK(twofold_wheel::double_elements(*set.kernels, number, values.data(), values.data(), n, {3, true},
+                                                     overflow_policy::raise) == first);
+                CHECK(same_bits(values, before));
+            }
         }
+    }
+}
+
+// Streamed stores, too, which large arrays have: at every alignment of the output.
+TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]", twofold::detail::part_types) {
+    using T = TestType;
+    constexpr std::size_t n = 200;
+    for (auto const& set : twofold_wheel::instruction_sets()) {
+        if (!set.supported) continue;
+        twofold::detail::part_kernel_pointers<T> const& kernels = *set.kernels;
+        for (overflow_policy const policy : all_policies) {
+            auto const& by_stores = policy == overflow_policy::wrap       ? kernels.wrap
+                                    : policy == overflow_policy::saturate ? kernels.saturate
+                                                                          : kernels.raise;
+            auto const in = policy == overflow_policy::raise ? arbitrary_elements_that_fit<T>(n)  //
+                                                             : arbitrary_elements<T>(n);
+            auto const expected = expected_doubles(in, policy);
+            std::size_t wrong = 0;
+            for (auto const kernel : by_stores) {
+                for (std::size_t offset = 0; offset < 64; ++offset) {
+                    std::vector<T> out(offset + n);
+                    wrong += kernel(in.data(), out.data() + offset, n) != n;
+                    wrong += !same_bits(std::vector<T>(out.begin() + static_cast<std::ptrdiff_t>(offset), out.end()),
+                                        expected);
+                }
+            }
+            CAPTURE(set.name, static_cast<int>(policy));
+            CHECK(wrong == 0);
+        }
+        auto values = arbitrary_elements_that_fit<T>(n);
+        CHECK(kernels.first_overflow(values.data(), n) == n);
+        values[n - 3] = least_that_overflows<T>();
+        CHECK(kernels.first_overflow(values.data(), n) == n - 3);
     }
 }
 
@@ -112,9 +169,11 @@ TEMPLATE_LIST_TEST_CASE("elements are found by what they are called", "[wheel]",
 }
 
 TEST_CASE("what is no element is not found", "[wheel]") {
-    CHECK(twofold_wheel::find_element('f', 2) == -1);
+    CHECK(twofold_wheel::find_element('f', 16) == -1);
+    CHECK(twofold_wheel::find_element('b', 4) == -1);
     CHECK(twofold_wheel::find_element('u', 16) == -1);
-    CHECK(twofold_wheel::find_element('c', 8) == -1);
+    CHECK(twofold_wheel::find_element('c', 4) == -1);
+    CHECK(twofold_wheel::find_element('c', 32) == -1);
     CHECK(twofold_wheel::find_element('i', 0) == -1);
     for (std::size_t i = 0; i < twofold_wheel::element_count; ++i) {
         auto const description = twofold_wheel::element_at(i);

@@ -1,0 +1,121 @@
+#include "elements.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "catch.hpp"
+#include "expected.hpp"
+
+// The instruction set under test: that of the flags, or the one that is named (xsimd has some that are no machine's).
+#if defined(TWOFOLD_TEST_ARCH)
+using arch = TWOFOLD_TEST_ARCH;
+#else
+using arch = xsimd::default_arch;
+#endif
+
+namespace {
+
+template <class T>
+bytes as_bytes(std::vector<T> const& elements) {
+    bytes all(elements.size() * sizeof(T));
+    copy_bytes(all.data(), elements.data(), all.size());
+    return all;
+}
+
+template <class T>
+std::vector<T> as_elements(bytes const& all) {
+    std::vector<T> elements(all.size() / sizeof(T));
+    copy_bytes(elements.data(), all.data(), all.size());
+    return elements;
+}
+
+// The index that an overflow_error of `call` holds, or n.
+template <class Call>
+std::size_t index_of_error(std::size_t n, Call const& call) {
+    try {
+        call();
+    } catch (twofold::overflow_error const& error) {
+        return error.index();
+    }
+    return n;
+}
+
+template <class T>
+element_under_test describe() {
+    // A complex number is doubled by its parts, and there are kernels for those.
+    using part = twofold::detail::part_of<T>;
+    static constexpr std::size_t parts = twofold::detail::parts_per_element<T>;
+    static constexpr auto const& kernels = twofold::detail::compiled_kernels<arch, part>;
+    auto const description = twofold::describe_element<T>;
+    return {
+        .name = description.kind + std::to_string(description.bits),
+        .size = sizeof(T),
+        .lanes = std::max<std::size_t>(xsimd::batch<twofold::detail::lane_of<part>, arch>::size / parts, 1),
+        .arbitrary = [](std::size_t n) { return as_bytes(arbitrary_elements<T>(n)); },
+        .fitting = [](std::size_t n) { return as_bytes(arbitrary_elements_that_fit<T>(n)); },
+        .special_values = [] { return as_bytes(special_values<T>()); },
+        .overflowing = [] { return as_bytes(std::vector{least_that_overflows<T>()}); },
+        .doubles = [](bytes const& all,
+                      overflow_policy policy) { return as_bytes(expected_doubles(as_elements<T>(all), policy)); },
+        .overflows =
+            [](bytes const& all) {
+                std::vector<bool> overflows;
+                for (T const& x : as_elements<T>(all)) overflows.push_back(expected_overflows(x));
+                return overflows;
+            },
+        .double_elements = [](void const* in, void* out, std::size_t n, options const& how) -> std::size_t {
+            std::span<T const> const source(static_cast<T const*>(in), n);
+            std::span<T> const target(static_cast<T*>(out), n);
+            return index_of_error(n, [&] {
+                if (in == out) {
+                    twofold::double_in_place<std::span<T> const&, arch>(target, how);
+                } else {
+                    twofold::double_into<std::span<T const>, std::span<T> const&, arch>(source, target, how);
+                }
+            });
+        },
+        .double_strided = [](void const* in, std::ptrdiff_t in_stride, void* out, std::ptrdiff_t out_stride,
+                             std::size_t n, options const& how) -> std::size_t {
+            return index_of_error(n, [&] {
+                twofold::double_strided<T, arch>(static_cast<T const*>(in), in_stride, static_cast<T*>(out), out_stride,
+                                                 n, how);
+            });
+        },
+        .first_overflow = [](void const* in, std::size_t n, options const& how) -> std::size_t {
+            std::span<T const> const source(static_cast<T const*>(in), n);
+            return twofold::first_overflow<std::span<T const>, arch>(source, how).value_or(n);
+        },
+        .double_by_kernel = [](void const* in, void* out, std::size_t n, overflow_policy policy,
+                               stores where) -> std::size_t {
+            auto const& by_stores = policy == overflow_policy::wrap       ? kernels.wrap
+                                    : policy == overflow_policy::saturate ? kernels.saturate
+                                                                          : kernels.raise;
+            return by_stores[static_cast<std::size_t>(where)](static_cast<part const*>(in), static_cast<part*>(out),
+                                                              n * parts) /
+                   parts;
+        },
+        .first_overflow_by_kernel = [](void const* in, std::size_t n) -> std::size_t {
+            return kernels.first_overflow(static_cast<part const*>(in), n * parts) / parts;
+        },
+    };
+}
+
+template <class... T>
+std::vector<element_under_test> describe_all(std::tuple<T...> const*) {
+    return {describe<T>()...};
+}
+
+}  // namespace
+
+std::vector<element_under_test> const& elements_under_test() {
+    static auto const all = describe_all(static_cast<twofold::element_types const*>(nullptr));
+    return all;
+}
+
+TEST_CASE("the test is built for the instruction set that it is named after", "[kernel]") {
+#if defined(TWOFOLD_EXPECTED_ARCH)
+    CHECK(std::string(arch::name()) == xsimd::TWOFOLD_EXPECTED_ARCH::name());
+#endif
+    CHECK(arch::available());
+}

@@ -1,0 +1,11 @@
+// Calls are shared with helpers where experience says that it pays. Tests want it at once, and whatever it costs.
+#pragma once
+
+#include <twofold/twofold.hpp>
+
+/// The next call of this thread that is large enough to be shared is shared: nothing is known of its kind, and it comes
+/// back to back with another one.
+inline void share_next_call() noexcept {
+    for (auto& record : twofold::detail::the_sharing.records) record.owner.store(0);
+    twofold::detail::the_sharing.last_call_ns.store(twofold::detail::now_ns<xsimd::default_arch>());
+}
