@@ -52,15 +52,16 @@ bool crews_are_apart(int mode) {
 
 }  // namespace
 
-TEST_CASE("two shared objects have helpers of their own", "[shared]") {
+TEST_CASE("two shared objects have helpers of their own", "[shared][counts-threads]") {
     CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_LOCAL); }));
 }
 
-TEST_CASE("two shared objects have helpers of their own, also where their symbols are seen by all", "[shared]") {
+TEST_CASE("two shared objects have helpers of their own, also where their symbols are seen by all",
+          "[shared][counts-threads]") {
     CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_GLOBAL); }));
 }
 
-TEST_CASE("a shared object may be closed while its helpers live, and the process goes on", "[shared]") {
+TEST_CASE("a shared object may be closed while its helpers live, and the process goes on", "[shared][counts-threads]") {
     CHECK(holds_in_child(limit, [] {
         plugin const closed(TWOFOLD_PLUGIN_ONE, RTLD_LOCAL);
         closed.work_with(3);
