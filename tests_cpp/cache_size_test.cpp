@@ -28,10 +28,9 @@ count_of_stores stores_of_call(std::size_t bytes, bool in_place, unsigned thread
     std::vector<std::uint8_t> out(in_place ? 0 : bytes);
     std::atomic<std::size_t> streamed{0};
     std::atomic<std::size_t> cached{0};
-    twofold::detail::run_in_chunks<arch>(in.data(), in_place ? in.data() : out.data(), bytes, {threads, true},
-                                         [&](std::size_t, std::size_t, stores where) noexcept {
-                                             ++(where == stores::streaming ? streamed : cached);
-                                         });
+    twofold::detail::run_in_chunks<arch>(
+        in.data(), in_place ? in.data() : out.data(), bytes, {threads, true},
+        [&](std::size_t, std::size_t, stores where) noexcept { ++(where == stores::streaming ? streamed : cached); });
     return {streamed, cached};
 }
 

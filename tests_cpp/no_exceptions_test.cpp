@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <twofold/twofold.hpp>
 #include <vector>
@@ -62,5 +63,14 @@ int main() {
     std::vector<int> two(2);
     check(end_of_child([&] { twofold::double_into(three, two); }, written) == -SIGABRT, "different sizes abort");
     check(written == "twofold: the input has 3 elements, but the output has 2\n", "one line says why");
+
+    written.clear();
+    std::vector<std::int8_t> bytes{1, 64, 3};
+    twofold::double_in_place(std::span(bytes).first(1), {.overflow = twofold::overflow_policy::raise});
+    check(bytes[0] == 2, "where nothing overflows, `raise` doubles");
+    check(end_of_child([&] { (void)twofold::doubled(bytes, {.overflow = twofold::overflow_policy::raise}); },
+                       written) == -SIGABRT,
+          "overflow aborts");
+    check(written == "twofold: the double of element 1 does not fit its type\n", "one line says where");
     return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

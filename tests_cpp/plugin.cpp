@@ -10,6 +10,7 @@ extern "C" {
 void double_with_plugin(std::uint32_t* values, std::size_t n, unsigned threads);
 unsigned helpers_of_plugin();
 void work_with_plugin(unsigned helpers);
+void double_checked_with_plugin(std::uint32_t* values, std::size_t n);
 }
 
 void double_with_plugin(std::uint32_t* values, std::size_t n, unsigned threads) {
@@ -18,6 +19,11 @@ void double_with_plugin(std::uint32_t* values, std::size_t n, unsigned threads) 
 
 unsigned helpers_of_plugin() {
     return crew::helper_count();
+}
+
+// Throws where a double does not fit.
+void double_checked_with_plugin(std::uint32_t* values, std::size_t n) {
+    twofold::double_in_place(std::span(values, n), {.overflow = twofold::overflow_policy::raise});
 }
 
 // Has `helpers` helpers at work at the same time as this thread.

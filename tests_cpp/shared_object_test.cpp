@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
+#include <twofold/error.hpp>
 #include <vector>
 
 #include "catch.hpp"
@@ -20,12 +22,14 @@ struct plugin {
     void (*double_in_place)(std::uint32_t*, std::size_t, unsigned);
     unsigned (*helpers)();
     void (*work_with)(unsigned);
+    void (*double_checked)(std::uint32_t*, std::size_t);
 
     plugin(char const* file, int mode)
         : handle(dlopen(file, RTLD_NOW | mode)),
           double_in_place(reinterpret_cast<decltype(double_in_place)>(dlsym(handle, "double_with_plugin"))),
           helpers(reinterpret_cast<decltype(helpers)>(dlsym(handle, "helpers_of_plugin"))),
-          work_with(reinterpret_cast<decltype(work_with)>(dlsym(handle, "work_with_plugin"))) {}
+          work_with(reinterpret_cast<decltype(work_with)>(dlsym(handle, "work_with_plugin"))),
+          double_checked(reinterpret_cast<decltype(double_checked)>(dlsym(handle, "double_checked_with_plugin"))) {}
 
     [[nodiscard]] bool is_right() const {
         auto values = arbitrary_elements<std::uint32_t>(5'000'000);
@@ -59,6 +63,27 @@ TEST_CASE("two shared objects have helpers of their own", "[shared][counts-threa
 TEST_CASE("two shared objects have helpers of their own, also where their symbols are seen by all",
           "[shared][counts-threads]") {
     CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_GLOBAL); }));
+}
+
+TEST_CASE("what a shared object throws is caught outside of it, whether or not the catcher knows the library",
+          "[shared]") {
+    plugin const throwing(TWOFOLD_PLUGIN_ONE, RTLD_LOCAL);
+    std::vector<std::uint32_t> values{1, 2, 0x80000000, 0xFFFFFFFF};
+    std::string message;
+    try {
+        throwing.double_checked(values.data(), values.size());
+    } catch (std::overflow_error const& error) {
+        message = error.what();
+    }
+    CHECK(message == "twofold: the double of element 2 does not fit its type");
+    std::size_t index = 0;
+    try {
+        throwing.double_checked(values.data(), values.size());
+    } catch (twofold::overflow_error const& error) {
+        index = error.index();
+    }
+    CHECK(index == 2);
+    CHECK(values == std::vector<std::uint32_t>{1, 2, 0x80000000, 0xFFFFFFFF});
 }
 
 TEST_CASE("a shared object may be closed while its helpers live, and the process goes on", "[shared][counts-threads]") {

@@ -2,6 +2,7 @@
 // and xsimd come first, since they have their own ways with these macros.
 #include <algorithm>
 #include <atomic>
+#include <complex>
 #include <concepts>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <ranges>
 #include <stdexcept>
 #include <string>
@@ -35,5 +37,9 @@
 
 std::vector<int> doubled_beside_macros(std::vector<int> const& values);
 std::vector<int> doubled_beside_macros(std::vector<int> const& values) {
-    return twofold::doubled(values);
+    std::vector<int> result = twofold::doubled(values, {.overflow = twofold::overflow_policy::saturate});
+    twofold::transform(result, result, [](auto x) noexcept { return x + x; });
+    if (twofold::first_overflow(result)) return {};
+    twofold::double_strided(result.data(), 1, result.data(), 1, result.size());
+    return result;
 }

@@ -1,0 +1,286 @@
+// Promises of sharing: calls are shared where that has paid, and trying it out costs little. What calls take is made up
+// here, so that no promise hangs on a clock.
+#include <sched.h>
+
+#include <cstdint>
+#include <random>
+#include <twofold/twofold.hpp>
+
+#include "catch.hpp"
+#include "forced_sharing.hpp"
+#include "in_child.hpp"
+
+namespace {
+
+using arch = xsimd::default_arch;
+using crew = twofold::detail::crew<arch>;
+using sharing = twofold::detail::sharing<arch>;
+using experience = twofold::detail::experience<arch>;
+using twofold::detail::sharing_record;
+using twofold::detail::threads_pay_asleep_bytes;
+using twofold::detail::threads_pay_awake_bytes;
+
+// Calls of one kind, which take what the simulation says, give or take some noise that is the same in each run.
+class simulation {
+public:
+    // What a call takes, alone and shared; every `stall_every`th shared one by `stall_ns` longer.
+    struct situation {
+        double alone_ns;
+        double shared_ns;
+        unsigned stall_every = 0;
+        double stall_ns = 0;
+    };
+
+    simulation(std::size_t bytes, double noise) : bytes_(bytes), noise_(noise) { past_.belong_to(1); }
+
+    // `calls` calls; returns how many of them were shared.
+    unsigned run(situation const& now, unsigned calls) {
+        unsigned shared_calls = 0;
+        for (unsigned i = 0; i < calls; ++i) shared_calls += call(now);
+        return shared_calls;
+    }
+
+    // Returns whether the call was shared.
+    bool call(situation const& now) {
+        bool const shared = past_.should_share(bytes_);
+        double const factor = 1 + noise_ * std::uniform_real_distribution<>(-1, 1)(random_);
+        double ns = factor * (shared ? now.shared_ns : now.alone_ns);
+        if (shared && now.stall_every != 0 && ++shared_calls_ % now.stall_every == 0) ns += now.stall_ns;
+        past_.learn(shared, bytes_, static_cast<std::int64_t>(ns));
+        total_ns += ns;
+        alone_ns += factor * now.alone_ns;
+        return shared;
+    }
+
+    double total_ns = 0;  // what the calls took
+    double alone_ns = 0;  // and what they would have taken, had none been shared
+
+private:
+    std::size_t bytes_;
+    double noise_;
+    sharing_record record_;
+    experience past_{record_};
+    std::mt19937 random_{42};
+    unsigned shared_calls_ = 0;
+};
+
+// Sizes of calls from the least that is shared to one of many chunks, and what they take alone at 10 GB/s.
+struct size_of_call {
+    std::size_t bytes;
+    double alone_ns;
+};
+
+constexpr size_of_call sizes[] = {{threads_pay_awake_bytes, 26'000},
+                                  {std::size_t{1} << 20, 105'000},
+                                  {std::size_t{8} << 20, 840'000},
+                                  {threads_pay_asleep_bytes, 1'680'000},
+                                  {std::size_t{128} << 20, 13'400'000}};
+constexpr double noises[] = {0, 0.1};
+
+simulation::situation even(size_of_call const& size) {
+    return {size.alone_ns, size.alone_ns};
+}
+simulation::situation helpful(size_of_call const& size) {
+    return {size.alone_ns, size.alone_ns / 1.8};
+}
+simulation::situation useless(size_of_call const& size) {
+    return {size.alone_ns, size.alone_ns * 1.1};
+}
+// All takes so many times as long, whoever does it: pages that are touched for the first time, say.
+simulation::situation slow(size_of_call const& size, double times) {
+    return {size.alone_ns * times, size.alone_ns * times};
+}
+
+// The calls until 20 in a row are shared, or alone, as wanted; not more than 100,000.
+unsigned calls_until(bool shared, simulation& calls, simulation::situation const& now) {
+    unsigned count = 0;
+    for (unsigned in_a_row = 0; in_a_row < 20 && count < 100'000; ++count) {
+        in_a_row = calls.call(now) == shared ? in_a_row + 1 : 0;
+    }
+    return count - 20;
+}
+
+template <class Promise>
+void for_each_size_and_noise(Promise const& promise) {
+    for (size_of_call const& size : sizes) {
+        for (double const noise : noises) {
+            CAPTURE(size.bytes, noise);
+            promise(size, simulation(size.bytes, noise));
+        }
+    }
+}
+
+}  // namespace
+
+// ---- experience: what follows from what calls took
+
+TEST_CASE("where sharing pays, calls are shared", "[sharing]") {
+    for_each_size_and_noise(
+        [](size_of_call const& size, simulation calls) { CHECK(calls.run(helpful(size), 2000) >= 1900); });
+}
+
+TEST_CASE("where sharing does not pay, trying it costs little", "[sharing]") {
+    for_each_size_and_noise([](size_of_call const& size, simulation calls) {
+        calls.run(useless(size), 2000);
+        CHECK(calls.total_ns < 1.04 * calls.alone_ns);
+    });
+    for_each_size_and_noise([](size_of_call const& size, simulation calls) {
+        calls.run({size.alone_ns, size.alone_ns * 5}, 2000);
+        CHECK(calls.total_ns < 1.04 * calls.alone_ns);
+    });
+}
+
+TEST_CASE("helpers that now and then come late by a time slice cost little", "[sharing]") {
+    for_each_size_and_noise([](size_of_call const& size, simulation calls) {
+        auto now = even(size);
+        now.stall_every = 100;
+        now.stall_ns = 4'000'000;
+        for (unsigned i = 0; i < 10; ++i) {
+            calls.run(now, 500);
+            CHECK(calls.total_ns < 1.05 * calls.alone_ns + now.stall_ns);  // nobody can foresee the first time
+        }
+    });
+}
+
+TEST_CASE("where helpers become useful, calls come to be shared, and the other way round", "[sharing]") {
+    for_each_size_and_noise([](size_of_call const& size, simulation calls) {
+        for (unsigned i = 0; i < 5; ++i) {
+            calls.run(useless(size), 1000);
+            CHECK(calls_until(true, calls, helpful(size)) <= 300);
+            calls.run(helpful(size), 1000);
+            CHECK(calls_until(false, calls, useless(size)) <= 400);
+        }
+    });
+    // Helpers that were a hindrance are tried so much the less often.
+    for_each_size_and_noise([](size_of_call const& size, simulation calls) {
+        calls.run({size.alone_ns, size.alone_ns * 3}, 1000);
+        CHECK(calls_until(true, calls, helpful(size)) <= 2000);
+        calls.run(helpful(size), 1000);
+        CHECK(calls_until(false, calls, {size.alone_ns, size.alone_ns * 3}) <= 20);
+    });
+}
+
+TEST_CASE("one call that takes far too long does not end sharing for long", "[sharing]") {
+    for_each_size_and_noise([](size_of_call const& size, simulation calls) {
+        for (double const times : {3.0, 5.0}) {
+            calls.run(helpful(size), 500);
+            calls.run(slow(size, times), 1);
+            CAPTURE(times);
+            CHECK(calls_until(true, calls, helpful(size)) <= 400);
+        }
+    });
+}
+
+TEST_CASE("not even one that takes twenty times as long", "[sharing][!mayfail]") {
+    for_each_size_and_noise([](size_of_call const& size, simulation calls) {
+        calls.run(helpful(size), 500);
+        calls.run(slow(size, 20), 1);
+        CHECK(calls_until(true, calls, helpful(size)) <= 400);
+    });
+}
+
+TEST_CASE("first calls that take far too long do not keep the next ones from being shared", "[sharing][!mayfail]") {
+    for_each_size_and_noise([](size_of_call const& size, simulation calls) {
+        calls.run(slow(size, 5), 3);
+        CHECK(calls_until(true, calls, helpful(size)) <= 400);
+    });
+}
+
+TEST_CASE("a record that passes to calls of another kind forgets what it knew", "[sharing]") {
+    sharing_record record;
+    experience past(record);
+    past.belong_to(1);
+    std::size_t const bytes = std::size_t{1} << 20;
+    for (unsigned i = 0; i < 1000; ++i) {
+        bool const shared = past.should_share(bytes);
+        past.learn(shared, bytes, shared ? 500'000 : 100'000);
+    }
+    REQUIRE(!past.should_share(bytes));
+    past.belong_to(1);
+    CHECK(!past.should_share(bytes));
+    past.belong_to(2);
+    CHECK(past.should_share(bytes));  // as the first call of any kind
+    past.belong_to(1);
+    CHECK(past.should_share(bytes));
+}
+
+// ---- sharing: with how many threads calls run
+
+namespace {
+
+// The workers that a call on `bytes` has, which may have `threads`. Each `Kind` is a kind of calls of its own.
+template <int Kind>
+unsigned workers_of_call(std::size_t bytes, twofold::detail::allowance threads) noexcept {
+    unsigned given = 0;
+    sharing::run(bytes, threads, false, [&](unsigned workers) noexcept {
+        given = workers;
+        crew::share(2 * workers, workers - 1, [](std::size_t) noexcept {});
+    });
+    return given;
+}
+
+// As if no call had been made for a while.
+void let_helpers_fall_asleep() noexcept {
+    while (crew::state_of_helpers() == twofold::detail::helpers::awake) sched_yield();
+    twofold::detail::the_sharing.last_call_ns = 0;
+}
+
+constexpr twofold::detail::allowance up_to_four{4, false};
+constexpr twofold::detail::allowance four_ordered{4, true};
+
+}  // namespace
+
+TEST_CASE("small calls, and calls that may have one thread, run on that alone", "[sharing]") {
+    for (twofold::detail::allowance const threads : {up_to_four, four_ordered}) {
+        share_next_call();
+        CHECK(workers_of_call<0>(0, threads) == 1);
+        share_next_call();
+        CHECK(workers_of_call<0>(threads_pay_awake_bytes - 1, threads) == 1);
+    }
+    for (bool const ordered : {false, true}) {
+        share_next_call();
+        CHECK(workers_of_call<0>(threads_pay_asleep_bytes, {1, ordered}) == 1);
+    }
+}
+
+TEST_CASE("the first large call of a process is shared", "[sharing]") {
+    CHECK(holds_in_child(
+        20, [] { return workers_of_call<1>(threads_pay_asleep_bytes, up_to_four) == 4 && crew::helper_count() == 3; }));
+}
+
+TEST_CASE("a call of medium size that comes now and then wakes nobody", "[sharing]") {
+    CHECK(holds_in_child(20, [] {
+        return workers_of_call<2>(threads_pay_asleep_bytes - 1, up_to_four) == 1 && crew::helper_count() == 0;
+    }));
+    for (twofold::detail::allowance const threads : {up_to_four, four_ordered}) {
+        share_next_call();
+        CHECK(workers_of_call<2>(threads_pay_asleep_bytes, four_ordered) == 4);
+        let_helpers_fall_asleep();
+        CHECK(workers_of_call<2>(threads_pay_asleep_bytes - 1, threads) == 1);
+    }
+}
+
+TEST_CASE("calls of medium size in close succession come to be shared", "[sharing]") {
+    CHECK(holds_in_child(20, [] {
+        while (workers_of_call<3>(threads_pay_awake_bytes, up_to_four) == 1) {
+        }
+        return true;
+    }));
+}
+
+TEST_CASE("threads that the caller orders are used, whatever experience says of them", "[sharing]") {
+    unsigned given = 0;
+    auto const slower_with_helpers = [&](unsigned workers) noexcept {
+        given = workers;
+        std::int64_t const end = twofold::detail::now_ns<arch>() + (workers > 1 ? 3'000'000 : 300'000);
+        while (twofold::detail::now_ns<arch>() < end) {
+        }
+    };
+    auto const call = [&](twofold::detail::allowance threads) {
+        sharing::run(threads_pay_asleep_bytes, threads, false, slower_with_helpers);
+        return given;
+    };
+    // Until it is known that sharing does not pay.
+    for (unsigned alone = 0; alone < 10;) alone += call(up_to_four) == 1;
+    for (unsigned i = 0; i < 20; ++i) CHECK(call(four_ordered) == 4);
+}
