@@ -143,7 +143,7 @@ bool all_children_are_right() {
 
 }  // namespace
 
-TEST_CASE("a thousand children of a process with helpers double right", "[fork]") {
+TEST_CASE("a thousand children of a process with helpers double right", "[fork][many-processes]") {
     CHECK(holds_in_child(limit, [] {
         doubling work;
         work_with(2);
@@ -155,7 +155,7 @@ TEST_CASE("a thousand children of a process with helpers double right", "[fork]"
     }));
 }
 
-TEST_CASE("no helper is alive when the process is copied", "[fork][guarded]") {
+TEST_CASE("no helper is alive when the process is copied", "[fork][guarded][counts-threads]") {
     CHECK(holds_in_child(limit, [] {
         for (unsigned i = 0; i < 20; ++i) {
             work_with(3);
@@ -172,7 +172,7 @@ TEST_CASE("no helper is alive when the process is copied", "[fork][guarded]") {
     }));
 }
 
-TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork][guarded]") {
+TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork][guarded][counts-threads]") {
     CHECK(holds_in_child(limit, [] {
         work_with(2);
         return holds_in_child(child_limit, [] {
@@ -182,7 +182,7 @@ TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork][gua
     }));
 }
 
-TEST_CASE("the number of threads stays flat over many forks", "[fork]") {
+TEST_CASE("the number of threads stays flat over many forks", "[fork][counts-threads]") {
     CHECK(holds_in_child(limit, [] {
         doubling work;
         for (unsigned i = 0; i < 300; ++i) {
@@ -328,7 +328,7 @@ TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
 }
 
 #if defined(__GLIBC__)
-TEST_CASE("threads may make the first calls of a process at the same time", "[fork]") {
+TEST_CASE("threads may make the first calls of a process at the same time", "[fork][many-processes]") {
     // _Fork runs no handlers, so its child is a process in which the crew has yet to set itself up, like a new one.
     REQUIRE(holds_in_child(limit, [] {
         for (unsigned round = 0; round < 2000; ++round) {
