@@ -153,7 +153,7 @@ TEST_CASE("a call finds a free slot after any number of calls", "[crew]") {
         meeting both(2);  // hangs, and so fails, if nobody comes because no slot is free
         crew::share(2, 1, [&](std::size_t) noexcept { both.wait(); });
     }
-    for (auto const& slot : twofold::detail::the_crew.slots) CHECK(slot.word == 0);
+    for (auto const& slot : twofold::detail::the_crew.slots) CHECK(slot.caller == 0);
 }
 
 TEST_CASE("a call inside of a call is done, too", "[crew]") {
