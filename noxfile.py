@@ -1,12 +1,14 @@
 """All the tests, C++ and Python: `nox`. One half: `nox -s cpp` or `nox -s py`."""
 
+import contextlib
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "cpp", "py"]
+nox.options.sessions = ["lint", "cpp", "py", "sanitize"]
 nox.options.stop_on_first_error = True
 
 MESON = ["meson>=1.6", "ninja"]
@@ -42,18 +44,85 @@ def cpp(session: nox.Session, toolchain: str) -> None:
     compiler, xsimd = TOOLCHAINS[toolchain]
     if shutil.which(compiler) is None:
         session.skip(f"there is no {compiler} on this machine")
-    session.install(*MESON)
-    env = {"CXX": compiler}
-    if xsimd is NEW_XSIMD:
-        target = session.create_tmp()
-        session.install("--no-deps", "--upgrade", "--target", target, NEW_XSIMD)
-        env["XSIMD_INCLUDE_DIR"] = os.path.join(target, "pythran")
-    build = f"build/{toolchain}"
-    wipe = ["--wipe"] if Path(build).exists() else []
-    session.run("meson", "setup", *wipe, build, env=env)
+    build = meson_setup(session, toolchain, {"CXX": compiler, **headers_of(session, xsimd)})
     session.run("meson", "compile", "-C", build)
     session.run("meson", "compile", "-C", build, "thresholds")  # a benchmark, which nothing else would build
-    session.run("meson", "test", "-C", build, "--print-errorlogs", "--num-processes", "1", *session.posargs)
+    meson_test(session, build, *session.posargs)
+
+
+# With Clang. The thread sanitizer of GCC 12 ends every process that creates a thread as the child of one that had
+# threads, also without twofold: "dup thread with used id". And its address sanitizer compiles three times as long.
+SANITIZERS = {"address": "address,undefined", "thread": "thread"}
+
+THREAD = """
+#include <thread>
+int main() { std::thread([] {}).join(); }
+"""
+
+
+@nox.session
+@nox.parametrize("sanitizer", list(SANITIZERS))
+def sanitize(session: nox.Session, sanitizer: str) -> None:
+    """The C++ tests under the sanitizers. Further arguments go to `meson test`."""
+    flag = f"-fsanitize={SANITIZERS[sanitizer]}"
+    program = Path(session.create_tmp()).resolve() / "thread"
+    wrapper = runner(program) if compiles("clang++", THREAD, program, "-std=c++20", "-pthread", flag) else None
+    if wrapper is None:
+        session.skip(f"clang++ (libclang-rt-14-dev on Debian 12) makes no program with {flag} that runs here")
+    options = [
+        f"-Db_sanitize={SANITIZERS[sanitizer]}",
+        "-Db_lundef=false",  # Clang's sanitizers are not linked to shared objects
+        "-Doptimization=1",
+        "-Ddebug=false",
+        "-Dcpp_args=-gline-tables-only -fno-omit-frame-pointer -fno-sanitize-recover=all",
+    ]
+    build = meson_setup(session, sanitizer, {"CXX": "clang++", **headers_of(session, NEW_XSIMD)}, *options)
+    wrap = ["--wrapper", wrapper] if wrapper else []
+    meson_test(session, build, "--setup", sanitizer, *wrap, *session.posargs)
+
+
+def compiles(compiler: str, source: str, program: Path, *flags: str) -> bool:
+    """Whether the compiler is there and makes `program` of `source`, with these flags."""
+    if shutil.which(compiler) is None:
+        return False
+    program.parent.mkdir(parents=True, exist_ok=True)
+    command = [compiler, *flags, "-x", "c++", "-", "-o", str(program)]
+    return subprocess.run(command, input=source, text=True, capture_output=True, check=False).returncode == 0
+
+
+def runner(program: Path) -> str | None:
+    """What has to stand before `program` so that it runs, mostly nothing; None if it does not run at all.
+
+    The thread sanitizer wants parts of the address space that a kernel with much randomness gives to others.
+    """
+    for wrapper in "", "setarch -R":
+        with contextlib.suppress(OSError):
+            if subprocess.run([*wrapper.split(), program], capture_output=True, check=False).returncode == 0:
+                return wrapper
+    return None
+
+
+def headers_of(session: nox.Session, xsimd: str) -> dict[str, str]:
+    """The environment in which that xsimd is found."""
+    if xsimd is not NEW_XSIMD:
+        return {}
+    target = session.create_tmp()
+    session.install("--no-deps", "--upgrade", "--target", target, NEW_XSIMD)
+    return {"XSIMD_INCLUDE_DIR": os.path.join(target, "pythran")}
+
+
+def meson_setup(session: nox.Session, name: str, env: dict[str, str], *options: str) -> str:
+    """Makes a build directory of that name anew, and returns its path."""
+    session.install(*MESON)
+    build = f"build/{name}"
+    wipe = ["--wipe"] if Path(build).exists() else []
+    session.run("meson", "setup", *wipe, *options, build, env=env)
+    return build
+
+
+def meson_test(session: nox.Session, build: str, *arguments: str) -> None:
+    """Builds what the tests need, and runs them one after another: helpers want the other cores."""
+    session.run("meson", "test", "-C", build, "--print-errorlogs", "--num-processes", "1", *arguments)
 
 
 @nox.session

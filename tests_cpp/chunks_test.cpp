@@ -86,6 +86,8 @@ TEST_CASE("each worker has several chunks, unless they would be too small or too
     std::size_t const mebibyte = std::size_t{1} << 20;
     CHECK(chunks(4 * mebibyte, 1, 0, 4).size() == 4 * chunks::per_worker);
     CHECK(chunks(chunks::least_bytes * 3, 1, 0, 8).size() == 3);
+    CHECK(chunks(chunks::least_of_several_bytes * 3, 1, 0, 3).size() == 3);
+    CHECK(chunks(chunks::least_of_several_bytes * 16, 1, 0, 4).size() == 16);
     CHECK(chunks(64 * mebibyte, 1, 0, 1).size() == 64 * mebibyte / chunks::most_bytes);
 }
 

@@ -96,7 +96,7 @@ TEST_CASE("no more helpers come than were asked for", "[crew]") {
     }
 }
 
-TEST_CASE("no thread is created that nobody asked for", "[crew]") {
+TEST_CASE("no thread is created that nobody asked for", "[crew][counts-threads]") {
     CHECK(holds_in_child(20, [] {
         if (!each_index_runs_once(100, 0) || threads_of_process() != 1) return false;
         if (!each_index_runs_once(1, 4) || threads_of_process() != 1) return false;
@@ -122,7 +122,7 @@ TEST_CASE("the helpers say whether there are any, and whether one is awake", "[c
     }));
 }
 
-TEST_CASE("the number of helpers has a limit", "[crew]") {
+TEST_CASE("the number of helpers has a limit", "[crew][counts-threads]") {
     CHECK(holds_in_child(60, [] {
         return each_index_runs_once(1000, 100'000) && crew::helper_count() <= crew_state::most_helpers &&
                threads_of_process() == crew::helper_count() + 1;
@@ -153,7 +153,7 @@ TEST_CASE("a call finds a free slot after any number of calls", "[crew]") {
         meeting both(2);  // hangs, and so fails, if nobody comes because no slot is free
         crew::share(2, 1, [&](std::size_t) noexcept { both.wait(); });
     }
-    for (auto const& slot : twofold::detail::the_crew.slots) CHECK(slot.word == 0);
+    for (auto const& slot : twofold::detail::the_crew.slots) CHECK(slot.caller == 0);
 }
 
 TEST_CASE("a call inside of a call is done, too", "[crew]") {

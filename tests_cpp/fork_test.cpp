@@ -155,7 +155,7 @@ bool all_children_are_right() {
 }  // namespace
 
 // 2,000; or as many as TWOFOLD_TEST_FORKS says, for those who have the time.
-TEST_CASE("thousands of forks leave threads and memory as they were", "[fork]") {
+TEST_CASE("thousands of forks leave threads and memory as they were", "[fork][many-processes]") {
     char const* const asked = std::getenv("TWOFOLD_TEST_FORKS");
     unsigned const count = asked == nullptr ? 2000 : static_cast<unsigned>(std::strtoul(asked, nullptr, 10));
     REQUIRE(count > 0);
@@ -199,7 +199,7 @@ TEST_CASE("thousands of forks leave threads and memory as they were", "[fork]") 
     }));
 }
 
-TEST_CASE("no helper is alive when the process is copied", "[fork][guarded]") {
+TEST_CASE("no helper is alive when the process is copied", "[fork][guarded][counts-threads]") {
     CHECK(holds_in_child(limit, [] {
         for (unsigned i = 0; i < 20; ++i) {
             work_with(3);
@@ -216,7 +216,11 @@ TEST_CASE("no helper is alive when the process is copied", "[fork][guarded]") {
     }));
 }
 
+<<<<<<< HEAD
 TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork]") {
+=======
+TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork][guarded][counts-threads]") {
+>>>>>>> main
     CHECK(holds_in_child(limit, [] {
         work_with(2);
         return holds_in_child(child_limit, [] {
@@ -226,6 +230,21 @@ TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork]") {
     }));
 }
 
+<<<<<<< HEAD
+=======
+TEST_CASE("the number of threads stays flat over many forks", "[fork][counts-threads]") {
+    CHECK(holds_in_child(limit, [] {
+        doubling work;
+        for (unsigned i = 0; i < 300; ++i) {
+            work_with(2);
+            if (!holds_in_child(child_limit, [&] { return work.is_right(); })) return false;
+        }
+        work_with(2);
+        return threads_become(3);
+    }));
+}
+
+>>>>>>> main
 TEST_CASE("a child may fork again", "[fork]") {
     CHECK(holds_in_child(limit, [] {
         doubling work;
@@ -360,7 +379,7 @@ TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
 }
 
 #if defined(__GLIBC__)
-TEST_CASE("threads may make the first calls of a process at the same time", "[fork]") {
+TEST_CASE("threads may make the first calls of a process at the same time", "[fork][many-processes]") {
     // _Fork runs no handlers, so its child is a process in which the crew has yet to set itself up, like a new one.
     REQUIRE(holds_in_child(limit, [] {
         for (unsigned round = 0; round < 2000; ++round) {

@@ -56,11 +56,12 @@ bool crews_are_apart(int mode) {
 
 }  // namespace
 
-TEST_CASE("two shared objects have helpers of their own", "[shared]") {
+TEST_CASE("two shared objects have helpers of their own", "[shared][counts-threads]") {
     CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_LOCAL); }));
 }
 
-TEST_CASE("two shared objects have helpers of their own, also where their symbols are seen by all", "[shared]") {
+TEST_CASE("two shared objects have helpers of their own, also where their symbols are seen by all",
+          "[shared][counts-threads]") {
     CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_GLOBAL); }));
 }
 
@@ -85,7 +86,7 @@ TEST_CASE("what a shared object throws is caught outside of it, whether or not t
     CHECK(values == std::vector<std::uint32_t>{1, 2, 0x80000000, 0xFFFFFFFF});
 }
 
-TEST_CASE("a shared object may be closed while its helpers live, and the process goes on", "[shared]") {
+TEST_CASE("a shared object may be closed while its helpers live, and the process goes on", "[shared][counts-threads]") {
     CHECK(holds_in_child(limit, [] {
         plugin const closed(TWOFOLD_PLUGIN_ONE, RTLD_LOCAL);
         closed.work_with(3);

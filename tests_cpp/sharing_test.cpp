@@ -42,11 +42,17 @@ public:
 
     // Returns whether the call was shared.
     bool call(situation const& now) {
-        bool const shared = past_.should_share(bytes_);
+        int const repeated = past_.repeats();
+        bool const shared = repeated == 0 ? past_.should_share(bytes_) : repeated > 0;
         double const factor = 1 + noise_ * std::uniform_real_distribution<>(-1, 1)(random_);
         double ns = factor * (shared ? now.shared_ns : now.alone_ns);
-        if (shared && now.stall_every != 0 && ++shared_calls_ % now.stall_every == 0) ns += now.stall_ns;
-        past_.learn(shared, bytes_, static_cast<std::int64_t>(ns));
+        bool const stalls = shared && now.stall_every != 0 && ++shared_calls_ % now.stall_every == 0;
+        if (stalls) ns += now.stall_ns;
+        if (repeated == 0) {
+            past_.learn(shared, shared, bytes_, static_cast<std::int64_t>(ns));
+        } else if (stalls) {
+            past_.waited_untimed();
+        }
         total_ns += ns;
         alone_ns += factor * now.alone_ns;
         return shared;
@@ -126,7 +132,7 @@ TEST_CASE("where sharing does not pay, trying it costs little", "[sharing]") {
     });
     for_each_size_and_noise([](size_of_call const& size, simulation calls) {
         calls.run({size.alone_ns, size.alone_ns * 5}, 2000);
-        CHECK(calls.total_ns < 1.04 * calls.alone_ns);
+        CHECK(calls.total_ns < 1.04 * calls.alone_ns + 64 * size.alone_ns);  // the first 16 are shared
     });
 }
 
@@ -146,9 +152,9 @@ TEST_CASE("where helpers become useful, calls come to be shared, and the other w
     for_each_size_and_noise([](size_of_call const& size, simulation calls) {
         for (unsigned i = 0; i < 5; ++i) {
             calls.run(useless(size), 1000);
-            CHECK(calls_until(true, calls, helpful(size)) <= 300);
+            CHECK(calls_until(true, calls, helpful(size)) <= 700);
             calls.run(helpful(size), 1000);
-            CHECK(calls_until(false, calls, useless(size)) <= 400);
+            CHECK(calls_until(false, calls, useless(size)) <= 700);
         }
     });
     // Helpers that were a hindrance are tried so much the less often.
@@ -171,18 +177,18 @@ TEST_CASE("one call that takes far too long does not end sharing for long", "[sh
     });
 }
 
-TEST_CASE("not even one that takes twenty times as long", "[sharing][!mayfail]") {
+TEST_CASE("a long wait is made up for by so much longer a time alone, and no more", "[sharing]") {
     for_each_size_and_noise([](size_of_call const& size, simulation calls) {
         calls.run(helpful(size), 500);
         calls.run(slow(size, 20), 1);
-        CHECK(calls_until(true, calls, helpful(size)) <= 400);
+        CHECK(calls_until(true, calls, helpful(size)) <= 20 * experience::one_part_in);
     });
 }
 
-TEST_CASE("first calls that take far too long do not keep the next ones from being shared", "[sharing][!mayfail]") {
+TEST_CASE("first calls that take far too long do not keep the next ones from being shared", "[sharing]") {
     for_each_size_and_noise([](size_of_call const& size, simulation calls) {
         calls.run(slow(size, 5), 3);
-        CHECK(calls_until(true, calls, helpful(size)) <= 400);
+        CHECK(calls_until(true, calls, helpful(size)) <= 1000);
     });
 }
 
@@ -193,7 +199,7 @@ TEST_CASE("a record that passes to calls of another kind forgets what it knew", 
     std::size_t const bytes = std::size_t{1} << 20;
     for (unsigned i = 0; i < 1000; ++i) {
         bool const shared = past.should_share(bytes);
-        past.learn(shared, bytes, shared ? 500'000 : 100'000);
+        past.learn(shared, shared, bytes, shared ? 500'000 : 100'000);
     }
     REQUIRE(!past.should_share(bytes));
     past.belong_to(1);
@@ -214,7 +220,7 @@ unsigned workers_of_call(std::size_t bytes, twofold::detail::allowance threads) 
     unsigned given = 0;
     sharing::run(bytes, threads, false, [&](unsigned workers) noexcept {
         given = workers;
-        crew::share(2 * workers, workers - 1, [](std::size_t) noexcept {});
+        return crew::share(2 * workers, workers - 1, [](std::size_t) noexcept {});
     });
     return given;
 }
@@ -275,6 +281,7 @@ TEST_CASE("threads that the caller orders are used, whatever experience says of 
         std::int64_t const end = twofold::detail::now_ns<arch>() + (workers > 1 ? 3'000'000 : 300'000);
         while (twofold::detail::now_ns<arch>() < end) {
         }
+        return workers > 1 ? twofold::detail::help::given : twofold::detail::help::none;
     };
     auto const call = [&](twofold::detail::allowance threads) {
         sharing::run(threads_pay_asleep_bytes, threads, false, slower_with_helpers);

@@ -65,7 +65,7 @@ bool each_index_runs_once(unsigned helpers) {
 
 }  // namespace
 
-TEST_CASE("where no thread can be created, the caller does all the work", "[crew]") {
+TEST_CASE("where no thread can be created, the caller does all the work", "[crew][counts-threads]") {
     CHECK(holds_in_child(20, [] {
         auto const in = arbitrary_elements<std::uint32_t>(twofold::detail::threads_pay_asleep_bytes / 4 + 5);
         auto const expected = expected_doubles(in);
@@ -76,7 +76,7 @@ TEST_CASE("where no thread can be created, the caller does all the work", "[crew
     }));
 }
 
-TEST_CASE("where few threads can be created, those help, and the others come when they can", "[crew]") {
+TEST_CASE("where few threads can be created, those help, and the others come when they can", "[crew][counts-threads]") {
     CHECK(holds_in_child(20, [] {
         if (!limit_address_space(default_stack_bytes() * 5 / 2)) return false;
         if (!each_index_runs_once(7)) return false;

@@ -145,7 +145,7 @@ def test_helpers_end_with_the_work_there_is():
     run_script("""
         import os, twofold
         from array import array
-        x = array("I", bytes(1 << 20))
+        x = array("I", bytes(1 << 19))
         for _ in range(1000):  # back to back, so that helpers are wanted
             twofold.double(x, out=x, threads=200)
         assert 1 < len(os.listdir("/proc/self/task")) < 20

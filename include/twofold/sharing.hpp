@@ -119,7 +119,7 @@ public:
         std::int64_t const stands_for = goes_on && bytes < short_bytes ? one_timed_in : 1;
         if (goes_on) repeat(shared, bytes);
         if (!shared) {
-            if (is_settled) set(record_.alone, blend(alone, rate, alone));
+            if (is_settled) learn_alone(rate);
             if (get(record_.debt_ns) > 0)
                 set(record_.debt_ns, get(record_.debt_ns) - stands_for * ns / one_part_in - 1);
         } else {
@@ -186,10 +186,18 @@ private:
     [[nodiscard]] static bool is_late(std::int64_t ns, std::int64_t expected_ns, bool is_settled) noexcept {
         return ns > most_times_slower * expected_ns + (is_settled ? 0 : waking_ns);
     }
-    // A mean that follows: each new value counts a quarter, but is cut where is_late begins.
+    void learn_alone(float rate) noexcept {
+        float const alone = blend(get(record_.alone), rate, get(record_.alone));
+        set(record_.alone, alone);
+        // What sharing was taken for before there was something to compare it with.
+        set(record_.shared, (std::min)(get(record_.shared), alone * float{most_times_slower}));
+    }
+
+    // A mean that follows. Each new value counts a quarter; half, if it is better, since a time that is too long may be an
+    // accident, and one that is too short hardly. It is cut where is_late begins.
     [[nodiscard]] static float blend(float before, float now, float alone) noexcept {
         if (alone > 0) now = (std::min)(now, alone * float{most_times_slower});
-        return before == 0 ? now : before + (now - before) / 4;
+        return before == 0 ? now : before + (now - before) / (now < before ? 2 : 4);
     }
 
     sharing_record& record_;

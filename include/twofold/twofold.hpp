@@ -20,9 +20,9 @@
 //               No byte outside the two ranges is read or written.
 // Aliasing      Input and output may be the same range. If they overlap otherwise, or differ in size:
 //               std::invalid_argument, and nothing is written.
-// Threads       Large calls are shared with helper threads, which are started by the first call that wants them and
-//               sleep when there is nothing to do. Any number of threads may call at once. See thread_count.hpp for how
-//               many are used.
+// Threads       Large calls are shared with helper threads where that has paid in calls like them; the helpers are
+//               started by the first call that wants them and sleep when there is nothing to do. Any number of threads
+//               may call at once. See thread_count.hpp for how many are used.
 // Fork          At any time, from any thread; parent and child both go on working. Not with _Fork or a raw clone.
 // Errors        Exceptions; under -fno-exceptions one line on stderr and an abort.
 // Instruction   That of the including file, as its compiler flags have it. Every function of the library is a template
@@ -30,9 +30,9 @@
 //               flags: the linker, which keeps one copy of each inline function, cannot hand the AVX2 copy to the file
 //               that was compiled for an older machine.
 //
-// The way of the data, and the files in which it goes: ranges (double.hpp) -> chunks (chunks.hpp) -> crew (crew.hpp) ->
-// kernel (kernel.hpp). Nothing calls back up. What is asked of the machine: thread_count.hpp (with cgroup.hpp),
-// cache_size.hpp.
+// The way of the data, and the files in which it goes: ranges (double.hpp) -> pointers (engine.hpp) -> alone or shared
+// (sharing.hpp) -> chunks (chunks.hpp) -> crew (crew.hpp) -> kernel (kernel.hpp, with overflow.hpp and streaming.hpp).
+// Nothing calls back up. What is asked of the machine: thread_count.hpp (with cgroup.hpp), cache_size.hpp.
 #pragma once
 
 #include "double.hpp"
