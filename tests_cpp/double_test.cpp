@@ -202,3 +202,10 @@ TEST_CASE("the first of the elements that overflow is named, whichever threads f
         }
     }
 }
+
+TEST_CASE("of all reported indices the least is the first, in whatever order they come", "[double]") {
+    twofold::detail::first_index<arch> found(100);
+    CHECK(found.least() == 100);
+    for (std::size_t const index : {40u, 7u, 23u, 99u, 8u}) found.report(index);
+    CHECK(found.least() == 7);
+}
