@@ -169,11 +169,11 @@ TEST_CASE("the first of the elements that overflow is named, whichever threads f
     for (element_under_test const& element : elements_under_test()) {
         std::size_t const size = element.size;
         auto const overflowing = element.overflowing();
-        for (std::size_t const n : {threads_pay_awake_bytes / size + 7, (std::size_t{2} << 20) / size + 5}) {
+        std::size_t const chunk = chunks::least_bytes / size;
+        for (std::size_t const n : {4 * chunk + 7, (std::size_t{2} << 20) / size + 5}) {
             auto const fitting = element.fitting(n);
             auto values = fitting;
             bytes out(values.size());
-            std::size_t const chunk = chunks::least_bytes / size;
             // One element that overflows, or several of one chunk, or of several chunks.
             for (std::vector<std::size_t> const& where : {std::vector<std::size_t>{0},
                                                           {n - 1},
