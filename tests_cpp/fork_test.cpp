@@ -159,7 +159,7 @@ TEST_CASE("thousands of forks leave threads and memory as they were", "[fork][ma
     char const* const asked = std::getenv("TWOFOLD_TEST_FORKS");
     unsigned const count = asked == nullptr ? 2000 : static_cast<unsigned>(std::strtoul(asked, nullptr, 10));
     REQUIRE(count > 0);
-    CHECK(holds_in_child(limit * (count / 2000 + 1), [count] {
+    CHECK(holds_in_child(limit * ((count + 1999) / 2000), [count] {
         constexpr unsigned at_a_time = 100;
         doubling work;
         unsigned made = 0;
