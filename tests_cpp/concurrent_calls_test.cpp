@@ -56,7 +56,8 @@ private:
 template <class Promise>
 bool holds_for_all_callers(Promise const& promise) {
     constexpr unsigned callers = 4;
-    constexpr std::size_t n = twofold::detail::threads_pay_awake_bytes * 2 / sizeof(std::uint32_t) + 5;
+    constexpr std::size_t n = (std::size_t{512} << 10) / sizeof(std::uint32_t) + 5;
+    static_assert(n * sizeof(std::uint32_t) > 4 * twofold::detail::threads_pay_awake_bytes);
     std::atomic<unsigned> arrived{0};
     std::atomic<unsigned> wrong{0};
     std::vector<std::thread> threads;
