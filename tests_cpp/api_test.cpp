@@ -199,7 +199,7 @@ TEST_CASE("any number of threads may be asked for", "[api]") {
         std::vector<std::uint32_t> out(n);
         twofold::double_into(in, out, {.threads = threads});
         CAPTURE(threads);
-        CHECK(out == expected);
+        CHECK((out == expected));
     }
 }
 

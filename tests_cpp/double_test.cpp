@@ -159,7 +159,7 @@ TEST_CASE("an array beyond the true cache is doubled", "[double]") {
             bytes out(in.size());
             share_next_call();
             element.double_elements(in.data(), out.data(), n, {.threads = threads});
-            CHECK(out == expected);
+            CHECK((out == expected));
         }
     }
 }
@@ -195,10 +195,17 @@ TEST_CASE("the first of the elements that overflow is named, whichever threads f
                     share_next_call();
                     CHECK(element.double_elements(values.data(), values.data(), n, {overflow_policy::raise, threads}) ==
                           first);
-                    CHECK(values == before);  // in place nothing has changed
+                    CHECK((values == before));  // in place nothing has changed
                 }
                 for (std::size_t const i : where) copy_bytes(&values[i * size], &fitting[i * size], size);
             }
         }
     }
+}
+
+TEST_CASE("of all reported indices the least is the first, in whatever order they come", "[double]") {
+    twofold::detail::first_index<arch> found(100);
+    CHECK(found.least() == 100);
+    for (std::size_t const index : {40u, 7u, 23u, 99u, 8u}) found.report(index);
+    CHECK(found.least() == 7);
 }

@@ -16,7 +16,8 @@ using twofold::detail::stores;
 inline constexpr overflow_policy policies[] = {overflow_policy::wrap, overflow_policy::saturate,
                                                overflow_policy::raise};
 
-/// Elements one after another, whatever their type.
+/// Elements one after another, whatever their type. Checked as CHECK((one == other)): without the second parentheses
+/// Catch would print them all.
 using bytes = std::vector<std::byte>;
 
 /// One element type: what it should do, as expected.hpp has it, and what it does. Those that double or look for

@@ -98,7 +98,7 @@ TEST_CASE("an input with a stride of zero is one element for all of the output",
                 right.fill(repeated(element.doubles(one, policy), n));
                 CAPTURE(element.name, static_cast<int>(policy), out_stride);
                 CHECK(element.double_strided(one.data(), 0, out.start(), out_stride, n, {policy, 0}) == n);
-                CHECK(out.memory() == right.memory());
+                CHECK((out.memory() == right.memory()));
             }
         }
     }
@@ -120,11 +120,11 @@ TEST_CASE("many elements with strides are doubled by any number of threads", "[s
                     CAPTURE(element.name, stride, static_cast<int>(policy), threads);
                     share_next_call();
                     CHECK(element.double_strided(in.start(), stride, out.start(), stride, n, {policy, threads}) == n);
-                    CHECK(out.memory() == right.memory());
+                    CHECK((out.memory() == right.memory()));
                 }
                 share_next_call();
                 CHECK(element.double_strided(in.start(), stride, in.start(), stride, n, {policy, 3}) == n);
-                CHECK(in.memory() == right.memory());
+                CHECK((in.memory() == right.memory()));
             }
         }
     }
@@ -149,10 +149,10 @@ TEST_CASE("where an element overflows, the first is named and nothing is written
                     CAPTURE(element.name, n, stride, first);
                     share_next_call();
                     CHECK(element.double_strided(in.start(), stride, out.start(), -stride, n, how) == first);
-                    CHECK(out.memory() == out_before);
+                    CHECK((out.memory() == out_before));
                     share_next_call();
                     CHECK(element.double_strided(in.start(), stride, in.start(), stride, n, how) == first);
-                    CHECK(in.memory() == before);
+                    CHECK((in.memory() == before));
                 }
             }
         }

@@ -47,7 +47,7 @@ TEST_CASE("special values are doubled bit for bit in vectors", "[values]") {
         for (overflow_policy const policy : policies) {
             auto const values =
                 in_each_lane(policy == overflow_policy::raise ? those_that_fit(element, special) : special, element);
-            CHECK(doubled(element, values, policy) == element.doubles(values, policy));
+            CHECK((doubled(element, values, policy) == element.doubles(values, policy)));
         }
     }
 }
