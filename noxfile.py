@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "cpp", "py", "sanitize"]
+nox.options.sessions = ["lint", "cpp", "emulate", "py", "sanitize"]
 nox.options.stop_on_first_error = True
 
 MESON = ["meson>=1.6", "ninja"]
@@ -50,6 +50,38 @@ def cpp(session: nox.Session, toolchain: str) -> None:
     meson_test(session, build, *session.posargs)
 
 
+# Machines that this one is not, as qemu-user emulates them, with the build directory and what Meson is to know of it.
+EMULATED = {
+    # Its programs need the C library of that machine, which comes with the cross compiler.
+    "arm64": ("aarch64-linux-gnu-g++", "qemu-aarch64 -L /usr/aarch64-linux-gnu", "arm64"),
+    # The last ones before AVX: what is compiled for the baseline must not need more. On the build of cpp(gcc).
+    "nehalem": ("g++", "qemu-x86_64 -cpu Nehalem", "gcc"),
+}
+
+
+@nox.session
+@nox.parametrize("machine", list(EMULATED))
+def emulate(session: nox.Session, machine: str) -> None:
+    """The C++ tests on a machine that this one is not. Further arguments go to `meson test`."""
+    compiler, emulator, build = EMULATED[machine]
+    program = Path(session.create_tmp()).resolve() / "empty"
+    if not compiles(compiler, "int main() {}", program) or runner(program, emulator) is None:
+        session.skip(f"no {compiler}, or no {emulator.split()[0]} that runs what it makes (Debian: qemu-user)")
+    env = headers_of(session, NEW_XSIMD)
+    if machine == "arm64":
+        meson_setup(session, build, env, "--cross-file", "tests_cpp/arm64.ini", "-Ddebug=false")
+        meson_test(session, f"build/{build}", "--setup", "emulator", *session.posargs)
+    else:
+        session.install(*MESON)
+        # It says so, and does nothing, if cpp(gcc) has done it.
+        session.run("meson", "setup", f"build/{build}", env={"CXX": compiler, **env})
+        # Those of `symbols` are scripts, which only read, and Python should not be emulated.
+        no_scripts = ["--no-suite", "symbols"]
+        meson_test(
+            session, f"build/{build}", "--setup", "emulator", "--wrapper", emulator, *no_scripts, *session.posargs
+        )
+
+
 # With Clang. The thread sanitizer of GCC 12 ends every process that creates a thread as the child of one that had
 # threads, also without twofold: "dup thread with used id". And its address sanitizer compiles three times as long.
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
@@ -66,7 +98,9 @@ def sanitize(session: nox.Session, sanitizer: str) -> None:
     """The C++ tests under the sanitizers. Further arguments go to `meson test`."""
     flag = f"-fsanitize={SANITIZERS[sanitizer]}"
     program = Path(session.create_tmp()).resolve() / "thread"
-    wrapper = runner(program) if compiles("clang++", THREAD, program, "-std=c++20", "-pthread", flag) else None
+    # The thread sanitizer wants parts of the address space that a kernel with much randomness gives to others.
+    is_made = compiles("clang++", THREAD, program, "-std=c++20", "-pthread", flag)
+    wrapper = runner(program, "", "setarch -R") if is_made else None
     if wrapper is None:
         session.skip(f"clang++ (libclang-rt-14-dev on Debian 12) makes no program with {flag} that runs here")
     options = [
@@ -90,12 +124,9 @@ def compiles(compiler: str, source: str, program: Path, *flags: str) -> bool:
     return subprocess.run(command, input=source, text=True, capture_output=True, check=False).returncode == 0
 
 
-def runner(program: Path) -> str | None:
-    """What has to stand before `program` so that it runs, mostly nothing; None if it does not run at all.
-
-    The thread sanitizer wants parts of the address space that a kernel with much randomness gives to others.
-    """
-    for wrapper in "", "setarch -R":
+def runner(program: Path, *wrappers: str) -> str | None:
+    """The first of the wrappers with which `program` runs; None if it does with none of them."""
+    for wrapper in wrappers:
         with contextlib.suppress(OSError):
             if subprocess.run([*wrapper.split(), program], capture_output=True, check=False).returncode == 0:
                 return wrapper

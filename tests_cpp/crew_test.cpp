@@ -173,7 +173,8 @@ TEST_CASE("helpers leave all signals to the program's own threads", "[crew]") {
     });
     for (std::size_t i = 0; i < who.size(); ++i) {
         bool const is_caller = pthread_equal(who[i], pthread_self()) != 0;
-        for (int const signal : {SIGINT, SIGTERM, SIGALRM, SIGUSR1, SIGCHLD, SIGPROF, SIGRTMIN, SIGRTMAX}) {
+        // Not SIGRTMAX: qemu keeps the last two for itself.
+        for (int const signal : {SIGINT, SIGTERM, SIGALRM, SIGUSR1, SIGCHLD, SIGPROF, SIGRTMIN, SIGRTMAX - 2}) {
             CAPTURE(i, signal);
             CHECK((sigismember(&blocked[i], signal) == 1) == !is_caller);
         }

@@ -2,9 +2,10 @@
 """Reads object files that were built for different instruction sets, and reports what the linker could mix up.
 
 Of two copies of an inline function the linker keeps one, for the whole program. If that is the copy that was compiled
-for AVX2, the program crashes on a machine without AVX2. So no object with kernels may define an external function.
+for AVX2, the program crashes on a machine without AVX2. So no object with kernels may define an external function. One
+that was compiled without flags may have inline functions that others could get: they run on every machine.
 
-    test_kernel_symbols.py check NM BASELINE_OBJECT NAME=KERNEL_OBJECT...
+    test_kernel_symbols.py check NM BASELINE_OBJECT NAME=KERNEL_OBJECT=FLAGS...
     test_kernel_symbols.py self-test NM COMPILER...
 
 The first form checks the objects (or archives) of the wheel. The second shows that the check can fail, on files that
@@ -40,18 +41,19 @@ def defined_symbols(nm: str, file: str) -> set[Symbol]:
     return {Symbol(row[1], row[0]) for row in rows if len(row) >= 3 and len(row[1]) == 1}
 
 
-def faults(nm: str, baseline: str, kernels: dict[str, str]) -> list[str]:
+def faults(nm: str, baseline: str, kernels: dict[str, str], without_flags: frozenset[str] = frozenset()) -> list[str]:
     """All that is wrong with the objects; `kernels` maps an instruction set's name to its object."""
     found = []
     mergeable = {baseline: {s for s in defined_symbols(nm, baseline) if s.is_mergeable}}
     for name, file in kernels.items():
         symbols = defined_symbols(nm, file)
         table = f"twofold_kernels_{name}"
-        external = {s.name for s in symbols if s.is_external and not s.name.startswith("DW.ref.")}
+        dangerous = {s for s in symbols if not (name in without_flags and s.is_mergeable)}
+        external = {s.name for s in dangerous if s.is_external and not s.name.startswith("DW.ref.")}
         if table not in external:
             found.append(f"{file} does not define {table}")
         found += [f"{file} defines {other}, which other files could get" for other in sorted(external - {table})]
-        mergeable[file] = {s for s in symbols if s.is_mergeable and not s.name.startswith("DW.ref.")}
+        mergeable[file] = {s for s in dangerous if s.is_mergeable and not s.name.startswith("DW.ref.")}
     files = list(mergeable)
     for i, one in enumerate(files):
         for other in files[i + 1 :]:
@@ -61,7 +63,9 @@ def faults(nm: str, baseline: str, kernels: dict[str, str]) -> list[str]:
 
 
 def check(nm: str, baseline: str, *named_objects: str) -> list[str]:
-    return faults(nm, baseline, dict(named.split("=", 1) for named in named_objects))
+    rows = [named.split("=") for named in named_objects]
+    without_flags = frozenset(name for name, _, flags in rows if not flags)
+    return faults(nm, baseline, {name: file for name, file, _ in rows}, without_flags)
 
 
 CLEAN = (
@@ -69,8 +73,10 @@ CLEAN = (
 )
 BASELINE = "int baseline(int x) { return x; }"
 INLINE = "__attribute__((noinline)) inline int merged(int x) { return x + x; } int (*use%s)(int) = merged;"
+WEAK = "inline int merged(int x) { return x + x; } namespace { __attribute__((used)) int (*use)(int) = merged; }"
+USE_WEAK = "int used%s() { return use(1); }"
 
-# What is compiled, and how many faults are to be found: (baseline, {set: source}, faults)
+# What is compiled, and how many faults are to be found: (baseline, {set: source}, faults). The set "none" has no flags.
 SELF_TESTS = (
     (BASELINE, {"one": CLEAN, "two": CLEAN}, 0),
     (BASELINE, {"one": CLEAN, "two": CLEAN + "int leaked(int x) { return x; }"}, 1),
@@ -78,6 +84,10 @@ SELF_TESTS = (
     # merged, and the variable that uses it, are external in `one`; and merged is weak in both.
     (BASELINE + INLINE % "0", {"one": CLEAN + INLINE % "1"}, 3),
     (BASELINE, {"one": CLEAN + INLINE % "1", "two": CLEAN + INLINE % "2"}, 5),
+    # What has no flags may be weak, but not more; and what has flags may not, whoever has it, too.
+    (BASELINE + WEAK + USE_WEAK % "0", {"none": CLEAN + WEAK}, 0),
+    (BASELINE, {"none": CLEAN + WEAK + USE_WEAK % "1"}, 1),
+    (BASELINE, {"none": CLEAN + WEAK, "one": CLEAN + WEAK}, 1),
 )
 
 
@@ -94,7 +104,7 @@ def self_test(nm: str, *compiler: str) -> list[str]:
 
         for baseline, kernels, expected in SELF_TESTS:
             objects = {name: compiled(name, source.replace("%s", name)) for name, source in kernels.items()}
-            found = faults(nm, compiled("baseline", baseline), objects)
+            found = faults(nm, compiled("baseline", baseline), objects, frozenset({"none"}))
             if len(found) != expected:
                 wrong.append(f"{expected} faults expected in {baseline} and {kernels}, but found: {found}")
     return wrong
