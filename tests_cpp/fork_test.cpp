@@ -277,6 +277,28 @@ TEST_CASE("a fork does not wait for callers with long chunks", "[fork]") {
     }));
 }
 
+TEST_CASE("a fork waits for the chunk that a helper has in work, and for no more", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        std::atomic<unsigned> chunks_of_helper{0};
+        std::atomic<bool> has_forked{false};
+        std::thread caller([&] {
+            pthread_t const me = pthread_self();
+            crew::share(64, 1, [&, me](std::size_t) noexcept {
+                if (pthread_equal(pthread_self(), me) == 0) ++chunks_of_helper;
+                while (!has_forked && (pthread_equal(pthread_self(), me) != 0 || !twofold::detail::the_crew.stop)) {
+                    sched_yield();
+                }
+            });
+        });
+        while (chunks_of_helper == 0) sched_yield();
+        bool const child_is_right = holds_in_child(child_limit, [] { return doubling().is_right(); });
+        unsigned const chunks_before_fork = chunks_of_helper;
+        has_forked = true;
+        caller.join();
+        return child_is_right && chunks_before_fork == 1;
+    }));
+}
+
 TEST_CASE("a child can announce calls, even if all slots were taken in its parent", "[fork]") {
     CHECK(holds_in_child(limit, [] {
         constexpr unsigned callers = twofold::detail::crew_state::slot_count;
