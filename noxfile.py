@@ -157,6 +157,13 @@ def meson_test(session: nox.Session, build: str, *arguments: str) -> None:
 
 
 @nox.session
+def mutate(session: nox.Session) -> None:
+    """Known bugs put back: does a test go red for each? Further arguments go to scripts/mutate.py."""
+    session.install(*MESON)
+    session.run("python", "scripts/mutate.py", *session.posargs, env=headers_of(session, NEW_XSIMD))
+
+
+@nox.session
 def py(session: nox.Session) -> None:
     """The Python tests, on the wheel that is built from the sdist. Further arguments go to pytest."""
     session.install("build", "Cython>=3.1", "setuptools>=77", "numpy", "pytest", "pytest-timeout")

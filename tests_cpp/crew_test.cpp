@@ -2,6 +2,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +15,20 @@
 #include "catch.hpp"
 #include "in_child.hpp"
 #include "threads_of_process.hpp"
+
+namespace {
+
+std::atomic<int> pretended_cpu{-1};  // on which all threads seem to be; below 0: where they are
+
+}  // namespace
+
+// Instead of the C library's. A helper that is on its caller's CPU leaves it: what comes of that can be tested only if
+// it is not left to chance.
+int sched_getcpu() noexcept {
+    if (pretended_cpu >= 0) return pretended_cpu;
+    unsigned cpu = 0;
+    return syscall(SYS_getcpu, &cpu, nullptr, nullptr) == 0 ? static_cast<int>(cpu) : -1;
+}
 
 namespace {
 
@@ -179,4 +195,56 @@ TEST_CASE("helpers leave all signals to the program's own threads", "[crew]") {
             CHECK((sigismember(&blocked[i], signal) == 1) == !is_caller);
         }
     }
+}
+
+TEST_CASE("helpers that leave their caller's CPU may use it all the same", "[crew]") {
+    cpu_set_t allowed;
+    REQUIRE(sched_getaffinity(0, sizeof(allowed), &allowed) == 0);
+    int first = 0;
+    while (!CPU_ISSET(static_cast<std::size_t>(first), &allowed)) ++first;
+    // One call with new helpers, one with helpers that are there, both on what seems to be their caller's CPU.
+    pretended_cpu = first;
+    for (unsigned call = 0; call < 2; ++call) {
+        meeting all(4);
+        std::array<cpu_set_t, 4> masks;
+        crew::share(4, 3, [&](std::size_t i) noexcept {
+            sched_getaffinity(0, sizeof(masks[i]), &masks[i]);
+            all.wait();
+        });
+        for (cpu_set_t const& mask : masks) CHECK(CPU_EQUAL(&mask, &allowed));
+    }
+    pretended_cpu = -1;
+}
+
+TEST_CASE("a caller that fell asleep while it waited for its helper is woken", "[crew]") {
+    using twofold::detail::slot;
+    for (unsigned repetition = 0; repetition < 20; ++repetition) {
+        meeting both(2);
+        pthread_t const caller = pthread_self();
+        auto const came = crew::share(2, 1, [&](std::size_t) noexcept {
+            both.wait();
+            if (pthread_equal(pthread_self(), caller) != 0) return;
+            while ((twofold::detail::the_crew.slots[0].word & slot::waited_for) == 0) sched_yield();
+            for (unsigned turn = 0; turn < 100; ++turn) sched_yield();  // it is about to sleep
+        });
+        CHECK(came == twofold::detail::help::given_late);
+    }
+}
+
+TEST_CASE("a call that comes just as its helper falls asleep is seen", "[crew]") {
+    // Around the time at which it does, in small steps.
+    constexpr std::int64_t step = 20;
+    constexpr std::int64_t steps = 2000;
+    std::atomic<std::int64_t> runs{0};
+    for (std::int64_t i = 0; i < steps; ++i) {
+        std::int64_t const end = twofold::detail::now_ns<arch>() + crew::spin_ns + (i - steps / 2) * step;
+        while (twofold::detail::now_ns<arch>() < end) {
+        }
+        meeting both(2);  // hangs, and so fails, if the helper does not come
+        crew::share(2, 1, [&](std::size_t) noexcept {
+            ++runs;
+            both.wait();
+        });
+    }
+    CHECK(runs == 2 * steps);
 }

@@ -1,5 +1,7 @@
 // Promises of whole calls: sizes around every threshold, any number of threads, in and out of place, every policy.
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -208,4 +210,23 @@ TEST_CASE("of all reported indices the least is the first, in whatever order the
     CHECK(found.least() == 100);
     for (std::size_t const index : {40u, 7u, 23u, 99u, 8u}) found.report(index);
     CHECK(found.least() == 7);
+}
+
+TEST_CASE("no two threads write to one cache line", "[double]") {
+    bytes memory((std::size_t{1} << 20) + 64);
+    for (std::size_t const offset : {0u, 1u, 28u, 63u}) {
+        auto* const out = reinterpret_cast<std::uint8_t*>(memory.data()) + offset;
+        std::atomic<std::size_t> parts{0};
+        std::atomic<std::size_t> off_lines{0};
+        share_next_call();
+        twofold::detail::run_in_chunks<arch>(static_cast<std::uint8_t const*>(out), out, std::size_t{1} << 20,
+                                             {3, true}, [&](std::size_t first, std::size_t, stores) noexcept {
+                                                 ++parts;
+                                                 off_lines += first != 0 &&
+                                                              reinterpret_cast<std::uintptr_t>(out + first) % 64 != 0;
+                                             });
+        CAPTURE(offset);
+        CHECK(parts > 3);
+        CHECK(off_lines == 0);
+    }
 }

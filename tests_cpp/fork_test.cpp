@@ -277,6 +277,28 @@ TEST_CASE("a fork does not wait for callers with long chunks", "[fork]") {
     }));
 }
 
+TEST_CASE("a fork waits for the chunk that a helper has in work, and for no more", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        std::atomic<unsigned> chunks_of_helper{0};
+        std::atomic<bool> has_forked{false};
+        std::thread caller([&] {
+            pthread_t const me = pthread_self();
+            crew::share(64, 1, [&, me](std::size_t) noexcept {
+                if (pthread_equal(pthread_self(), me) == 0) ++chunks_of_helper;
+                while (!has_forked && (pthread_equal(pthread_self(), me) != 0 || !twofold::detail::the_crew.stop)) {
+                    sched_yield();
+                }
+            });
+        });
+        while (chunks_of_helper == 0) sched_yield();
+        bool const child_is_right = holds_in_child(child_limit, [] { return doubling().is_right(); });
+        unsigned const chunks_before_fork = chunks_of_helper;
+        has_forked = true;
+        caller.join();
+        return child_is_right && chunks_before_fork == 1;
+    }));
+}
+
 TEST_CASE("a child can announce calls, even if all slots were taken in its parent", "[fork]") {
     CHECK(holds_in_child(limit, [] {
         constexpr unsigned callers = twofold::detail::crew_state::slot_count;
@@ -433,3 +455,68 @@ TEST_CASE("a signal handler may fork at any point of a call", "[fork]") {
         return is_child ? work.is_right() : all_children_are_right();
     }));
 }
+
+namespace {
+
+std::atomic<unsigned> signals{0};
+std::atomic<unsigned> signals_under_lock{0};
+
+void look_at_lock(int) noexcept {
+    ++signals;
+    signals_under_lock += twofold::detail::the_crew.lock_owner != 0;
+}
+
+}  // namespace
+
+TEST_CASE("signals wait while a fork holds the lock", "[fork]") {
+    // A signal handler that forks would wait for that lock, for ever.
+    CHECK(holds_in_child(limit, [] {
+        call_on_signal(SIGUSR1, look_at_lock);
+        // What is registered before the library's handlers is called after them.
+        pthread_atfork([] { raise(SIGUSR1); }, nullptr, nullptr);
+        work_with(1);
+        return holds_in_child(child_limit, [] { return true; }) && signals == 1 && signals_under_lock == 0;
+    }));
+}
+
+#if defined(__GLIBC__)
+TEST_CASE("a lock that was taken when _Fork copied the process does not bind the copy", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        twofold::detail::the_crew.lock_owner = getpid();  // as if another thread were about to start helpers
+        pid_t const child = _Fork();
+        if (child == 0) {
+            leave_with(child_limit, [] {
+                work_with(2);
+                return true;
+            });
+        }
+        return child > 0 && wait_for(child, child_limit) == EXIT_SUCCESS;
+    }));
+}
+
+TEST_CASE("a fork makes good what a _Fork before it left behind", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        work_with(2);
+        while (crew::state_of_helpers() != twofold::detail::helpers::asleep) sched_yield();
+        pid_t const child = _Fork();
+        if (child == 0) {
+            leave_with(child_limit, [] {  // with neither helpers nor a word to the library
+                return holds_in_child(child_limit, [] {
+                    if (crew::state_of_helpers() != twofold::detail::helpers::none) return false;
+                    std::atomic<unsigned> arrived{0};
+                    std::atomic<unsigned> awake{0};
+                    crew::share(3, 2, [&](std::size_t) noexcept {
+                        ++arrived;
+                        while (arrived < 3) sched_yield();
+                        awake += crew::state_of_helpers() == twofold::detail::helpers::awake;
+                        ++arrived;
+                        while (arrived < 6) sched_yield();  // nobody goes to sleep before all have looked
+                    });
+                    return crew::helper_count() == 2 && awake == 3;
+                });
+            });
+        }
+        return child > 0 && wait_for(child, child_limit) == EXIT_SUCCESS;
+    }));
+}
+#endif
