@@ -193,8 +193,8 @@ private:
         set(record_.shared, (std::min)(get(record_.shared), alone * float{most_times_slower}));
     }
 
-    // A mean that follows. Each new value counts a quarter; half, if it is better, since a time that is too long may be an
-    // accident, and one that is too short hardly. It is cut where is_late begins.
+    // A mean that follows. Each new value counts a quarter; half, if it is better, since a time that is too long may be
+    // an accident, and one that is too short hardly. It is cut where is_late begins.
     [[nodiscard]] static float blend(float before, float now, float alone) noexcept {
         if (alone > 0) now = (std::min)(now, alone * float{most_times_slower});
         return before == 0 ? now : before + (now - before) / (now < before ? 2 : 4);
