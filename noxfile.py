@@ -115,6 +115,21 @@ def sanitize(session: nox.Session, sanitizer: str) -> None:
     meson_test(session, build, "--setup", sanitizer, *wrap, *session.posargs)
 
 
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzzing for as many seconds as the argument says, 60 if there is none. What it finds stays in build/corpus."""
+    build = Path("build/address")
+    if not build.exists():
+        session.error("there is no build/address yet: run nox -s sanitize first")
+    session.install(*MESON)
+    session.run("meson", "compile", "-C", str(build), "fuzz")
+    corpus = Path("build/corpus")
+    corpus.mkdir(exist_ok=True)
+    seconds = session.posargs[0] if session.posargs else "60"
+    arguments = [f"-max_total_time={seconds}", "-max_len=96", "-len_control=0", "-artifact_prefix=build/", str(corpus)]
+    session.run(str(build / "tests_cpp/fuzz"), *arguments, external=True)
+
+
 def compiles(compiler: str, source: str, program: Path, *flags: str) -> bool:
     """Whether the compiler is there and makes `program` of `source`, with these flags."""
     if shutil.which(compiler) is None:
