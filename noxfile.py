@@ -46,7 +46,7 @@ def cpp(session: nox.Session, toolchain: str) -> None:
         session.skip(f"there is no {compiler} on this machine")
     build = meson_setup(session, toolchain, {"CXX": compiler, **headers_of(session, xsimd)})
     session.run("meson", "compile", "-C", build)
-    session.run("meson", "compile", "-C", build, "thresholds")  # a benchmark, which nothing else would build
+    session.run("meson", "compile", "-C", build, "thresholds", "peers")  # benchmarks, which nothing else would build
     meson_test(session, build, *session.posargs)
 
 
