@@ -46,7 +46,7 @@ def cpp(session: nox.Session, toolchain: str) -> None:
         session.skip(f"there is no {compiler} on this machine")
     build = meson_setup(session, toolchain, {"CXX": compiler, **headers_of(session, xsimd)})
     session.run("meson", "compile", "-C", build)
-    session.run("meson", "compile", "-C", build, "thresholds")  # a benchmark, which nothing else would build
+    session.run("meson", "compile", "-C", build, "thresholds", "peers")  # benchmarks, which nothing else would build
     meson_test(session, build, *session.posargs)
 
 
@@ -113,6 +113,21 @@ def sanitize(session: nox.Session, sanitizer: str) -> None:
     build = meson_setup(session, sanitizer, {"CXX": "clang++", **headers_of(session, NEW_XSIMD)}, *options)
     wrap = ["--wrapper", wrapper] if wrapper else []
     meson_test(session, build, "--setup", sanitizer, *wrap, *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzzing for as many seconds as the argument says, 60 if there is none. What it finds stays in build/corpus."""
+    build = Path("build/address")
+    if not build.exists():
+        session.error("there is no build/address yet: run nox -s sanitize first")
+    session.install(*MESON)
+    session.run("meson", "compile", "-C", str(build), "fuzz")
+    corpus = Path("build/corpus")
+    corpus.mkdir(exist_ok=True)
+    seconds = session.posargs[0] if session.posargs else "60"
+    arguments = [f"-max_total_time={seconds}", "-max_len=96", "-len_control=0", "-artifact_prefix=build/", str(corpus)]
+    session.run(str(build / "tests_cpp/fuzz"), *arguments, external=True)
 
 
 def compiles(compiler: str, source: str, program: Path, *flags: str) -> bool:

@@ -48,6 +48,15 @@ struct element_under_test {
 
 std::vector<element_under_test> const& elements_under_test();
 
+/// For which of xsimd's instruction sets that table was compiled, and for which it was to be.
+struct instruction_set_under_test {
+    std::string name;
+    std::string wanted;
+    bool is_available;
+};
+
+instruction_set_under_test set_under_test();
+
 /// Whether `n` bytes are as expected: 0.0 is not -0.0, and NaNs have payloads.
 [[nodiscard]] inline bool same_bytes(void const* where, void const* expected, std::size_t n) noexcept {
     return n == 0 || std::memcmp(where, expected, n) == 0;

@@ -95,6 +95,12 @@ std::string failure(char const* what, way const& w, std::size_t n, std::size_t i
 
 }  // namespace
 
+TEST_CASE("the test is built for the instruction set that it is named after", "[kernel]") {
+    auto const set = set_under_test();
+    CHECK(set.name == set.wanted);
+    CHECK(set.is_available);
+}
+
 TEST_CASE("every count at every pair of alignments is doubled, and nothing beside it is touched", "[kernel]") {
     for (element_under_test const& element : elements_under_test()) {
         std::size_t const size = element.size;

@@ -1,4 +1,11 @@
-// A shared object that doubles with helpers of its own. Built twice, under two names.
+// A shared object that doubles with helpers of its own. Built twice, under two names, and once more as if the headers
+// were of another version.
+#include <twofold/version.hpp>
+#if defined(TWOFOLD_TEST_MINOR_VERSION)
+#undef TWOFOLD_VERSION_MINOR
+#define TWOFOLD_VERSION_MINOR TWOFOLD_TEST_MINOR_VERSION
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <span>

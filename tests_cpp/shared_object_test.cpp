@@ -39,9 +39,9 @@ struct plugin {
     }
 };
 
-bool crews_are_apart(int mode) {
+bool crews_are_apart(int mode, char const* other = TWOFOLD_PLUGIN_TWO) {
     plugin const one(TWOFOLD_PLUGIN_ONE, mode);
-    plugin const two(TWOFOLD_PLUGIN_TWO, mode);
+    plugin const two(other, mode);
     one.work_with(2);
     if (one.helpers() != 2 || two.helpers() != 0 || threads_of_process() != 3) return false;
     two.work_with(3);
@@ -63,6 +63,27 @@ TEST_CASE("two shared objects have helpers of their own", "[shared][counts-threa
 TEST_CASE("two shared objects have helpers of their own, also where their symbols are seen by all",
           "[shared][counts-threads]") {
     CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_GLOBAL); }));
+}
+
+TEST_CASE("two versions of the library have helpers of their own in one process", "[shared][counts-threads]") {
+    CHECK(holds_in_child(limit, [] { return crews_are_apart(RTLD_GLOBAL, TWOFOLD_PLUGIN_OF_OTHER_VERSION); }));
+}
+
+TEST_CASE("what another version of the library throws is a std::overflow_error, and not one of this version",
+          "[shared]") {
+    plugin const throwing(TWOFOLD_PLUGIN_OF_OTHER_VERSION, RTLD_LOCAL);
+    std::vector<std::uint32_t> values{1, 0x80000000};
+    bool is_ours = false;
+    std::string message;
+    try {
+        throwing.double_checked(values.data(), values.size());
+    } catch (twofold::overflow_error const&) {
+        is_ours = true;
+    } catch (std::overflow_error const& error) {
+        message = error.what();
+    }
+    CHECK_FALSE(is_ours);
+    CHECK(message == "twofold: the double of element 1 does not fit its type");
 }
 
 TEST_CASE("what a shared object throws is caught outside of it, whether or not the catcher knows the library",
