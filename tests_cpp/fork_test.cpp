@@ -330,6 +330,34 @@ TEST_CASE("a child can announce calls, even if all slots were taken in its paren
     }));
 }
 
+TEST_CASE("the helpers of a child leave the calls of its parent alone", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        pid_t const parent = getpid();
+        std::atomic<unsigned> calls_in_chunk{0};
+        std::atomic<bool> has_forked{false};
+        std::atomic<bool> ran_in_child{false};
+        // Not on the stacks of the callers, which the child's threads may get.
+        auto const chunk = [&](std::size_t i) noexcept {
+            if (getpid() != parent) ran_in_child = true;
+            if (i == 0) ++calls_in_chunk;  // the caller's
+            // Until the fork chunks are left.
+            while (!has_forked && getpid() == parent && (i == 0 || !twofold::detail::the_crew.stop)) sched_yield();
+        };
+        std::thread one([&] { crew::share(64, 1, chunk); });
+        std::thread another([&] { crew::share(64, 1, chunk); });
+        while (calls_in_chunk < 2) sched_yield();
+        bool const child_is_right = holds_in_child(child_limit, [&] {
+            work_with(2);
+            while (crew::state_of_helpers() != twofold::detail::helpers::asleep) sched_yield();
+            return !ran_in_child;
+        });
+        has_forked = true;
+        one.join();
+        another.join();
+        return child_is_right;
+    }));
+}
+
 TEST_CASE("any thread may fork", "[fork]") {
     CHECK(holds_in_child(limit, [] {
         doubling work;
