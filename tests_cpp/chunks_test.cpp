@@ -83,12 +83,12 @@ TEST_CASE("elements that do not divide a line are still all in one chunk each", 
 }
 
 TEST_CASE("each worker has several chunks, unless they would be too small or too large", "[chunks]") {
-    std::size_t const mebibyte = std::size_t{1} << 20;
-    CHECK(chunks(4 * mebibyte, 1, 0, 4).size() == 4 * chunks::per_worker);
+    std::size_t const a_mebibyte = std::size_t{1} << 20;
+    CHECK(chunks(4 * a_mebibyte, 1, 0, 4).size() == 4 * chunks::per_worker);
     CHECK(chunks(chunks::least_bytes * 3, 1, 0, 8).size() == 3);
     CHECK(chunks(chunks::least_of_several_bytes * 3, 1, 0, 3).size() == 3);
     CHECK(chunks(chunks::least_of_several_bytes * 16, 1, 0, 4).size() == 16);
-    CHECK(chunks(64 * mebibyte, 1, 0, 1).size() == 64 * mebibyte / chunks::most_bytes);
+    CHECK(chunks(64 * a_mebibyte, 1, 0, 1).size() == 64 * a_mebibyte / chunks::most_bytes);
 }
 
 TEST_CASE("chunks can be computed by the compiler", "[chunks]") {
