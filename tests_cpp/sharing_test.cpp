@@ -192,6 +192,18 @@ TEST_CASE("first calls that take far too long do not keep the next ones from bei
     });
 }
 
+TEST_CASE("calls that wait for helpers to wake up say nothing of sharing, unless they wait too long", "[sharing]") {
+    sharing_record record;
+    experience past(record);
+    std::size_t const bytes = threads_pay_awake_bytes;
+    std::int64_t const third = experience::waking_ns / 3;
+    for (unsigned i = 0; i < 3; ++i) past.learn(true, false, bytes, third);
+    CHECK(record.shared == 0);
+    CHECK(record.in_a_row == 0);
+    for (unsigned i = 0; i < 3 * experience::settled; ++i) past.learn(true, false, bytes, experience::waking_ns);
+    CHECK(record.shared > 0);
+}
+
 TEST_CASE("a record that passes to calls of another kind forgets what it knew", "[sharing]") {
     sharing_record record;
     experience past(record);
