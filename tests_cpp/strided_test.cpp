@@ -135,7 +135,8 @@ TEST_CASE("where an element overflows, the first is named and nothing is written
         std::size_t const size = element.size;
         auto const overflowing = element.overflowing();
         for (std::size_t const n : {std::size_t{1}, std::size_t{50}, twofold::detail::threads_pay_awake_bytes / size}) {
-            for (std::ptrdiff_t const stride : {2, -3}) {
+            for (std::ptrdiff_t const stride : {2, -3, 1}) {
+                std::ptrdiff_t const out_stride = stride == 1 ? 1 : -stride;  // both 1: a way of its own
                 for (std::size_t const first : {std::size_t{0}, n / 2, n - 1}) {
                     auto elements = element.fitting(n);
                     copy_bytes(&elements[first * size], overflowing.data(), size);
@@ -143,12 +144,12 @@ TEST_CASE("where an element overflows, the first is named and nothing is written
                     strided_array in(element, n, stride);
                     in.fill(elements);
                     auto const before = in.memory();
-                    strided_array out(element, n, -stride);
+                    strided_array out(element, n, out_stride);
                     auto const out_before = out.memory();
                     options const how{overflow_policy::raise, 3};
                     CAPTURE(element.name, n, stride, first);
                     share_next_call();
-                    CHECK(element.double_strided(in.start(), stride, out.start(), -stride, n, how) == first);
+                    CHECK(element.double_strided(in.start(), stride, out.start(), out_stride, n, how) == first);
                     CHECK((out.memory() == out_before));
                     share_next_call();
                     CHECK(element.double_strided(in.start(), stride, in.start(), stride, n, how) == first);

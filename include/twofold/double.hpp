@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -228,7 +229,13 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
             detail::fail_overlap<Arch>();
         }
         if (in_stride == 1 && out_stride == 1) {
-            detail::double_elements<Arch>(in, out, n, how);
+            options contiguous = how;
+            if (how.overflow == overflow_policy::raise) {  // nothing is written here before it is known that all fit
+                auto const found = first_overflow<std::span<T const>, Arch>(std::span(in, n), how);
+                if (found) detail::fail_overflow<Arch>(*found);
+                contiguous.overflow = overflow_policy::wrap;
+            }
+            detail::double_elements<Arch>(in, out, n, contiguous);
             return;
         }
         constexpr std::size_t parts = detail::parts_per_element<T>;
