@@ -1,0 +1,130 @@
+# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION
+"""Arrays of NumPy, by its C API. Imported when the first one comes, so that `import twofold` does not import NumPy."""
+cimport numpy as cnp
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from libc.string cimport memcmp
+
+import numpy as np
+
+from twofold cimport _double
+from twofold._core cimport (
+    Policy, RAISE, SATURATE, WRAP, Side, does_not_fit, element_name, find_element_of, index_of, run_array, run_with_gil,
+    short, sides_overlap, type_name,
+)
+from twofold import ufuncs
+
+cnp.import_array()
+
+# ---- element types
+
+# By type number of NumPy; -1 where the type is not one that our own loops know.
+cdef int element_of_type[cnp.NPY_NTYPES_LEGACY]
+
+cdef int fill_element_of_type() except -1:
+    for number in range(cnp.NPY_NTYPES_LEGACY):
+        element_of_type[number] = -1
+    for letter in "bhilqBHILQefdgFDGm":
+        dtype = np.dtype(letter)
+        kind = dtype.kind
+        element_of_type[dtype.num] = find_element_of(ord(kind), dtype.itemsize)
+    return 0
+
+fill_element_of_type()
+
+cdef int element_of(cnp.dtype descr) except -2:
+    """The element of a dtype; -1 where it is none of ours."""
+    if descr.type_num < cnp.NPY_NTYPES_LEGACY:
+        return element_of_type[descr.type_num]
+    if ufuncs.is_bfloat16(descr):
+        return find_element_of(c'b', 2)
+    return -1
+
+
+# ---- exact arrays
+
+cdef inline Side side_of(cnp.ndarray array) noexcept:
+    cdef Side side
+    side.data = cnp.PyArray_DATA(array)
+    side.strides = <const Py_ssize_t*>cnp.PyArray_STRIDES(array)
+    side.swapped = not cnp.PyArray_ISNOTSWAPPED(array)
+    return side
+
+cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef int ndim = cnp.PyArray_NDIM(a)
+    return cnp.PyArray_NDIM(b) == ndim and memcmp(
+        cnp.PyArray_DIMS(a), cnp.PyArray_DIMS(b), ndim * sizeof(cnp.npy_intp)) == 0
+
+cdef object raise_overflow(size_t index, cnp.ndarray values, int element):
+    cdef tuple where = index_of(index, <const Py_ssize_t*>cnp.PyArray_DIMS(values), cnp.PyArray_NDIM(values))
+    raise does_not_fit(f"values[{', '.join(map(str, where))}]", values[where], element)
+
+cdef cnp.ndarray new_like(cnp.ndarray values):
+    """A new exact array of that dtype and shape, laid out as NumPy's order="K" has it; it is not filled."""
+    cdef cnp.dtype descr = cnp.PyArray_DESCR(values)
+    if cnp.PyArray_IS_C_CONTIGUOUS(values):
+        Py_INCREF(descr)  # which the call takes over
+        return PyArray_NewFromDescr(&cnp.PyArray_Type, descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
+                                    NULL, NULL, 0, NULL)
+    return PyArray_NewLikeArray(values, cnp.NPY_KEEPORDER, NULL, 0)
+
+cdef cnp.ndarray as_output(out, cnp.ndarray values):
+    """`out` as an array, checked to be one that takes the doubles of `values`."""
+    cdef cnp.ndarray array
+    if cnp.PyArray_Check(out):
+        array = out
+    else:
+        try:
+            array = np.asarray(memoryview(out))
+        except TypeError:
+            raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
+    if not cnp.PyArray_ISWRITEABLE(array):
+        raise ValueError("out is read-only")
+    if not cnp.PyArray_EquivTypes(native(array), native(values)):
+        raise TypeError(f"out holds {array.dtype}, but values holds {values.dtype}; they must be the same")
+    if not same_shape(array, values):
+        raise ValueError(f"out has shape {array.shape}, but values has {values.shape}; they must be the same")
+    return array
+
+cdef inline cnp.dtype native(cnp.ndarray array):
+    cdef cnp.dtype descr = cnp.PyArray_DESCR(array)
+    return descr if cnp.PyArray_ISNOTSWAPPED(array) else descr.newbyteorder("=")
+
+cdef object double_ndarray(object values_, object out_, Policy policy, unsigned int threads):
+    cdef cnp.ndarray values = values_
+    cdef cnp.ndarray out
+    cdef int element = element_of(cnp.PyArray_DESCR(values))
+    if element < 0:
+        return double_other_dtype(values, out_, policy, threads)
+    cdef size_t n = cnp.PyArray_SIZE(values)
+    cdef size_t nbytes = cnp.PyArray_NBYTES(values)
+    cdef size_t index
+    cdef Side source, target
+    cdef const Py_ssize_t* shape
+    if may_raise_flags[element]:
+        clear_float_flags()
+    if out_ is None:
+        out = new_like(values)
+    else:
+        out = values if out_ is values_ and cnp.PyArray_ISWRITEABLE(values) else as_output(out_, values)
+    if is_plain(values) and is_plain(out) and (
+            out_ is None or out is values or not overlap_partly(cnp.PyArray_DATA(values), cnp.PyArray_DATA(out), nbytes)):
+        index = run_with_gil(element, cnp.PyArray_DATA(values), cnp.PyArray_DATA(out), n, nbytes, policy, threads)
+    else:
+        shape = <const Py_ssize_t*>cnp.PyArray_DIMS(values)
+        source, target = side_of(values), side_of(out)
+        if sides_overlap(source, target, shape, cnp.PyArray_NDIM(values), cnp.PyArray_ITEMSIZE(values)):
+            values = values.copy("K")
+            source = side_of(values)
+        index = run_array_with_gil(element, source, target, shape, cnp.PyArray_NDIM(values), nbytes, policy, threads)
+    if index < n:
+        raise_overflow(index, values, element)
+    if may_raise_flags[element] and float_flags():
+        report_float_flags(values)
+    if out_ is None:
+        return out if cnp.PyArray_NDIM(out) else cnp.PyArray_Return(out)
+    return out_
+
+cdef inline bint is_plain(cnp.ndarray array) noexcept:
+    """Whether its elements are in C's order, one after another, and in the byte order of this machine."""
+    return cnp.PyArray_IS_C_CONTIGUOUS(array) and cnp.PyArray_ISNOTSWAPPED(array)

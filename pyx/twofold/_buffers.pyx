@@ -1,0 +1,224 @@
+"""Buffers in, buffers out: array.array, bytes, bytearray, memoryview, mmap, ctypes and whatever else exports its memory.
+
+Arrays of NumPy have a module of their own; as `out` they come here, too.
+"""
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_RECORDS_RO, PyBUF_STRIDES, PyBuffer_FillContiguousStrides, PyBuffer_IsContiguous,
+    PyBuffer_Release, PyBuffer_ToContiguous, PyObject_CheckBuffer, PyObject_GetBuffer,
+)
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.memoryview cimport PyMemoryView_FromObject
+from libc.stdint cimport uintptr_t
+from libc.string cimport memcmp
+
+import sys
+
+from twofold._core cimport (
+    Policy, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
+    index_of, run_array, short, sides_overlap, type_name,
+)
+from twofold._lists cimport read_list
+
+
+# ---- formats
+
+cdef bint is_little = sys.byteorder == "little"
+
+cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swapped) noexcept:
+    """The element of a buffer's items, as the struct module writes formats, and NumPy complex ones. -1: none of ours."""
+    swapped[0] = False
+    if format is NULL:  # the buffer protocol's way of saying "B"
+        format = b"B"
+    if format[0] in b"@=<>!":
+        swapped[0] = itemsize > 1 and (format[0] == c'<' and not is_little or format[0] in b">!" and is_little)
+        format += 1
+    if format[0] == c'Z' and format[1] != 0 and format[1] in b"fd" and format[2] == 0:
+        return find_element_of(c'c', itemsize)
+    if format[0] == 0 or format[1] != 0:
+        return -1
+    if format[0] in b"bhilqn":
+        return find_element_of(c'i', itemsize)
+    if format[0] in b"BHILQN":
+        return find_element_of(c'u', itemsize)
+    if format[0] in b"efd":
+        return find_element_of(c'f', itemsize)
+    if format[0] in b"FD":  # of the struct module, from Python 3.14 on
+        return find_element_of(c'c', itemsize)
+    return -1
+
+
+# ---- memory
+
+@cython.internal
+@cython.final
+cdef class Span:
+    """The memory of a buffer, held until this object goes."""
+    cdef Py_buffer view
+    cdef Py_ssize_t own_strides[64]
+    cdef Side side
+    cdef int element
+    cdef size_t n  # elements
+
+    def __cinit__(self, owner, str name not None):
+        PyObject_GetBuffer(owner, &self.view, PyBUF_RECORDS_RO)
+        self.element = element_from_format(self.view.format, self.view.itemsize, &self.side.swapped)
+        if self.element < 0:
+            raise TypeError(
+                f"{name} has items of format {self.format()!r}, {self.view.itemsize} bytes each, which cannot be doubled"
+            )
+        self.n = self.view.len // self.view.itemsize
+        self.side.data = self.view.buf
+        self.side.strides = self.view.strides
+        if self.view.strides is NULL:  # as ctypes has it
+            PyBuffer_FillContiguousStrides(self.view.ndim, self.view.shape, self.own_strides, self.view.itemsize, b'C')
+            self.side.strides = self.own_strides
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+    cdef str format(self):
+        return "B" if self.view.format is NULL else self.view.format.decode("utf-8", "replace")
+
+    cdef tuple shape(self):
+        return tuple([self.view.shape[i] for i in range(self.view.ndim)])
+
+    cdef bint same_shape(self, Span other) noexcept:
+        return self.view.ndim == other.view.ndim and (
+            memcmp(self.view.shape, other.view.shape, self.view.ndim * sizeof(Py_ssize_t)) == 0)
+
+    cdef int check_as_output_of(self, int element, tuple shape) except -1:
+        if self.view.readonly:
+            raise ValueError("out is read-only")
+        if self.element != element:
+            raise TypeError(f"out holds {element_name(self.element)}, but values holds {element_name(element)}; "
+                            "they must be the same")
+        if self.shape() != shape:
+            raise ValueError(f"out has shape {self.shape()}, but values has {shape}; they must be the same")
+        return 0
+
+
+@cython.internal
+@cython.final
+cdef class Memory:
+    """New memory that exports a buffer of the format and shape of `model`; it is not filled. It does not keep `model`."""
+    cdef Py_ssize_t* shape  # allocated together with the strides and the memory itself, in this order
+    cdef Py_ssize_t* strides
+    cdef char* start
+    cdef bytes format
+    cdef Py_ssize_t size  # bytes
+    cdef Py_ssize_t itemsize
+    cdef int ndim
+
+    def __cinit__(self, Span model not None):
+        cdef Py_buffer* like = &model.view
+        cdef size_t cache_line = 64
+        cdef size_t dimensions = like.ndim * sizeof(Py_ssize_t)
+        self.shape = <Py_ssize_t*>PyMem_RawMalloc(2 * dimensions + cache_line + like.len)
+        if self.shape is NULL:
+            raise MemoryError(f"{like.len} bytes for the result")
+        self.strides = self.shape + like.ndim
+        for i in range(like.ndim):
+            self.shape[i] = like.shape[i]
+        # In the order of the model where that is Fortran's; in C's otherwise.
+        cdef char order = c'F' if PyBuffer_IsContiguous(like, c'F') and not PyBuffer_IsContiguous(like, c'C') else c'C'
+        PyBuffer_FillContiguousStrides(like.ndim, self.shape, self.strides, like.itemsize, order)
+        self.start = <char*>((<uintptr_t>(self.strides + like.ndim) + cache_line - 1) // cache_line * cache_line)
+        self.format = b"B" if like.format is NULL else like.format
+        self.size = like.len
+        self.itemsize = like.itemsize
+        self.ndim = like.ndim
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.shape)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        view.buf = self.start
+        view.obj = self
+        view.len = self.size
+        view.itemsize = self.itemsize
+        view.readonly = False
+        view.format = <char*>self.format
+        view.ndim = self.ndim
+        view.shape = self.shape
+        view.strides = self.strides
+        view.suboffsets = NULL
+        view.internal = NULL
+        if flags & PyBUF_STRIDES != PyBUF_STRIDES and not PyBuffer_IsContiguous(view, b'C'):
+            raise BufferError("this memory is in Fortran order")
+        if flags & PyBUF_FORMAT != PyBUF_FORMAT:
+            view.format = NULL
+
+
+# ---- doubling
+
+cdef int double_span(Span values, Span out, Policy policy, unsigned int threads) except -1:
+    """Doubles one span into another of its shape. If they overlap, as if `values` were copied first."""
+    cdef Span source = values
+    cdef size_t index
+    if sides_overlap(values.side, out.side, values.view.shape, values.view.ndim, values.view.itemsize):
+        memory = Memory(values)
+        source = Span(memory, "values")
+        PyBuffer_ToContiguous(source.view.buf, &values.view, values.view.len, order_of(source))
+    index = run_array(values.element, source.side, out.side, values.view.shape, values.view.ndim, policy, threads)
+    if index < values.n:
+        raise overflow_at(index, values)
+    return 0
+
+cdef char order_of(Span span) noexcept:
+    return c'C' if PyBuffer_IsContiguous(&span.view, c'C') else c'F'
+
+cdef object overflow_at(size_t index, Span values):
+    cdef tuple where = index_of(index, values.view.shape, values.view.ndim)
+    try:
+        value = memoryview(values.view.obj)[where]
+    except NotImplementedError:  # memoryview reads the native formats alone
+        return OverflowError(f"the double of values[{', '.join(map(str, where))}] does not fit "
+                             f"{element_name(values.element)}")
+    return does_not_fit(f"values[{', '.join(map(str, where))}]", value, values.element)
+
+cdef object new_like(values, Span source):
+    """A container of the kind of `values`, with memory of its layout that is not filled."""
+    if type(values) is attribute_if_loaded("array", "array"):  # a subclass may export what it likes
+        from twofold import _array
+        return _array.like(values, source.n)
+    return PyMemoryView_FromObject(Memory(source))
+
+cdef object double_buffer(values, out, dtype, Policy policy, unsigned int threads):
+    cdef Span source = Span(values, "values")
+    cdef Span target
+    if dtype is not None and element_from_dtype(dtype) != source.element:
+        raise TypeError(f"values holds {element_name(source.element)}, and dtype is {short(dtype)}; convert values first")
+    if out is None:
+        result = new_like(values, source)
+        double_span(source, Span(result, "the result"), policy, threads)
+        return result
+    target = source if out is values else as_output(out)
+    target.check_as_output_of(source.element, source.shape())
+    double_span(source, target, policy, threads)
+    return out
+
+cdef object double_list_into(list values, out, dtype, Policy policy, unsigned int threads):
+    cdef Span target = as_output(out)
+    cdef Py_ssize_t n = len(values)
+    if dtype is not None and element_from_dtype(dtype) != target.element:
+        raise TypeError(f"out holds {element_name(target.element)}, and dtype is {short(dtype)}; they must be the same")
+    target.check_as_output_of(target.element, (n,))
+    cdef Py_ssize_t itemsize = element_size(target.element)
+    # Every item is read before anything is written, so a bad one leaves `out` as it was.
+    cdef bytearray elements = bytearray(n * itemsize)
+    cdef Side source
+    source.data = PyByteArray_AS_STRING(elements)
+    source.strides = &itemsize
+    source.swapped = False
+    read_list(values, target.element, source.data)
+    cdef Py_ssize_t index = run_array(target.element, source, target.side, &n, 1, policy, threads)
+    if index < n:
+        raise does_not_fit(f"values[{index}]", values[index], target.element)
+    return out
+
+cdef Span as_output(out):
+    if not PyObject_CheckBuffer(out):
+        raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}")
+    return Span(out, "out")

@@ -1,0 +1,150 @@
+"""The public `double`: looks at what comes in, and hands it to the module that knows such containers."""
+from cpython.buffer cimport PyObject_CheckBuffer
+from cpython.object cimport PyTypeObject
+from cpython.ref cimport Py_TYPE
+
+from twofold._buffers cimport double_buffer, double_list_into
+from twofold._core cimport (
+    Policy, WRAP, attribute_if_loaded, element_from_dtype, is_instance_of_loaded, policy_argument, threads_argument,
+    type_name,
+)
+from twofold._lists cimport double_fixed_width, double_list
+
+# numpy.ndarray and what doubles it, once the first array of NumPy has come. `import twofold` does not import NumPy.
+cdef PyTypeObject* exact_ndarray = NULL
+cdef array_function double_array = NULL
+
+cdef void call_for_arrays(type ndarray, array_function function) noexcept:
+    global exact_ndarray, double_array
+    double_array = function
+    exact_ndarray = <PyTypeObject*>ndarray
+
+
+def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, **ufunc_kwargs):
+    """Double every element.
+
+    Parameters
+    ----------
+    values : list, tuple, range or other sequence of numbers; number; array or buffer
+        What to double: see the table below.
+    out : writable array or buffer, optional
+        Where to put the result: of the shape and element type of `values`. It may be `values` itself, or overlap it. A
+        list as `values` is read as the elements of `out`.
+    dtype : str or dtype, optional
+        The element type to compute in, and of the result. A list is checked to be in its range. Without it, a list has
+        Python's own arithmetic, which has no limits, and an array its own type.
+    overflow : {"wrap", "saturate", "raise"}
+        What becomes of an integer whose double its type cannot hold: it is taken modulo 2 to the power of its width, as
+        NumPy has it; or clamped to the type's limits; or `OverflowError`, which names the first index. Floats become
+        infinite, and with "raise" that is an error, too.
+    threads : int, optional
+        The threads that work on this call, at least 1, if it is long enough for more than one. Without it: as
+        `twofold.threads_info()` says, and one, if more have not paid in calls like this one.
+    **ufunc_kwargs
+        `where`, `casting` and the other keywords of NumPy's ufuncs, for arrays: the call then is
+        `twofold.ufuncs.doubled(values, out, **ufunc_kwargs)`.
+
+    Returns
+    -------
+    What came in decides:
+
+    - list, tuple, range, another sequence of numbers: a list; a number: a number
+    - `numpy.ndarray`: a new one of the same dtype and shape, a NumPy scalar where it has no dimensions
+    - a subclass of `numpy.ndarray`, or whatever has `__array_ufunc__` (of pandas, dask, xarray, polars ...): what the
+      ufunc `twofold.ufuncs.doubled` makes of it
+    - `array.array`: another one; any other buffer: a writable `memoryview` of the same format and shape
+    - what has `__dlpack__`, on the CPU (of torch, jax ...), or `__arrow_c_array__` (of pyarrow ...): an array of the same
+      library
+    - with `out`: that object
+
+    Raises
+    ------
+    TypeError
+        `values` or one of its items (whose index is named) is no number, or an element type cannot be doubled.
+    OverflowError
+        An item, whose index is named, does not fit `dtype`; or, with ``overflow="raise"``, its double does not.
+    ValueError
+        `out` is read-only or of another shape; `threads` is below 1; `overflow` is none of the three.
+
+    In all of these cases nothing has been written, but where ``overflow="raise"`` finds something: then `out` holds
+    anything, unless it is `values`, which is as it was.
+
+    KeyboardInterrupt, in a call that takes long, leaves `out` doubled in part.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> twofold.double([1, 2, 3, 4, 5])
+    [2, 4, 6, 8, 10]
+    >>> twofold.double([1, 2**31], dtype="uint32")
+    [2, 0]
+    >>> twofold.double([1, 2**31], dtype="uint32", overflow="saturate")
+    [2, 4294967295]
+    >>> from array import array
+    >>> x = array("I", [1, 2, 3])
+    >>> twofold.double(x, out=x)
+    array('I', [2, 4, 6])
+    """
+    cdef Policy policy = WRAP if overflow is "wrap" else policy_argument(overflow)
+    cdef unsigned int most_threads = 0 if threads is None else threads_argument(threads)
+    if Py_TYPE(values) is exact_ndarray and dtype is None and not ufunc_kwargs:
+        return double_array(values, out, policy, most_threads)
+    return double_any(values, out, dtype, policy, most_threads, ufunc_kwargs)
+
+cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+    cdef type kind = type(values)
+    if kind is list:
+        return double_items(values, out, dtype, policy, threads, ufunc_kwargs)
+    if kind is tuple or kind is range:
+        return double_items(list(values), out, dtype, policy, threads, ufunc_kwargs)
+    if is_of_numpy(values):
+        from twofold import _arrays
+        return _arrays.double_of_numpy(values, out, dtype, policy, threads, ufunc_kwargs)
+    if isinstance(values, (int, float, complex)):
+        return double_number(values, out, dtype, policy, threads, ufunc_kwargs)
+    if kind is not bytes and kind is not bytearray and kind is not memoryview:
+        if getattr(kind, "__array_ufunc__", None) is not None:
+            from twofold import _arrays
+            return _arrays.double_by_ufunc(values, out, dtype, policy, threads, ufunc_kwargs)
+        if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__dlpack__"):
+            check_no_keywords(ufunc_kwargs, values)
+            from twofold import _exchange
+            return _exchange.double_exchanged(values, out, dtype, policy, threads)
+    if PyObject_CheckBuffer(values):
+        check_no_keywords(ufunc_kwargs, values)
+        return double_buffer(values, out, dtype, policy, threads)
+    if isinstance(values, (list, tuple)) or is_other_sequence(values):
+        return double_items(list(values), out, dtype, policy, threads, ufunc_kwargs)
+    raise TypeError(f"values must be a list or another sequence of numbers, a number, or an array or buffer, "
+                    f"not {type_name(values)}")
+
+cdef bint is_of_numpy(values) except -1:
+    return is_instance_of_loaded(values, "numpy", "ndarray") or is_instance_of_loaded(values, "numpy", "generic")
+
+cdef bint is_other_sequence(values) except -1:
+    if isinstance(values, str):
+        return False
+    from collections.abc import Sequence  # here, since importing it costs as much as all of this module
+    return isinstance(values, Sequence)
+
+cdef int check_no_keywords(dict ufunc_kwargs, values) except -1:
+    if ufunc_kwargs:
+        raise TypeError(f"{next(iter(ufunc_kwargs))}= goes with arrays of NumPy and what has __array_ufunc__, "
+                        f"not with {type_name(values)}")
+    return 0
+
+cdef object double_items(list values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+    check_no_keywords(ufunc_kwargs, values)
+    if out is not None:
+        return double_list_into(values, out, dtype, policy, threads)
+    if dtype is not None:
+        return double_fixed_width(values, element_from_dtype(dtype), policy, threads)
+    return double_list(values)
+
+cdef object double_number(value, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+    check_no_keywords(ufunc_kwargs, value)
+    if out is not None:
+        raise TypeError("out= goes with arrays, buffers and lists, not with a single number")
+    if dtype is not None:
+        return double_fixed_width([value], element_from_dtype(dtype), policy, threads)[0]
+    return value + value
