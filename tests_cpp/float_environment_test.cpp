@@ -191,7 +191,7 @@ TEST_CASE("helpers compute long doubles as precisely as their caller does", "[fl
         return word;
     };
     std::uint16_t const usual = control();
-    for (std::uint16_t const precision : {0x000, 0x200, 0x300}) {
+    for (int const precision : {0x000, 0x200, 0x300}) {
         auto const wanted = static_cast<std::uint16_t>((usual & ~0x300) | precision);
         std::atomic<unsigned> of_helper{0};
         __asm__ __volatile__("fldcw %0" : : "m"(wanted));
