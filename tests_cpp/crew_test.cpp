@@ -14,6 +14,7 @@
 
 #include "catch.hpp"
 #include "in_child.hpp"
+#include "meeting.hpp"
 #include "threads_of_process.hpp"
 
 namespace {
@@ -44,20 +45,6 @@ bool each_index_runs_once(std::size_t chunk_count, unsigned helpers) {
     // What the helpers wrote must be visible here, with nothing but share() in between.
     return std::ranges::all_of(runs, [](unsigned count) { return count == 1; });
 }
-
-// A place where threads wait for one another, and so prove that they run at the same time.
-class meeting {
-public:
-    explicit meeting(unsigned expected) : expected_(expected) {}
-    void wait() noexcept {
-        ++arrived_;
-        while (arrived_ < expected_) sched_yield();
-    }
-
-private:
-    unsigned expected_;
-    std::atomic<unsigned> arrived_{0};
-};
 
 }  // namespace
 

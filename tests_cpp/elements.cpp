@@ -87,12 +87,16 @@ element_under_test describe() {
         },
         .double_by_kernel = [](void const* in, void* out, std::size_t n, overflow_policy policy,
                                stores where) -> std::size_t {
-            auto const& by_stores = policy == overflow_policy::wrap       ? kernels.wrap
-                                    : policy == overflow_policy::saturate ? kernels.saturate
-                                                                          : kernels.raise;
-            return by_stores[static_cast<std::size_t>(where)](static_cast<part const*>(in), static_cast<part*>(out),
-                                                              n * parts) /
-                   parts;
+            auto const by_stores = static_cast<std::size_t>(where);
+            auto const* const source = static_cast<part const*>(in);
+            auto* const target = static_cast<part*>(out);
+            if (policy == overflow_policy::raise) {
+                bool const overflowed = kernels.checked[by_stores](source, target, n * parts);
+                return overflowed ? kernels.first_overflow(source, n * parts) / parts : n;
+            }
+            (policy == overflow_policy::saturate ? kernels.saturate : kernels.wrap)[by_stores](source, target,
+                                                                                               n * parts);
+            return n;
         },
         .first_overflow_by_kernel = [](void const* in, std::size_t n) -> std::size_t {
             return kernels.first_overflow(static_cast<part const*>(in), n * parts) / parts;

@@ -47,7 +47,7 @@ struct way {
         if (how == by::public_call) return element.double_elements(in, out, n, {.overflow = policy});
         return element.double_by_kernel(in, out, n, policy, how == by::cached ? stores::cached : stores::streaming);
     }
-    // Kernels that raise look for the index in what they have read, and so are not called in place.
+    // Where a kernel says that something overflowed, the index is looked for in what it has read: not in place.
     [[nodiscard]] bool works_in_place() const { return policy != overflow_policy::raise || how == by::public_call; }
 };
 

@@ -1,10 +1,12 @@
 // Promises of the wheel's dispatch: every instruction set gives the same answers, and the environment may name one.
 #include "wheel.hpp"
 
+#include <concepts>
 #include <cstdlib>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -84,6 +86,43 @@ TEMPLATE_LIST_TEST_CASE("all instruction sets name the first element that overfl
     }
 }
 
+TEMPLATE_LIST_TEST_CASE("whether a 16-bit float became infinite is noted, wherever it stands", "[wheel]",
+                        twofold::element_types) {
+    using T = TestType;
+    constexpr bool is_half = std::same_as<T, twofold::float16> || std::same_as<T, twofold::bfloat16>;
+    int const number = twofold_wheel::find_element(twofold::describe_element<T>.kind, sizeof(T));
+    for (auto const& set : twofold_wheel::instruction_sets()) {
+        if (!set.supported) continue;
+        for (std::size_t const n :
+             {std::size_t{0}, std::size_t{1}, std::size_t{100}, 2 * twofold_wheel::threads_pay_bytes / sizeof(T) + 1}) {
+            auto const doubles = [&](std::vector<T> values, bool expected) {
+                auto const right = expected_doubles(values);
+                for (unsigned const threads : {1u, 3u}) {
+                    twofold::detail::allowance const allowed{threads, true};
+                    std::vector<T> out(n);
+                    CHECK(twofold_wheel::double_elements_noting_overflow(*set.kernels, number, values.data(),
+                                                                         out.data(), n, allowed) == expected);
+                    CHECK(same_bits(out, right));
+                    auto in_place = values;
+                    CHECK(twofold_wheel::double_elements_noting_overflow(*set.kernels, number, in_place.data(),
+                                                                         in_place.data(), n, allowed) == expected);
+                    CHECK(same_bits(in_place, right));
+                }
+            };
+            auto values = arbitrary_elements_that_fit<T>(n);  // infinities and NaNs among them
+            CAPTURE(set.name, n);
+            doubles(values, false);
+            if (n == 0) continue;
+            for (std::size_t const where : {std::size_t{0}, n / 2, n - 1}) {
+                CAPTURE(where);
+                T const kept = std::exchange(values[where], least_that_overflows<T>());
+                doubles(values, is_half);
+                values[where] = kept;
+            }
+        }
+    }
+}
+
 // Streamed stores, too, which large arrays have: at every alignment of the output.
 TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]", twofold::detail::part_types) {
     using T = TestType;
@@ -92,17 +131,19 @@ TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]
         if (!set.supported) continue;
         twofold::detail::part_kernel_pointers<T> const& kernels = *set.kernels;
         for (overflow_policy const policy : all_policies) {
-            auto const& by_stores = policy == overflow_policy::wrap       ? kernels.wrap
-                                    : policy == overflow_policy::saturate ? kernels.saturate
-                                                                          : kernels.raise;
             auto const in = policy == overflow_policy::raise ? arbitrary_elements_that_fit<T>(n)  //
                                                              : arbitrary_elements<T>(n);
             auto const expected = expected_doubles(in, policy);
             std::size_t wrong = 0;
-            for (auto const kernel : by_stores) {
+            for (std::size_t const where : {std::size_t{0}, std::size_t{1}}) {
                 for (std::size_t offset = 0; offset < 64; ++offset) {
                     std::vector<T> out(offset + n);
-                    wrong += kernel(in.data(), out.data() + offset, n) != n;
+                    if (policy == overflow_policy::raise) {
+                        wrong += kernels.checked[where](in.data(), out.data() + offset, n);
+                    } else {
+                        (policy == overflow_policy::wrap ? kernels.wrap : kernels.saturate)[where](
+                            in.data(), out.data() + offset, n);
+                    }
                     wrong += !same_bits(std::vector<T>(out.begin() + static_cast<std::ptrdiff_t>(offset), out.end()),
                                         expected);
                 }
@@ -114,6 +155,8 @@ TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]
         CHECK(kernels.first_overflow(values.data(), n) == n);
         values[n - 3] = least_that_overflows<T>();
         CHECK(kernels.first_overflow(values.data(), n) == n - 3);
+        std::vector<T> out(n);
+        for (auto const kernel : kernels.checked) CHECK(kernel(values.data(), out.data(), n));
     }
 }
 

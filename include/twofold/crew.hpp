@@ -9,6 +9,11 @@
 //   caller leaves when no chunk is left and no helper is in, so it waits for helpers in the middle of a chunk, never
 //   for one that has not come.
 //
+// Floating-point environment
+//   A helper takes over its caller's modes when it comes in, and leaves the flags that it has raised in the slot, from
+//   where the caller raises them itself. So results and flags are those of a call on one thread. A caller whose
+//   operations may trap goes alone: the signal is for its own thread, at the operation that caused it.
+//
 // Fork
 //   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; callers are not waited
 //   for. *parent* lets go of the lock; helpers are started again by the next call that wants them. *child* clears the
@@ -39,6 +44,7 @@
 
 #include "cancellation.hpp"
 #include "clock.hpp"
+#include "float_environment.hpp"
 #include "version.hpp"
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -68,7 +74,9 @@ struct slot {
     // The job, for those who have counted themselves in.
     void (*run)(void const* context, std::size_t chunk) noexcept = nullptr;
     void const* context = nullptr;
-    int caller_cpu = -1;  // on which the caller was when it announced the job
+    float_modes modes;
+    int caller_cpu = -1;                   // on which the caller was when it announced the job
+    std::atomic<std::uint32_t> raised{0};  // the floating-point flags that helpers have raised
 
     // The thread that called; 0: nobody. On a line that no helper looks at.
     alignas(64) std::atomic<std::uintptr_t> caller{0};
@@ -171,11 +179,15 @@ private:
     static slot* announce(std::size_t chunk_count, unsigned helpers,
                           void (*run)(void const* context, std::size_t chunk) noexcept, void const* context) noexcept {
         if (helpers > crew_state::most_helpers) helpers = crew_state::most_helpers;
+        float_modes const modes = float_modes::current();
+        if (modes.may_trap()) return nullptr;
         if (the_crew.process.load(std::memory_order_acquire) == 0 && !set_up()) return nullptr;
         slot* const place = take_slot();
         if (place == nullptr) return nullptr;
         place->run = run;
         place->context = context;
+        place->modes = modes;
+        place->raised.store(0, std::memory_order_relaxed);
         place->caller_cpu = sched_getcpu();
         // The caller keeps the first chunk. A helper that goes to sleep says so first and then looks at the slots; we
         // announce first and then look for sleepers. Both sequentially consistent: one of the two sees the other.
@@ -213,7 +225,7 @@ private:
         return false;
     }
 
-    // Waits for the helpers that are in. Returns the last state of the word.
+    // Waits for the helpers that are in, and raises the flags that they did. Returns the last state of the word.
     static std::uint64_t withdraw(slot& place) noexcept {
         std::uint64_t word = place.word.load(std::memory_order_acquire);
         for (unsigned turn = 0; helpers_in(word) > 0; word = place.word.load(std::memory_order_acquire)) {
@@ -224,7 +236,9 @@ private:
                 futex_wait(lower_half(place.word), static_cast<std::uint32_t>(word | slot::waited_for));
             }
         }
+        std::uint32_t const raised = place.raised.load(std::memory_order_relaxed);
         place.caller.store(0, std::memory_order_release);
+        if (raised != 0) float_modes::raise(raised);
         return word;
     }
 
@@ -264,10 +278,12 @@ private:
         return helped;
     }
 
-    // Does `chunk`, and others as long as there are any.
+    // Does `chunk`, and others as long as there are any. The modes that it takes over stay this thread's until the next
+    // job, and mean nothing in between: a helper's own arithmetic is that of integers.
     static void work_in(slot& place, std::size_t chunk) noexcept {
         auto* const run = place.run;
         void const* const context = place.context;
+        place.modes.adopt();
         if (int const here = sched_getcpu(); here >= 0 && here == place.caller_cpu) leave_cpu(here);
         for (;;) {
             run(context, chunk);
@@ -275,6 +291,7 @@ private:
             bool more = false;
             do {  // takes the next chunk, or leaves, in one step
                 more = has_chunks(word) && !the_crew.stop.load(std::memory_order_relaxed);
+                if (!more) hand_over_flags(place);
             } while (!place.word.compare_exchange_weak(word, word - (more ? slot::one_back : slot::one_helper),
                                                        std::memory_order_release, std::memory_order_relaxed));
             if (more) {
@@ -284,6 +301,14 @@ private:
             // From here on the job may be gone. The slot is static.
             if ((word & slot::waited_for) != 0 && helpers_in(word) == 1) futex_wake(lower_half(place.word), 1);
             return;
+        }
+    }
+
+    // Mostly there is nothing to tell, or another helper has told it.
+    static void hand_over_flags(slot& place) noexcept {
+        std::uint32_t const raised = float_modes::raised();
+        if ((raised & ~place.raised.load(std::memory_order_relaxed)) != 0) {
+            place.raised.fetch_or(raised, std::memory_order_relaxed);
         }
     }
 

@@ -15,32 +15,30 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 /// The kernels that double parts of type T, compiled for Arch. `Tag` has no meaning here: kernels.hpp of the wheel
 /// gives a type of its own, so that all that is instantiated is its own, too.
 ///
-/// Each returns the index of the first part whose double overflows if that is what it looks for, else n. The contract
-/// for memory is that of `apply` in kernel.hpp.
+/// The contract for memory is that of `apply` in kernel.hpp.
 template <class Arch, class T, class Tag = void>
 struct part_kernels {
     template <stores Where>
-    static std::size_t wrap(T const* in, T* out, std::size_t n) noexcept {
+    static void wrap(T const* in, T* out, std::size_t n) noexcept {
         struct function : wrapping_double<Arch, T> {};
         apply<Arch, Where>(lanes(in), lanes(out), n, function{});
-        return n;
     }
 
     template <stores Where>
-    static std::size_t saturate(T const* in, T* out, std::size_t n) noexcept {
+    static void saturate(T const* in, T* out, std::size_t n) noexcept {
         struct function : saturating_double<Arch, T> {};
         apply<Arch, Where>(lanes(in), lanes(out), n, function{});
-        return n;
     }
 
-    /// Not in place: it looks for the index in what it has read.
+    /// What `wrap` does; returns whether any double overflowed.
     template <stores Where>
-    static std::size_t raise(T const* in, T* out, std::size_t n) noexcept {
+    static bool checked(T const* in, T* out, std::size_t n) noexcept {
         struct function : checked_double<Arch, T> {};
-        function const checked = apply<Arch, Where>(lanes(in), lanes(out), n, function{});
-        return checked.overflowed() ? first_overflow(in, n) : n;
+        function const after = apply<Arch, Where>(lanes(in), lanes(out), n, function{});
+        return after.overflowed();
     }
 
+    /// The index of the first part whose double overflows; n where there is none.
     static std::size_t first_overflow(T const* in, std::size_t n) noexcept {
         struct predicate : double_overflows<Arch, T> {};
         return find_first<Arch>(lanes(in), n, predicate{});
@@ -54,12 +52,13 @@ private:
 /// Kernels as pointers: what part_kernels has, for an instruction set that is chosen at run time.
 template <class T>
 struct part_kernel_pointers {
-    using doubling_kernel = std::size_t (*)(T const* in, T* out, std::size_t n) noexcept;
+    using doubling_kernel = void (*)(T const* in, T* out, std::size_t n) noexcept;
+    using checking_kernel = bool (*)(T const* in, T* out, std::size_t n) noexcept;
     using reading_kernel = std::size_t (*)(T const* in, std::size_t n) noexcept;
 
     doubling_kernel wrap[2];  // indexed by `stores`
     doubling_kernel saturate[2];
-    doubling_kernel raise[2];
+    checking_kernel checked[2];
     reading_kernel first_overflow;
 };
 
@@ -67,7 +66,7 @@ template <class Kernels, class T>
 inline constexpr part_kernel_pointers<T> pointers_to{
     {Kernels::template wrap<stores::cached>, Kernels::template wrap<stores::streaming>},
     {Kernels::template saturate<stores::cached>, Kernels::template saturate<stores::streaming>},
-    {Kernels::template raise<stores::cached>, Kernels::template raise<stores::streaming>},
+    {Kernels::template checked<stores::cached>, Kernels::template checked<stores::streaming>},
     Kernels::first_overflow};
 
 template <class Parts>

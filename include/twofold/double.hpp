@@ -251,7 +251,8 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
 /// A kernel maps one element, and one xsimd::batch of elements, to the same values: a generic lambda will often do. It
 /// is called by several threads at once and may meet an element twice; it must be noexcept and must not fork. Ranges
 /// and errors are those of `double_into`. Elements are those that xsimd has batches of, so not the 16-bit floats.
-/// What a kernel does about overflow is its own affair: of `how` only the threads matter.
+/// What a kernel does about overflow is its own affair: of `how` only the threads matter. It runs with the caller's
+/// floating-point modes, and the flags that it raises are raised on the caller.
 ///
 ///     std::vector<float> in{1, 2, 3}, out(3);
 ///     twofold::transform(in, out, [](auto x) noexcept { return x * 3.0F; });  // out is {3, 6, 9}

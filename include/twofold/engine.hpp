@@ -99,8 +99,9 @@ std::size_t double_parts(part_kernel_pointers<T> const& kernels, T const* in, T*
         first_index<Arch> found(n);
         run_in_chunks<Arch>(in, out, n, threads, [&](std::size_t first, std::size_t count, stores where) noexcept {
             if (first > found.least()) return;
-            std::size_t const i = kernels.raise[static_cast<std::size_t>(where)](in + first, out + first, count);
-            if (i < count) found.report(first + i);
+            if (kernels.checked[static_cast<std::size_t>(where)](in + first, out + first, count)) {
+                found.report(first + kernels.first_overflow(in + first, count));
+            }
         });
         return found.least();
     }
@@ -113,6 +114,19 @@ std::size_t double_parts(part_kernel_pointers<T> const& kernels, T const* in, T*
         by_stores[static_cast<std::size_t>(where)](in + first, out + first, count);
     });
     return n;
+}
+
+/// Doubles `n` parts as overflow_policy::wrap has it, and says whether any double overflowed.
+template <class Arch, class T>
+bool double_parts_noting_overflow(part_kernel_pointers<T> const& kernels, T const* in, T* out, std::size_t n,
+                                  allowance threads) noexcept {
+    std::atomic<bool> overflowed{false};
+    run_in_chunks<Arch>(in, out, n, threads, [&](std::size_t first, std::size_t count, stores where) noexcept {
+        if (kernels.checked[static_cast<std::size_t>(where)](in + first, out + first, count)) {
+            overflowed.store(true, std::memory_order_relaxed);
+        }
+    });
+    return overflowed.load(std::memory_order_relaxed);
 }
 
 /// Whether two arrays of `bytes` each share some bytes without being the same.

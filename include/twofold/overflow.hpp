@@ -1,6 +1,7 @@
 // What doubling means, for one scalar and for one SIMD batch, with the same result: to wrap, to saturate, to notice.
 #pragma once
 
+#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <limits>
@@ -88,7 +89,7 @@ struct wrapping_double {
 };
 
 /// Whether the double of a lane is beyond what its type holds: an integer's beyond its limits, a finite float's beyond
-/// the greatest finite one.
+/// the greatest finite one. Raises no floating-point flag, which `<` would do where it meets a NaN.
 template <class Arch, class T>
 struct double_overflows {
     using lane = lane_of<T>;
@@ -101,8 +102,8 @@ struct double_overflows {
         } else if constexpr (std::integral<T>) {
             return x > most || x < least;
         } else {
-            lane const magnitude = x < 0 ? -x : x;
-            return magnitude > most && magnitude <= (std::numeric_limits<lane>::max)();
+            return (std::bit_cast<exponent_bits>(x) & std::bit_cast<exponent_bits>(exponent_mask)) ==
+                   std::bit_cast<exponent_bits>(greatest_exponent);
         }
     }
 
@@ -115,15 +116,26 @@ struct double_overflows {
         } else if constexpr (std::integral<T>) {
             return (x > batch(most)) | (x < batch(least));
         } else {
-            batch const magnitude = xsimd::abs(x);
-            return (magnitude > batch(most)) & (magnitude <= batch((std::numeric_limits<lane>::max)()));
+            return (x & batch(exponent_mask)) == batch(greatest_exponent);
         }
     }
 
 private:
-    // The greatest and the least lane with a double. Halving a float's limit is exact.
+    // The greatest and the least integer with a double.
     static constexpr lane most = (std::numeric_limits<lane>::max)() / 2;
     static constexpr lane least = std::numeric_limits<lane>::lowest() / 2;
+    // Floats overflow that have the greatest exponent of a finite one. As floats: the bits of all exponents, which are
+    // those of infinity, and that exponent alone.
+    using exponent_bits = std::conditional_t<sizeof(lane) == 8, std::uint64_t, std::uint32_t>;
+    static constexpr lane exponent_mask = std::numeric_limits<lane>::infinity();
+    static constexpr lane greatest_exponent = [] {
+        if constexpr (std::floating_point<lane>) {
+            return std::bit_cast<lane>(std::bit_cast<exponent_bits>((std::numeric_limits<lane>::max)()) &
+                                       std::bit_cast<exponent_bits>(exponent_mask));
+        } else {
+            return lane{};
+        }
+    }();
     // The magnitude of the greatest 16-bit float with a finite double, as bits: one step below infinity's least.
     static constexpr lane most_magnitude = [] {
         if constexpr (is_half_float<T>) {

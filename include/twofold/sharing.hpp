@@ -15,6 +15,7 @@
 
 #include "clock.hpp"
 #include "crew.hpp"
+#include "float_environment.hpp"
 #include "thread_count.hpp"
 #include "version.hpp"
 
@@ -39,7 +40,8 @@ struct sharing_record {
     std::atomic<std::int32_t> untimed{0};         // calls to come that are not timed: shared, or alone (below 0)
 };
 
-// Reads and writes a record. Arch: see "Instruction sets" in twofold.hpp.
+// Reads and writes a record. should_share and learn compute with floats, and are not inlined so that they can be called
+// under own_arithmetic. Arch: see "Instruction sets" in twofold.hpp.
 template <class Arch>
 class experience {
 public:
@@ -76,7 +78,7 @@ public:
     }
 
     /// Whether the next call, on `bytes`, should be shared.
-    [[nodiscard]] bool should_share(std::size_t bytes) const noexcept {
+    [[nodiscard, gnu::noinline]] bool should_share(std::size_t bytes) const noexcept {
         if (get(record_.debt_ns) > 0) return false;
         std::int32_t const in_a_row = get(record_.in_a_row);
         std::int32_t const least = least_in_a_row(bytes);
@@ -104,7 +106,7 @@ public:
     }
 
     /// A call on `bytes` took `ns`; `shared`: it was to be shared, `helped`: helpers did come.
-    void learn(bool shared, bool helped, std::size_t bytes, std::int64_t ns) noexcept {
+    [[gnu::noinline]] void learn(bool shared, bool helped, std::size_t bytes, std::int64_t ns) noexcept {
         // While helpers wake up calls are neither. If they need too long for that, it is what sharing is like.
         bool const waits = shared && !helped && get(record_.waited_ns) < waking_ns;
         set(record_.waited_ns, waits ? get(record_.waited_ns) + ns : 0);
@@ -297,10 +299,14 @@ private:
             end_at(now_ns<Arch>());
             return;
         }
-        bool const share = past.should_share(bytes);
+        bool const share = [&] {
+            own_arithmetic const guard;
+            return past.should_share(bytes);
+        }();
         bool const helped = run(share ? most : 1u) != help::none;
         std::int64_t const end = now_ns<Arch>();
         end_at(end);
+        own_arithmetic const guard;
         past.learn(share, helped, bytes, end - start);
     }
 

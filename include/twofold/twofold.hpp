@@ -23,6 +23,10 @@
 // Threads       Large calls are shared with helper threads where that has paid in calls like them; the helpers are
 //               started by the first call that wants them and sleep when there is nothing to do. Any number of threads
 //               may call at once. See thread_count.hpp for how many are used.
+// Float modes   Those of the calling thread hold, on whichever thread an element is doubled: rounding, flushing of
+// and flags     subnormals. Flags that its elements raise (FE_OVERFLOW, FE_INVALID) are raised on the calling thread;
+//               the 16-bit floats, doubled by integer arithmetic, raise none. If operations may trap (feenableexcept),
+//               the call is not shared.
 // Fork          At any time, from any thread; parent and child both go on working. Not with _Fork or a raw clone.
 // Errors        Exceptions; under -fno-exceptions one line on stderr and an abort.
 // Instruction   That of the including file, as its compiler flags have it. Every function of the library is a template

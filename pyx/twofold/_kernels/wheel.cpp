@@ -128,4 +128,23 @@ std::size_t double_elements(kernel_table const& kernels, int element, void const
     return done;
 }
 
+bool double_elements_noting_overflow(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
+                                     twofold::detail::allowance threads) noexcept {
+    bool overflowed = false;
+    auto const run = [&]<class T>(std::type_identity<T>) {
+        if constexpr (twofold::is_half_float<T>) {
+            twofold::detail::part_kernel_pointers<T> const& pointers = kernels;
+            overflowed = twofold::detail::double_parts_noting_overflow<baseline>(pointers, static_cast<T const*>(in),
+                                                                                 static_cast<T*>(out), n, threads);
+            return true;
+        }
+        return false;
+    };
+    bool const is_noted = [&]<std::size_t... I>(std::index_sequence<I...>) {
+        return ((static_cast<std::size_t>(element) == I && run(std::type_identity<element_number<I>>{})) || ...);
+    }(std::make_index_sequence<element_count>{});
+    if (!is_noted) double_elements(kernels, element, in, out, n, threads, twofold::overflow_policy::wrap);
+    return overflowed;
+}
+
 }  // namespace twofold_wheel

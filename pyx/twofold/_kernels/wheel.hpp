@@ -91,4 +91,10 @@ std::size_t double_elements(twofold::detail::kernel_table const& kernels, int el
                             std::size_t n, twofold::detail::allowance threads,
                             twofold::overflow_policy policy) noexcept;
 
+/// Doubles n elements as overflow_policy::wrap has it; `in` and `out` are the same or do not overlap. Returns whether a
+/// finite 16-bit float became infinite: these are doubled by integer arithmetic, which raises no flag. Other elements:
+/// false; float, double and complex raise the flags of this thread themselves, whichever thread doubled them.
+bool double_elements_noting_overflow(twofold::detail::kernel_table const& kernels, int element, void const* in,
+                                     void* out, std::size_t n, twofold::detail::allowance threads) noexcept;
+
 }  // namespace twofold_wheel
