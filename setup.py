@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from runpy import run_path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
@@ -66,19 +67,33 @@ class BuildPyWithHeaders(build_py):
         shutil.copytree(XSIMD / "xsimd", include / "xsimd")
 
 
+C_FLAGS = ["-fvisibility=hidden", "-g0"]
+
+
+def module(name, *sources, **arguments):
+    """An extension module of the package, made of <name>.pyx."""
+    return Extension(f"twofold.{name}", [f"pyx/twofold/{name}.pyx", *sources], **arguments)
+
+
 setup(
     version=VERSION,
     ext_modules=cythonize(
         [
-            Extension(
-                "twofold._core",
-                ["pyx/twofold/_core.pyx", f"{KERNELS}/wheel.cpp"],
+            # The one that holds the engine; the others call it there.
+            module(
+                "_core",
+                f"{KERNELS}/wheel.cpp",
                 include_dirs=INCLUDE_DIRS,
                 depends=[*SHARED_SOURCES, *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp"))],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            Extension("twofold._array", ["pyx/twofold/_array.pyx"], extra_compile_args=["-fvisibility=hidden", "-g0"]),
+            module("_lists", extra_compile_args=CXX_FLAGS, language="c++"),
+            *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double")),
+            *(
+                module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
+                for name in ("_arrays", "ufuncs")
+            ),
         ],
         include_path=["pyx"],
         compiler_directives={"language_level": 3},

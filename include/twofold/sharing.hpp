@@ -250,10 +250,10 @@ public:
     }
 
     /// How many threads a call may use that does not say; not older than decision_holds_ns. Reads the environment.
-    [[nodiscard]] static unsigned decided_threads(std::int64_t now) noexcept {
+    [[nodiscard]] static unsigned decided_threads(std::int64_t now, thread_wishes const& wishes = {}) noexcept {
         unsigned count = recently_decided_threads(now);
         if (count == 0) {
-            count = thread_count<Arch>(0);
+            count = decide_threads<Arch>(wishes).count;
             the_sharing.decided_threads.store(count, std::memory_order_relaxed);
             the_sharing.decided_ns.store(now, std::memory_order_relaxed);
         }

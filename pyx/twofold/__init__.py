@@ -7,7 +7,8 @@
 
 import os
 
-from twofold._core import __version__, double, simd_target
+from twofold._core import __version__, simd_target
+from twofold._double import double
 
 __all__ = ["__version__", "double", "get_include", "simd_target"]
 

@@ -9,12 +9,19 @@ import numpy as np
 
 from twofold cimport _double
 from twofold._core cimport (
-    Policy, RAISE, SATURATE, WRAP, Side, does_not_fit, element_name, find_element_of, index_of, run_array, run_with_gil,
-    short, sides_overlap, type_name,
+    Policy, SATURATE, WRAP, Side, clear_float_flags, does_not_fit, exchange_thread_limit, find_element_of,
+    float_invalid, float_overflow, index_of, overlap_partly, run_array_with_gil, run_with_gil, sides_overlap, type_name,
 )
 from twofold import ufuncs
 
 cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    cnp.ndarray PyArray_NewFromDescr(type kind, PyObject* descr, int ndim, const cnp.npy_intp* shape,
+                                     const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
+    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray model, cnp.NPY_ORDER order, PyObject* descr, int subok)
+
+cdef type ndarray = np.ndarray
 
 # ---- element types
 
@@ -64,7 +71,7 @@ cdef cnp.ndarray new_like(cnp.ndarray values):
     cdef cnp.dtype descr = cnp.PyArray_DESCR(values)
     if cnp.PyArray_IS_C_CONTIGUOUS(values):
         Py_INCREF(descr)  # which the call takes over
-        return PyArray_NewFromDescr(&cnp.PyArray_Type, descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
+        return PyArray_NewFromDescr(ndarray, <PyObject*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
                                     NULL, NULL, 0, NULL)
     return PyArray_NewLikeArray(values, cnp.NPY_KEEPORDER, NULL, 0)
 
@@ -119,8 +126,8 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
         index = run_array_with_gil(element, source, target, shape, cnp.PyArray_NDIM(values), nbytes, policy, threads)
     if index < n:
         raise_overflow(index, values, element)
-    if may_raise_flags[element] and float_flags():
-        report_float_flags(values)
+    if may_raise_flags[element]:
+        report_float_flags(policy)
     if out_ is None:
         return out if cnp.PyArray_NDIM(out) else cnp.PyArray_Return(out)
     return out_
@@ -128,3 +135,63 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
 cdef inline bint is_plain(cnp.ndarray array) noexcept:
     """Whether its elements are in C's order, one after another, and in the byte order of this machine."""
     return cnp.PyArray_IS_C_CONTIGUOUS(array) and cnp.PyArray_ISNOTSWAPPED(array)
+
+# ---- floating-point flags, which numpy.errstate says what to do with
+
+cdef bint may_raise_flags[64]  # by element
+
+for dtype in map(np.dtype, "efdgFDG"):
+    may_raise_flags[find_element_of(ord(dtype.kind), dtype.itemsize)] = True
+may_raise_flags[find_element_of(c'b', 2)] = True
+
+cdef object overflowing = np.array([np.finfo(np.float64).max])
+cdef object signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
+
+cdef int report_float_flags(Policy policy) except -1:
+    """Leaves it to NumPy: to a ufunc call that raises the same flags."""
+    if float_overflow():
+        ufunc_for(policy)(overflowing)
+    if float_invalid():
+        ufunc_for(policy)(signalling)
+    return 0
+
+cdef object ufunc_for(Policy policy):
+    return ufuncs.doubled if policy == WRAP else ufuncs.doubled_saturating if policy == SATURATE else ufuncs.doubled_checked
+
+
+# ---- whatever else NumPy has
+
+def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+    """An array of any class, or a scalar, of NumPy."""
+    if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_kwargs and (
+            dtype is None or np.dtype(dtype) == values.dtype) and (
+            out is None or is_plain_class(type(out)) or not hasattr(type(out), "__array_ufunc__")):
+        return double_ndarray(values, out, policy, threads)
+    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_kwargs)
+
+cdef bint is_plain_class(kind) except -1:
+    """Whether an array's class gives its elements no meaning of its own."""
+    return kind is ndarray or kind is np.memmap
+
+def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+    """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
+    keywords = dict(ufunc_kwargs)
+    if out is not None:
+        keywords["out"] = out
+    if dtype is not None:
+        keywords["dtype"] = dtype
+    cdef unsigned int before = exchange_thread_limit(threads) if threads else 0
+    try:
+        return ufunc_for(policy)(values, **keywords)
+    finally:
+        if threads:
+            exchange_thread_limit(before)
+
+cdef object double_other_dtype(values, out, Policy policy, unsigned int threads):
+    """An exact array of a dtype without loops of ours."""
+    if values.dtype != object:
+        raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
+    return double_by_ufunc(values, out, None, policy, threads, {})
+
+
+_double.call_for_arrays(np.ndarray, double_ndarray)

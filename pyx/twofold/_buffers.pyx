@@ -17,7 +17,7 @@ import sys
 
 from twofold._core cimport (
     Policy, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    index_of, run_array, short, sides_overlap, type_name,
+    index_of, run_array_with_gil, short, sides_overlap, type_name,
 )
 from twofold._lists cimport read_list
 
@@ -161,7 +161,8 @@ cdef int double_span(Span values, Span out, Policy policy, unsigned int threads)
         memory = Memory(values)
         source = Span(memory, "values")
         PyBuffer_ToContiguous(source.view.buf, &values.view, values.view.len, order_of(source))
-    index = run_array(values.element, source.side, out.side, values.view.shape, values.view.ndim, policy, threads)
+    index = run_array_with_gil(values.element, source.side, out.side, values.view.shape, values.view.ndim,
+                               values.view.len, policy, threads)
     if index < values.n:
         raise overflow_at(index, values)
     return 0
@@ -213,7 +214,7 @@ cdef object double_list_into(list values, out, dtype, Policy policy, unsigned in
     source.strides = &itemsize
     source.swapped = False
     read_list(values, target.element, source.data)
-    cdef Py_ssize_t index = run_array(target.element, source, target.side, &n, 1, policy, threads)
+    cdef Py_ssize_t index = run_array_with_gil(target.element, source, target.side, &n, 1, n * itemsize, policy, threads)
     if index < n:
         raise does_not_fit(f"values[{index}]", values[index], target.element)
     return out

@@ -44,15 +44,25 @@ cdef struct Side:
     const Py_ssize_t* strides  # bytes; of any sign, and 0 for an input
     bint swapped  # not in the byte order of this machine
 
-# The same as `run_with_gil`, for arrays of `ndim` dimensions. `values` and `out` are the same array or share no byte.
-# Returns the number of elements, or with RAISE the index, in C order, of the first that does not fit.
-cdef size_t run_array(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, Policy policy,
-                      unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
+# The same for arrays of `ndim` dimensions, each of `nbytes` bytes. `values` and `out` are the same array or share no
+# byte. Returns the number of elements, or with RAISE the index, in C order, of the first that does not fit.
+cdef size_t run_array(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, size_t nbytes, Policy policy,
+                      unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
+cdef size_t run_array_with_gil(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, size_t nbytes,
+                               Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
 # Whether two arrays of that shape may share some byte without being the same array.
 cdef bint sides_overlap(Side a, Side b, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil
 
 cdef bint overlap_partly(const void* a, const void* b, size_t nbytes) noexcept nogil
+
+# Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.
+cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil
+
+# The floating-point flags of this thread, which also has those of its helpers after a call.
+cdef void clear_float_flags() noexcept nogil
+cdef bint float_overflow() noexcept nogil
+cdef bint float_invalid() noexcept nogil
 
 # Element types, by number and name: "int8", "uint8" and so on.
 cdef int find_element_of(char kind, size_t size) noexcept nogil  # -1: there is none

@@ -5,6 +5,16 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 
 import sys
 
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() noexcept
+
+cdef extern from *:
+    """
+    // For an exception that is set already.
+    static int twofold_pass_on_exception(void) { return -1; }
+    """
+    int pass_on_exception "twofold_pass_on_exception"() except -1
+
 cdef extern from "twofold/version.hpp":
     const char* TWOFOLD_VERSION
 
@@ -20,6 +30,12 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold" nogil:
 cdef extern from "_kernels/wheel.hpp" namespace "twofold::detail" nogil:
     cdef cppclass kernel_table:
         pass
+    cdef enum class thread_rule:
+        pass
+    cdef struct thread_decision:
+        unsigned int count
+        thread_rule rule
+    const char* name_of_rule "twofold::detail::name_of<void>"(thread_rule rule) noexcept
     cdef struct allowance:
         unsigned int most
         bint ordered
@@ -40,11 +56,25 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     const char* chosen_name() except +
     element_description element_at(size_t i) noexcept
     int find_element(char kind, size_t size) noexcept
-    unsigned int decided_threads() noexcept
+    unsigned int exchange_thread_limit_here "twofold_wheel::exchange_thread_limit"(unsigned int limit) noexcept
+    thread_decision decide_threads(bint pool_worker) noexcept
+    unsigned int decided_threads(bint pool_worker) noexcept
     unsigned int recently_decided_threads() noexcept
     bint partly_overlap(const void* a, const void* b, size_t size) noexcept
+    cdef struct array_side:
+        void* data
+        const Py_ssize_t* strides
+        bint swapped
+    ctypedef bint (*go_on_function)() noexcept
+    const size_t stopped
     size_t double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
-                           allowance threads, overflow_policy policy) noexcept
+                           allowance threads, overflow_policy policy, go_on_function go_on) noexcept
+    size_t double_array(const kernel_table& kernels, int element, array_side values, array_side out, const size_t* shape,
+                        int ndim, allowance threads, overflow_policy policy, go_on_function go_on) noexcept
+    void clear_float_flags_here "twofold_wheel::clear_float_flags"() noexcept
+    bint float_overflow_here "twofold_wheel::float_overflow"() noexcept
+    bint float_invalid_here "twofold_wheel::float_invalid"() noexcept
+    bint arrays_overlap(array_side a, array_side b, const size_t* shape, int ndim, size_t itemsize) noexcept
 
 __version__ = TWOFOLD_VERSION.decode()
 
@@ -67,6 +97,14 @@ cdef inline const kernel_table* kernels() except NULL nogil:
             chosen = &chosen_kernels()
     return chosen
 
+cdef bint is_pool_worker() noexcept:
+    """Whether this process is a child that multiprocessing started, as the workers of its pools are, and of executors."""
+    process = sys.modules.get("multiprocessing.process")
+    try:
+        return process is not None and process.parent_process() is not None
+    except Exception:  # another thread is still at the import
+        return False
+
 cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogil:
     """The threads for a call on arrays of `nbytes` that asks for `threads` of them, or for none in particular: 0."""
     cdef allowance threads_of_call
@@ -78,12 +116,22 @@ cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogi
         threads_of_call.most = recently_decided_threads()
         if threads_of_call.most == 0:
             with gil:
-                threads_of_call.most = decided_threads()
+                threads_of_call.most = decided_threads(is_pool_worker())
     return threads_of_call
+
+# Between slices of a long call. Python's signal handlers run here, and only in the main thread.
+cdef bint see_to_signals() noexcept nogil:
+    with gil:
+        return PyErr_CheckSignals() == 0
 
 cdef size_t run(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
                 unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
-    return double_elements(kernels()[0], element, values, out, n, allowed(nbytes, threads), as_policy(policy))
+    cdef size_t index = double_elements(kernels()[0], element, values, out, n, allowed(nbytes, threads),
+                                        as_policy(policy), &see_to_signals)
+    if index == stopped:
+        with gil:
+            pass_on_exception()
+    return index
 
 cdef size_t run_with_gil(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
                          unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
@@ -92,8 +140,49 @@ cdef size_t run_with_gil(int element, const void* values, void* out, size_t n, s
     with nogil:
         return run(element, values, out, n, nbytes, policy, threads)
 
+cdef inline array_side as_array_side(Side side) noexcept nogil:
+    cdef array_side same
+    same.data = side.data
+    same.strides = side.strides
+    same.swapped = side.swapped
+    return same
+
+cdef size_t run_array(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, size_t nbytes, Policy policy,
+                      unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
+    cdef size_t index = double_array(
+        kernels()[0], element, as_array_side(values), as_array_side(out), <const size_t*>shape, ndim,
+        allowed(nbytes, threads), as_policy(policy), &see_to_signals)
+    if index == stopped:
+        with gil:
+            pass_on_exception()
+    return index
+
+cdef size_t run_array_with_gil(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, size_t nbytes,
+                               Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
+    if nbytes < keep_gil_bytes:
+        return run_array(element, values, out, shape, ndim, nbytes, policy, threads)
+    with nogil:
+        return run_array(element, values, out, shape, ndim, nbytes, policy, threads)
+
 cdef bint overlap_partly(const void* a, const void* b, size_t nbytes) noexcept nogil:
     return partly_overlap(a, b, nbytes)
+
+cdef bint sides_overlap(Side a, Side b, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil:
+    return arrays_overlap(as_array_side(a), as_array_side(b), <const size_t*>shape, ndim, itemsize)
+
+cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
+    return exchange_thread_limit_here(limit)
+
+# ---- floating-point flags
+
+cdef void clear_float_flags() noexcept nogil:
+    clear_float_flags_here()
+
+cdef bint float_overflow() noexcept nogil:
+    return float_overflow_here()
+
+cdef bint float_invalid() noexcept nogil:
+    return float_invalid_here()
 
 # ---- the door
 
@@ -232,6 +321,14 @@ cdef str type_name(value):
 cdef object does_not_fit(str what, value, int element):
     """The error for an item whose double is beyond its type; `what` is the item: "values[3]"."""
     return OverflowError(f"{what} is {short(value)}, whose double does not fit {names[element]}")
+
+
+cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):
+    cdef list where = []
+    for i in reversed(range(ndim)):
+        where.append(index % shape[i])
+        index //= shape[i]
+    return tuple(reversed(where))
 
 
 # ---- instruction sets

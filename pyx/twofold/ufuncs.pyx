@@ -1,4 +1,3 @@
-# distutils: language = c++
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION
 """The NumPy ufuncs: `doubled`, `doubled_saturating` and `doubled_checked`.
 
@@ -55,7 +54,7 @@ cdef void array_loop(char** data, const cnp.npy_intp* shape, const cnp.npy_intp*
         else:
             values.data, values.strides, values.swapped = data[0], &strides[0], False
             out.data, out.strides, out.swapped = data[1], &strides[1], False
-            index = run_array(loop.element, values, out, shape, 1, loop.policy, 0)
+            index = run_array(loop.element, values, out, shape, 1, n * itemsize, loop.policy, 0)
         if index < n:
             with gil:
                 raise OverflowError(f"an element's double does not fit {element_name(loop.element)}")

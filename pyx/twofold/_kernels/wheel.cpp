@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cfenv>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -21,6 +22,9 @@ using element_number = std::tuple_element_t<I, elements>;
 // Not a static with an initializer in chosen_kernels: a fork while another thread is in that would leave the child
 // waiting for ever. Threads that come first together decide the same.
 constinit std::atomic<kernel_table const*> chosen{nullptr};
+
+// Of initial-exec would be faster, but takes from what the loader sets aside for all libraries that are loaded late.
+thread_local unsigned thread_limit = 0;
 
 constexpr auto descriptions = []<std::size_t... I>(std::index_sequence<I...>) {
     return std::array{twofold::describe_element<element_number<I>>...};
@@ -99,12 +103,36 @@ int find_element(char kind, std::size_t bytes) noexcept {
     return found == descriptions.end() ? -1 : static_cast<int>(found - descriptions.begin());
 }
 
-unsigned decided_threads() noexcept {
-    return twofold::detail::sharing<baseline>::decided_threads(twofold::detail::now_ns<baseline>());
+unsigned exchange_thread_limit(unsigned limit) noexcept {
+    return std::exchange(thread_limit, limit);
+}
+
+twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept {
+    return twofold::detail::decide_threads<baseline>({.thread_limit = thread_limit, .pool_worker = pool_worker});
+}
+
+unsigned decided_threads(bool pool_worker) noexcept {
+    if (thread_limit != 0) return thread_limit;
+    return twofold::detail::sharing<baseline>::decided_threads(twofold::detail::now_ns<baseline>(),
+                                                               {.pool_worker = pool_worker});
 }
 
 unsigned recently_decided_threads() noexcept {
+    if (thread_limit != 0) return thread_limit;
     return twofold::detail::sharing<baseline>::recently_decided_threads(twofold::detail::now_ns<baseline>());
+}
+
+// What <cfenv> would take ten times as long for; the flags of float_modes have the numbers that it has for them.
+void clear_float_flags() noexcept {
+    twofold::detail::float_modes::current().adopt();
+}
+
+bool float_overflow() noexcept {
+    return (twofold::detail::float_modes::raised() & FE_OVERFLOW) != 0;
+}
+
+bool float_invalid() noexcept {
+    return (twofold::detail::float_modes::raised() & FE_INVALID) != 0;
 }
 
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {

@@ -75,8 +75,15 @@ int find_element(char kind, std::size_t bytes) noexcept;
 /// The least number of bytes with which a call may use more than one thread.
 inline constexpr std::size_t threads_pay_bytes = twofold::detail::threads_pay_awake_bytes;
 
-/// How many threads a call may use that does not say. Reads the environment.
-unsigned decided_threads() noexcept;
+/// Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.
+unsigned exchange_thread_limit(unsigned limit) noexcept;
+
+/// How many threads a call of this thread may use that does not say, and by which rule. Reads the environment.
+/// `pool_worker`: whether this process is a worker of a process pool.
+twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept;
+
+/// The same number, which then holds for recently_decided_threads, of every thread that has no limit.
+unsigned decided_threads(bool pool_worker) noexcept;
 
 /// The same, or 0 if the environment would have to be read for it.
 unsigned recently_decided_threads() noexcept;
@@ -96,5 +103,11 @@ std::size_t double_elements(twofold::detail::kernel_table const& kernels, int el
 /// false; float, double and complex raise the flags of this thread themselves, whichever thread doubled them.
 bool double_elements_noting_overflow(twofold::detail::kernel_table const& kernels, int element, void const* in,
                                      void* out, std::size_t n, twofold::detail::allowance threads) noexcept;
+
+/// Clears the floating-point flags of this thread. After a call they say what it met, whichever thread did it: of a
+/// finite value that became infinite, of a NaN that was signalling.
+void clear_float_flags() noexcept;
+[[nodiscard]] bool float_overflow() noexcept;
+[[nodiscard]] bool float_invalid() noexcept;
 
 }  // namespace twofold_wheel
