@@ -29,7 +29,8 @@ cdef type ndarray = np.ndarray
 cdef int element_of_type[cnp.NPY_NTYPES_LEGACY]
 
 cdef int fill_element_of_type() except -1:
-    for number in range(cnp.NPY_NTYPES_LEGACY):
+    cdef int number
+    for number in range(<int>cnp.NPY_NTYPES_LEGACY):
         element_of_type[number] = -1
     for letter in "bhilqBHILQefdgFDGm":
         dtype = np.dtype(letter)
@@ -41,7 +42,7 @@ fill_element_of_type()
 
 cdef int element_of(cnp.dtype descr) except -2:
     """The element of a dtype; -1 where it is none of ours."""
-    if descr.type_num < cnp.NPY_NTYPES_LEGACY:
+    if descr.type_num < <int>cnp.NPY_NTYPES_LEGACY:
         return element_of_type[descr.type_num]
     if ufuncs.is_bfloat16(descr):
         return find_element_of(c'b', 2)
@@ -68,7 +69,7 @@ cdef object raise_overflow(size_t index, cnp.ndarray values, int element):
 
 cdef cnp.ndarray new_like(cnp.ndarray values):
     """A new exact array of that dtype and shape, laid out as NumPy's order="K" has it; it is not filled."""
-    cdef cnp.dtype descr = cnp.PyArray_DESCR(values)
+    cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(values)
     if cnp.PyArray_IS_C_CONTIGUOUS(values):
         Py_INCREF(descr)  # which the call takes over
         return PyArray_NewFromDescr(ndarray, <PyObject*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
@@ -90,17 +91,17 @@ cdef cnp.ndarray as_output(out, cnp.ndarray values):
     if not cnp.PyArray_EquivTypes(native(array), native(values)):
         raise TypeError(f"out holds {array.dtype}, but values holds {values.dtype}; they must be the same")
     if not same_shape(array, values):
-        raise ValueError(f"out has shape {array.shape}, but values has {values.shape}; they must be the same")
+        raise ValueError(f"out has shape {np.shape(array)}, but values has {np.shape(values)}; they must be the same")
     return array
 
 cdef inline cnp.dtype native(cnp.ndarray array):
-    cdef cnp.dtype descr = cnp.PyArray_DESCR(array)
+    cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(array)
     return descr if cnp.PyArray_ISNOTSWAPPED(array) else descr.newbyteorder("=")
 
 cdef object double_ndarray(object values_, object out_, Policy policy, unsigned int threads):
     cdef cnp.ndarray values = values_
     cdef cnp.ndarray out
-    cdef int element = element_of(cnp.PyArray_DESCR(values))
+    cdef int element = element_of(<cnp.dtype>cnp.PyArray_DESCR(values))
     if element < 0:
         return double_other_dtype(values, out_, policy, threads)
     cdef size_t n = cnp.PyArray_SIZE(values)

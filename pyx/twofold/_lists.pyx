@@ -1,3 +1,4 @@
+# distutils: language = c++
 """Lists in, lists out: exact by Python's own arithmetic, or as an array of one element type has it."""
 from cpython.complex cimport PyComplex_Check
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_AsDouble, PyFloat_Check, PyFloat_CheckExact, PyFloat_FromDouble

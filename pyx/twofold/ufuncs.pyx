@@ -25,9 +25,6 @@ from twofold._core cimport (
     short, type_name,
 )
 
-cdef extern from "Python.h":
-    void PyErr_SetObject(object kind, object value) noexcept
-
 cnp.import_array()
 cnp.import_umath()
 
@@ -37,35 +34,39 @@ cdef struct LoopData:
     int element
     Policy policy
 
-# An exception is left for NumPy to find: it looks after the loop.
-cdef inline void leave(error) noexcept:
-    PyErr_SetObject(type(error), error)
-
-cdef void array_loop(char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides, void* loop_data) noexcept nogil:
+cdef int double_piece(char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides, void* loop_data) except -1 nogil:
     """A one-dimensional piece of the arrays, the whole of them where they are contiguous."""
     cdef LoopData* loop = <LoopData*>loop_data
+    if loop is NULL:  # without a loop for it, NumPy would take bool for int8
+        with gil:
+            raise TypeError("bool cannot be doubled; convert it to an integer type first")
     cdef size_t n = shape[0]
     cdef Py_ssize_t itemsize = element_size(loop.element)
     cdef Side values, out
     cdef size_t index
-    try:
-        if strides[0] == itemsize and strides[1] == itemsize:
-            index = run(loop.element, data[0], data[1], n, n * itemsize, loop.policy, 0)
-        else:
-            values.data, values.strides, values.swapped = data[0], &strides[0], False
-            out.data, out.strides, out.swapped = data[1], &strides[1], False
-            index = run_array(loop.element, values, out, shape, 1, n * itemsize, loop.policy, 0)
-        if index < n:
-            with gil:
-                raise OverflowError(f"an element's double does not fit {element_name(loop.element)}")
-    except BaseException as error:
+    if strides[0] == itemsize and strides[1] == itemsize:
+        index = run(loop.element, data[0], data[1], n, n * itemsize, loop.policy, 0)
+    else:
+        values.data, values.strides, values.swapped = data[0], <const Py_ssize_t*>&strides[0], False
+        out.data, out.strides, out.swapped = data[1], <const Py_ssize_t*>&strides[1], False
+        index = run_array(loop.element, values, out, <const Py_ssize_t*>shape, 1, n * itemsize, loop.policy, 0)
+    if index < n:
         with gil:
-            leave(error)
+            raise OverflowError(f"an element's double does not fit {element_name(loop.element)}")
+    return 0
 
-cdef void refuse_bool(char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides, void* unused) noexcept nogil:
-    # Without a loop for it NumPy would take bool for int8.
-    with gil:
-        leave(TypeError("bool cannot be doubled; convert it to an integer type first"))
+cdef extern from *:
+    """
+    static int (*twofold_double_piece)(char**, npy_intp const*, npy_intp const*, void*);
+    // A loop of NumPy returns nothing: an exception is left for NumPy, which looks after the loop.
+    static void twofold_loop(char** data, npy_intp const* shape, npy_intp const* strides, void* loop) {
+        (void)twofold_double_piece(data, shape, strides, loop);
+    }
+    """
+    int (*loop_body "twofold_double_piece")(char**, const cnp.npy_intp*, const cnp.npy_intp*, void*) except -1 nogil
+    void array_loop "twofold_loop"(char**, const cnp.npy_intp*, const cnp.npy_intp*, void*) noexcept nogil
+
+loop_body = &double_piece
 
 cdef object double_object(object item):
     if isinstance(item, (str, bytes, bytearray, list, tuple)):  # whose + joins
@@ -90,7 +91,7 @@ cdef object new_ufunc(str name, Policy policy, str doc):
     cdef LoopData* loops = <LoopData*>PyMem_RawMalloc((TYPE_COUNT + 1) * sizeof(LoopData))
     if functions is NULL or data is NULL or loops is NULL:
         raise MemoryError
-    functions[0], data[0] = refuse_bool, NULL
+    functions[0], data[0] = array_loop, NULL
     types[0] = types[1] = cnp.NPY_BOOL
     for i, letter in enumerate(element_letters, 1):
         dtype = np.dtype(chr(letter))
