@@ -176,7 +176,7 @@ cdef int double_f64(const double* values, double* out, size_t n) except -1 nogil
 
 cdef str element_name(int element):
     cdef element_description found = element_at(element)
-    kinds = {c'i': "int", c'u': "uint", c'f': "float", c'b': "bfloat", c'c': "complex"}
+    kinds = {c'i': "int", c'u': "uint", c'f': "float", c'b': "bfloat", c'c': "complex", c'm': "timedelta"}
     return kinds[found.kind] + str(found.bits)
 
 # What the array module calls the elements.

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 namespace twofold_wheel {
@@ -13,17 +12,12 @@ namespace {
 
 using twofold::detail::kernel_table;
 using baseline = xsimd::default_arch;  // this file has no flags
-using elements = twofold::element_types;
-
-template <std::size_t I>
-using element_number = std::tuple_element_t<I, elements>;
-
 // Not a static with an initializer in chosen_kernels: a fork while another thread is in that would leave the child
 // waiting for ever. Threads that come first together decide the same.
 constinit std::atomic<kernel_table const*> chosen{nullptr};
 
 constexpr auto descriptions = []<std::size_t... I>(std::index_sequence<I...>) {
-    return std::array{twofold::describe_element<element_number<I>>...};
+    return std::array{describe_wheel_element<element_number<I>>()...};
 }(std::make_index_sequence<element_count>{});
 
 instruction_set choose(char const* wanted) {
@@ -109,23 +103,6 @@ unsigned recently_decided_threads() noexcept {
 
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
     return twofold::detail::partly_overlap<baseline>(a, b, bytes);
-}
-
-std::size_t double_elements(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
-                            twofold::detail::allowance threads, twofold::overflow_policy policy) noexcept {
-    std::size_t done = n;
-    auto const run = [&]<class T>(std::type_identity<T>) {
-        using part = twofold::detail::part_of<T>;
-        constexpr std::size_t parts = twofold::detail::parts_per_element<T>;
-        twofold::detail::part_kernel_pointers<part> const& pointers = kernels;
-        done = twofold::detail::double_parts<baseline>(pointers, static_cast<part const*>(in), static_cast<part*>(out),
-                                                       n * parts, threads, policy) /
-               parts;
-    };
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (void)((static_cast<std::size_t>(element) == I && (run(std::type_identity<element_number<I>>{}), true)) || ...);
-    }(std::make_index_sequence<element_count>{});
-    return done;
 }
 
 }  // namespace twofold_wheel
