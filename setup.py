@@ -23,7 +23,7 @@ XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
 SHARED_SOURCES = [
     "setup.py",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
-    *(f"{KERNELS}/{name}" for name in ("instruction_sets.def", "kernels.hpp", "wheel.hpp")),
+    *(f"{KERNELS}/{name}" for name in ("instruction_sets.def", "kernels.hpp", "packing.hpp", "wheel.hpp", "wheel_elements.hpp")),
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
@@ -83,6 +83,7 @@ setup(
             module(
                 "_core",
                 f"{KERNELS}/wheel.cpp",
+                f"{KERNELS}/arrays.cpp",
                 include_dirs=INCLUDE_DIRS,
                 depends=[*SHARED_SOURCES, *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp"))],
                 extra_compile_args=CXX_FLAGS,

@@ -86,37 +86,32 @@ TEMPLATE_LIST_TEST_CASE("all instruction sets name the first element that overfl
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("whether a 16-bit float became infinite is noted, wherever it stands", "[wheel]",
+TEMPLATE_LIST_TEST_CASE("a float that becomes infinite is flagged, wherever it stands", "[wheel]",
                         twofold::element_types) {
     using T = TestType;
-    constexpr bool is_half = std::same_as<T, twofold::float16> || std::same_as<T, twofold::bfloat16>;
+    constexpr bool is_float = !std::integral<T>;
     int const number = twofold_wheel::find_element(twofold::describe_element<T>.kind, sizeof(T));
     for (auto const& set : twofold_wheel::instruction_sets()) {
         if (!set.supported) continue;
         for (std::size_t const n :
-             {std::size_t{0}, std::size_t{1}, std::size_t{100}, 2 * twofold_wheel::threads_pay_bytes / sizeof(T) + 1}) {
-            auto const doubles = [&](std::vector<T> values, bool expected) {
-                auto const right = expected_doubles(values);
+             {std::size_t{1}, std::size_t{100}, 2 * twofold_wheel::threads_pay_bytes / sizeof(T) + 1}) {
+            auto const doubles = [&](std::vector<T> const& values, bool expected) {
                 for (unsigned const threads : {1u, 3u}) {
-                    twofold::detail::allowance const allowed{threads, true};
                     std::vector<T> out(n);
-                    CHECK(twofold_wheel::double_elements_noting_overflow(*set.kernels, number, values.data(),
-                                                                         out.data(), n, allowed) == expected);
-                    CHECK(same_bits(out, right));
-                    auto in_place = values;
-                    CHECK(twofold_wheel::double_elements_noting_overflow(*set.kernels, number, in_place.data(),
-                                                                         in_place.data(), n, allowed) == expected);
-                    CHECK(same_bits(in_place, right));
+                    twofold_wheel::clear_float_flags();
+                    twofold_wheel::double_elements(*set.kernels, number, values.data(), out.data(), n, {threads, true},
+                                                   overflow_policy::wrap);
+                    CHECK(twofold_wheel::float_overflow() == expected);
+                    CHECK(same_bits(out, expected_doubles(values)));
                 }
             };
             auto values = arbitrary_elements_that_fit<T>(n);  // infinities and NaNs among them
             CAPTURE(set.name, n);
             doubles(values, false);
-            if (n == 0) continue;
             for (std::size_t const where : {std::size_t{0}, n / 2, n - 1}) {
                 CAPTURE(where);
                 T const kept = std::exchange(values[where], least_that_overflows<T>());
-                doubles(values, is_half);
+                doubles(values, is_float);
                 values[where] = kept;
             }
         }
@@ -223,11 +218,9 @@ TEMPLATE_LIST_TEST_CASE("elements are found by what they are called", "[wheel]",
 }
 
 TEST_CASE("what is no element is not found", "[wheel]") {
-    CHECK(twofold_wheel::find_element('f', 16) == -1);
     CHECK(twofold_wheel::find_element('b', 4) == -1);
     CHECK(twofold_wheel::find_element('u', 16) == -1);
     CHECK(twofold_wheel::find_element('c', 4) == -1);
-    CHECK(twofold_wheel::find_element('c', 32) == -1);
     CHECK(twofold_wheel::find_element('i', 0) == -1);
     for (std::size_t i = 0; i < twofold_wheel::element_count; ++i) {
         auto const description = twofold_wheel::element_at(i);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <tuple>
 
+#include "byte_order.hpp"
 #include "element.hpp"
 #include "kernel.hpp"
 #include "overflow.hpp"
@@ -22,6 +23,15 @@ struct part_kernels {
     static void wrap(T const* in, T* out, std::size_t n) noexcept {
         struct function : wrapping_double<Arch, T> {};
         apply<Arch, Where>(lanes(in), lanes(out), n, function{});
+    }
+
+    /// Of parts whose bytes are the other way round, on both sides.
+    template <stores Where>
+    static std::size_t wrap_turned(T const* in, T* out, std::size_t n) noexcept {
+        struct function : wrapping_double_turned<Arch, T> {};
+        using bits = typename function::lane;
+        apply<Arch, Where>(reinterpret_cast<bits const*>(in), reinterpret_cast<bits*>(out), n, function{});
+        return n;
     }
 
     template <stores Where>
@@ -57,6 +67,7 @@ struct part_kernel_pointers {
     using reading_kernel = std::size_t (*)(T const* in, std::size_t n) noexcept;
 
     doubling_kernel wrap[2];  // indexed by `stores`
+    doubling_kernel wrap_turned[2];
     doubling_kernel saturate[2];
     checking_kernel checked[2];
     reading_kernel first_overflow;
@@ -65,6 +76,7 @@ struct part_kernel_pointers {
 template <class Kernels, class T>
 inline constexpr part_kernel_pointers<T> pointers_to{
     {Kernels::template wrap<stores::cached>, Kernels::template wrap<stores::streaming>},
+    {Kernels::template wrap_turned<stores::cached>, Kernels::template wrap_turned<stores::streaming>},
     {Kernels::template saturate<stores::cached>, Kernels::template saturate<stores::streaming>},
     {Kernels::template checked<stores::cached>, Kernels::template checked<stores::streaming>},
     Kernels::first_overflow};

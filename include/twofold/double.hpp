@@ -269,7 +269,7 @@ void transform(In const& in, Out&& out, Kernel const& kernel, options const& how
         value const* const source = std::ranges::data(in);
         value* const target = std::ranges::data(out);
         detail::run_in_chunks<Arch>(
-            source, target, n, detail::threads_for<Arch>(how.threads),
+            source, target, n, n, detail::threads_for<Arch>(how.threads),
             [&](std::size_t first, std::size_t count, detail::stores where) noexcept {
                 if (where == detail::stores::streaming) {
                     detail::apply<Arch, detail::stores::streaming>(source + first, target + first, count, kernel);

@@ -44,12 +44,12 @@ help for_each_chunk(void const* start, std::size_t n, std::size_t element_bytes,
 }
 
 /// kernel(first, count, stores) for each chunk of a call that reads `in` and writes `out`, which are the same address
-/// or do not overlap.
+/// or do not overlap. They may be a slice of arrays of `whole_n`.
 template <class Arch, class T, class Kernel>
-void run_in_chunks(T const* in, T* out, std::size_t n, allowance threads, Kernel const& kernel) noexcept {
-    std::size_t const bytes = n * sizeof(T);
-    sharing<Arch>::run(bytes, threads, in == out, [&](unsigned workers) noexcept {
-        bool const stream = in != out && streaming_pays<Arch>(2 * bytes, workers);
+void run_in_chunks(T const* in, T* out, std::size_t n, std::size_t whole_n, allowance threads,
+                   Kernel const& kernel) noexcept {
+    sharing<Arch>::run(n * sizeof(T), threads, in == out, [&](unsigned workers) noexcept {
+        bool const stream = in != out && streaming_pays<Arch>(2 * whole_n * sizeof(T), workers);
         stores const where = stream ? stores::streaming : stores::cached;
         return for_each_chunk<Arch>(out, n, sizeof(T), workers, [&](std::size_t first, std::size_t count) noexcept {
             kernel(first, count, where);
@@ -91,18 +91,21 @@ template <class Arch, class T>
 }
 
 /// Doubles `n` parts as `policy` has it. Returns n, or with overflow_policy::raise the index of the first part whose
-/// double overflows; then `out` is what it was if it is `in`, else unspecified.
+/// double overflows; then `out` is what it was if it is `in`, else unspecified. `in` and `out` may be a slice of arrays
+/// of `whole_n` parts.
 template <class Arch, class T>
 std::size_t double_parts(part_kernel_pointers<T> const& kernels, T const* in, T* out, std::size_t n, allowance threads,
-                         overflow_policy policy) noexcept {
+                         overflow_policy policy, std::size_t whole_n = 0) noexcept {
+    whole_n = (std::max)(n, whole_n);
     if (policy == overflow_policy::raise && in != out) {
         first_index<Arch> found(n);
-        run_in_chunks<Arch>(in, out, n, threads, [&](std::size_t first, std::size_t count, stores where) noexcept {
-            if (first > found.least()) return;
-            if (kernels.checked[static_cast<std::size_t>(where)](in + first, out + first, count)) {
-                found.report(first + kernels.first_overflow(in + first, count));
-            }
-        });
+        run_in_chunks<Arch>(
+            in, out, n, whole_n, threads, [&](std::size_t first, std::size_t count, stores where) noexcept {
+                if (first > found.least()) return;
+                if (kernels.checked[static_cast<std::size_t>(where)](in + first, out + first, count)) {
+                    found.report(first + kernels.first_overflow(in + first, count));
+                }
+            });
         return found.least();
     }
     if (policy == overflow_policy::raise) {
@@ -110,23 +113,10 @@ std::size_t double_parts(part_kernel_pointers<T> const& kernels, T const* in, T*
         if (found < n) return found;
     }
     auto const& by_stores = policy == overflow_policy::saturate ? kernels.saturate : kernels.wrap;
-    run_in_chunks<Arch>(in, out, n, threads, [&](std::size_t first, std::size_t count, stores where) noexcept {
+    run_in_chunks<Arch>(in, out, n, whole_n, threads, [&](std::size_t first, std::size_t count, stores where) noexcept {
         by_stores[static_cast<std::size_t>(where)](in + first, out + first, count);
     });
     return n;
-}
-
-/// Doubles `n` parts as overflow_policy::wrap has it, and says whether any double overflowed.
-template <class Arch, class T>
-bool double_parts_noting_overflow(part_kernel_pointers<T> const& kernels, T const* in, T* out, std::size_t n,
-                                  allowance threads) noexcept {
-    std::atomic<bool> overflowed{false};
-    run_in_chunks<Arch>(in, out, n, threads, [&](std::size_t first, std::size_t count, stores where) noexcept {
-        if (kernels.checked[static_cast<std::size_t>(where)](in + first, out + first, count)) {
-            overflowed.store(true, std::memory_order_relaxed);
-        }
-    });
-    return overflowed.load(std::memory_order_relaxed);
 }
 
 /// Whether two arrays of `bytes` each share some bytes without being the same.

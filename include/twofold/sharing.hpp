@@ -237,9 +237,9 @@ public:
 
     /// run(workers), with as many workers as pay, or as are ordered, for a call that reads or writes arrays of `bytes`.
     /// It says what helpers did.
-    /// `Run` and `variant` tell calls apart that take differently long for the same number of bytes.
+    /// `Run` and `variant`, below 16, tell calls apart that take differently long for the same number of bytes.
     template <class Run>
-    static void run(std::size_t bytes, allowance threads, bool variant, Run const& run) noexcept {
+    static void run(std::size_t bytes, allowance threads, unsigned variant, Run const& run) noexcept {
         if (threads.most == 1 || bytes < threads_pay_awake_bytes) {
             run(1u);
         } else if (threads.ordered) {
@@ -275,7 +275,7 @@ private:
     }
 
     template <class Run>
-    static void run_as_pays(std::size_t bytes, unsigned most, bool variant, Run const& run) noexcept {
+    static void run_as_pays(std::size_t bytes, unsigned most, unsigned variant, Run const& run) noexcept {
         experience<Arch> past = experience_of<Run>(bytes, variant);
         if (int const repeated = past.repeats(); repeated != 0) {
             bool const share = repeated > 0 && crew<Arch>::state_of_helpers() == helpers::awake;
@@ -319,8 +319,8 @@ private:
     static void end_at(std::int64_t now) noexcept { the_sharing.last_call_ns.store(now, std::memory_order_relaxed); }
 
     template <class Run>
-    [[nodiscard]] static experience<Arch> experience_of(std::size_t bytes, bool variant) noexcept {
-        std::uint64_t key = reinterpret_cast<std::uintptr_t>(&identity<Run>) * 2 + (variant ? 1 : 0);
+    [[nodiscard]] static experience<Arch> experience_of(std::size_t bytes, unsigned variant) noexcept {
+        std::uint64_t key = reinterpret_cast<std::uintptr_t>(&identity<Run>) * 16 + variant;
         key =
             (key ^ static_cast<std::uint64_t>(std::bit_width(bytes)) << 56) * 0x9E3779B97F4A7C15u;  // Fibonacci hashing
         experience<Arch> past(the_sharing.records[key >> 56]);

@@ -7,8 +7,11 @@
 // That table is the only global symbol of its object file. An inline function that got out of here could be the copy
 // that the linker keeps for the whole program, and would crash machines without the instruction set. So all that is
 // instantiated here depends on a type of the unnamed namespace, and tests_cpp/test_kernel_symbols.py reads the objects.
+#include <cfenv>
+#include <cstddef>
 #include <tuple>
 #include <twofold/dispatch.hpp>
+#include <twofold/float_environment.hpp>
 #include <xsimd/xsimd.hpp>
 
 #include "wheel.hpp"
@@ -19,13 +22,30 @@ namespace engine = twofold::detail;
 
 struct here;  // which makes every kernel below a type of this file alone
 
+template <class T>
+struct kernels : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T, here> {};
+
+// 16-bit floats are doubled by integer arithmetic. NumPy looks at the flags that floating-point arithmetic would raise.
+template <class T>
+    requires twofold::is_half_float<T>
+struct kernels<T> : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T, here> {
+    template <engine::stores Where>
+    static void wrap(T const* in, T* out, std::size_t n) noexcept {
+        if (kernels::template checked<Where>(in, out, n)) engine::float_modes::raise(FE_OVERFLOW);
+    }
+    template <engine::stores Where>
+    static void saturate(T const* in, T* out, std::size_t n) noexcept {
+        kernels::template wrap<Where>(in, out, n);
+    }
+};
+
 template <class Parts>
 struct table_for;
 
 template <class... T>
 struct table_for<std::tuple<T...>> {
     static constexpr engine::kernel_table value{
-        engine::pointers_to<engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T, here>, T>...};
+        engine::pointers_to<kernels<T>, T>...};
 };
 
 }  // namespace

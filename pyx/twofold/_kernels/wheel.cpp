@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cfenv>
+#include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 namespace twofold_wheel {
@@ -14,11 +14,6 @@ namespace {
 
 using twofold::detail::kernel_table;
 using baseline = xsimd::default_arch;  // this file has no flags
-using elements = twofold::element_types;
-
-template <std::size_t I>
-using element_number = std::tuple_element_t<I, elements>;
-
 // Not a static with an initializer in chosen_kernels: a fork while another thread is in that would leave the child
 // waiting for ever. Threads that come first together decide the same.
 constinit std::atomic<kernel_table const*> chosen{nullptr};
@@ -27,7 +22,7 @@ constinit std::atomic<kernel_table const*> chosen{nullptr};
 thread_local unsigned thread_limit = 0;
 
 constexpr auto descriptions = []<std::size_t... I>(std::index_sequence<I...>) {
-    return std::array{twofold::describe_element<element_number<I>>...};
+    return std::array{describe_wheel_element<element_number<I>>()...};
 }(std::make_index_sequence<element_count>{});
 
 instruction_set choose(char const* wanted) {
@@ -139,40 +134,26 @@ bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
     return twofold::detail::partly_overlap<baseline>(a, b, bytes);
 }
 
-std::size_t double_elements(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
-                            twofold::detail::allowance threads, twofold::overflow_policy policy) noexcept {
-    std::size_t done = n;
-    auto const run = [&]<class T>(std::type_identity<T>) {
-        using part = twofold::detail::part_of<T>;
-        constexpr std::size_t parts = twofold::detail::parts_per_element<T>;
-        twofold::detail::part_kernel_pointers<part> const& pointers = kernels;
-        done = twofold::detail::double_parts<baseline>(pointers, static_cast<part const*>(in), static_cast<part*>(out),
-                                                       n * parts, threads, policy) /
-               parts;
-    };
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (void)((static_cast<std::size_t>(element) == I && (run(std::type_identity<element_number<I>>{}), true)) || ...);
-    }(std::make_index_sequence<element_count>{});
-    return done;
-}
-
-bool double_elements_noting_overflow(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
-                                     twofold::detail::allowance threads) noexcept {
-    bool overflowed = false;
-    auto const run = [&]<class T>(std::type_identity<T>) {
-        if constexpr (twofold::is_half_float<T>) {
-            twofold::detail::part_kernel_pointers<T> const& pointers = kernels;
-            overflowed = twofold::detail::double_parts_noting_overflow<baseline>(pointers, static_cast<T const*>(in),
-                                                                                 static_cast<T*>(out), n, threads);
-            return true;
+bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int ndim,
+                    std::size_t element_bytes) noexcept {
+    bool is_same = a.data == b.data && a.swapped == b.swapped;
+    // The bytes that each lies in: [first, end).
+    auto const extent_of = [&](array_side const& side) {
+        auto first = reinterpret_cast<std::uintptr_t>(side.data);
+        auto end = first + element_bytes;
+        for (int i = 0; i < ndim; ++i) {
+            auto const reach = static_cast<std::uintptr_t>(side.strides[i]) * (shape[i] - 1);  // modulo 2^64
+            (side.strides[i] < 0 ? first : end) += reach;
         }
-        return false;
+        return std::pair{first, end};
     };
-    bool const is_noted = [&]<std::size_t... I>(std::index_sequence<I...>) {
-        return ((static_cast<std::size_t>(element) == I && run(std::type_identity<element_number<I>>{})) || ...);
-    }(std::make_index_sequence<element_count>{});
-    if (!is_noted) double_elements(kernels, element, in, out, n, threads, twofold::overflow_policy::wrap);
-    return overflowed;
+    for (int i = 0; i < ndim; ++i) {
+        if (shape[i] == 0) return false;
+        if (shape[i] > 1 && a.strides[i] != b.strides[i]) is_same = false;
+    }
+    auto const [a_first, a_end] = extent_of(a);
+    auto const [b_first, b_end] = extent_of(b);
+    return !is_same && a_first < b_end && b_first < a_end;
 }
 
 }  // namespace twofold_wheel

@@ -9,6 +9,8 @@
 #include <twofold/engine.hpp>
 #include <xsimd/xsimd.hpp>
 
+#include "wheel_elements.hpp"
+
 // What a row of another machine holds is passed over.
 #if defined(__x86_64__)
 #define TWOFOLD_ON_x86_64(...) __VA_ARGS__
@@ -64,9 +66,7 @@ twofold::detail::kernel_table const* kernels_if_chosen() noexcept;
 /// The name of their instruction set. Throws as chosen_kernels does.
 char const* chosen_name();
 
-inline constexpr std::size_t element_count = std::tuple_size_v<twofold::element_types>;
-
-/// Element number `i` of twofold::element_types, with i < element_count.
+/// Element number `i` of wheel_element_types, with i < element_count.
 twofold::element_description element_at(std::size_t i) noexcept;
 
 /// The number of the element of that kind (see describe_element) and size in bytes; -1 where there is none.
@@ -91,18 +91,41 @@ unsigned recently_decided_threads() noexcept;
 /// Whether two arrays of `bytes` each share some bytes without being the same.
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept;
 
+/// Asked between the slices of a long call whether it should go on. Null: it should.
+using go_on_function = bool (*)();
+
+/// What a call returns that was told not to go on. Some slices are doubled then; with overflow_policy::raise in place
+/// there may be none.
+inline constexpr std::size_t stopped = ~std::size_t{0};
+
+/// The memory that a slice of a long call reads and writes: some ten milliseconds' work for one thread, whatever the
+/// layout.
+inline constexpr std::size_t slice_bytes = std::size_t{64} << 20;
+
 /// Doubles n elements of element number `element` with the kernels given. `in` and `out` are the same or do not
 /// overlap. Returns n, or with overflow_policy::raise the index of the first element whose double overflows; then `out`
-/// is what it was if it is `in`, else unspecified.
+/// is what it was if it is `in`, else unspecified. Or `stopped`.
 std::size_t double_elements(twofold::detail::kernel_table const& kernels, int element, void const* in, void* out,
-                            std::size_t n, twofold::detail::allowance threads,
-                            twofold::overflow_policy policy) noexcept;
+                            std::size_t n, twofold::detail::allowance threads, twofold::overflow_policy policy,
+                            go_on_function go_on = nullptr) noexcept;
 
-/// Doubles n elements as overflow_policy::wrap has it; `in` and `out` are the same or do not overlap. Returns whether a
-/// finite 16-bit float became infinite: these are doubled by integer arithmetic, which raises no flag. Other elements:
-/// false; float, double and complex raise the flags of this thread themselves, whichever thread doubled them.
-bool double_elements_noting_overflow(twofold::detail::kernel_table const& kernels, int element, void const* in,
-                                     void* out, std::size_t n, twofold::detail::allowance threads) noexcept;
+/// One side of a call on an N-dimensional array.
+struct array_side {
+    void* data;                     // the element whose indices are all 0
+    std::ptrdiff_t const* strides;  // in bytes, of any sign; 0 for the input alone
+    bool swapped;                   // not in this machine's byte order
+};
+
+/// The same for N-dimensional arrays: `in` and `out` are the same array (data and strides), or share no byte; no two
+/// elements of `out` share one. The index that it returns counts in C order of the shape, and `n` is the number of
+/// elements. Any alignment will do. ndim <= 64.
+std::size_t double_array(twofold::detail::kernel_table const& kernels, int element, array_side in, array_side out,
+                         std::size_t const* shape, int ndim, twofold::detail::allowance threads,
+                         twofold::overflow_policy policy, go_on_function go_on = nullptr) noexcept;
+
+/// Whether two arrays of that shape may share some byte without being the same array.
+[[nodiscard]] bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int ndim,
+                                  std::size_t element_bytes) noexcept;
 
 /// Clears the floating-point flags of this thread. After a call they say what it met, whichever thread did it: of a
 /// finite value that became infinite, of a NaN that was signalling.

@@ -1,0 +1,216 @@
+// Pure arithmetic: an N-dimensional call as the loops that it needs, and these cut into blocks. Knows neither threads
+// nor memory nor elements' types. Strides and offsets are in bytes.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+#include "chunks.hpp"
+#include "version.hpp"
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+inline constexpr int most_dimensions = 64;
+
+/// One loop: so many steps, and what a step is on either side.
+struct axis {
+    std::size_t length;
+    std::ptrdiff_t in;
+    std::ptrdiff_t out;
+    friend constexpr bool operator==(axis const&, axis const&) = default;
+};
+
+/// The absolute value of a stride; also of the least one.
+template <class Arch>
+[[nodiscard]] constexpr std::size_t magnitude(std::ptrdiff_t stride) noexcept {
+    auto const bits = static_cast<std::size_t>(stride);
+    return stride < 0 ? std::size_t{0} - bits : bits;
+}
+
+/// In which order a nest of loops may meet the elements.
+enum class order {
+    any,    // whatever suits memory
+    index,  // that of C: the last axis varies fastest, none runs backwards
+};
+
+/// The loops of an N-dimensional call, the innermost one first: as few of them as there can be.
+// Arch: see "Instruction sets" in twofold.hpp.
+template <class Arch>
+class loop_nest {
+public:
+    /// No axis of the nest has length 1, nor stands still on both sides; no two neighbours could be one. In any order
+    /// the output goes forward, and in as small steps as it can, innermost. ndim <= most_dimensions; no length is 0.
+    constexpr loop_nest(std::size_t const* shape, std::ptrdiff_t const* in, std::ptrdiff_t const* out, int ndim,
+                        order which = order::any) noexcept {
+        for (int i = ndim - 1; i >= 0; --i) {
+            if (which == order::any) {
+                insert({shape[i], in[i], out[i]});
+            } else if (shape[i] != 1) {
+                axes_[size_++] = {shape[i], in[i], out[i]};
+            }
+        }
+        merge();
+    }
+
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+
+    /// Axis `i`; beyond the last there are more of length 1.
+    [[nodiscard]] constexpr axis operator[](std::size_t i) const noexcept {
+        return i < size_ ? axes_[i] : axis{1, 0, 0};
+    }
+
+    /// From the first element of the call to the first one of the nest.
+    [[nodiscard]] constexpr std::ptrdiff_t in_start() const noexcept { return in_start_; }
+    [[nodiscard]] constexpr std::ptrdiff_t out_start() const noexcept { return out_start_; }
+
+    /// Whether the call is one run of elements on both sides.
+    [[nodiscard]] constexpr bool is_contiguous(std::size_t element_bytes) const noexcept {
+        auto const step = static_cast<std::ptrdiff_t>(element_bytes);
+        return size_ == 0 || (size_ == 1 && axes_[0].in == step && axes_[0].out == step);
+    }
+
+private:
+    // In its place by the strides, those of the output first. It is turned round if that is what it takes for the
+    // output to go forward.
+    constexpr void insert(axis next) noexcept {
+        if (next.length == 1 || (next.in == 0 && next.out == 0)) return;
+        if (next.out < 0) {
+            auto const steps = static_cast<std::ptrdiff_t>(next.length - 1);
+            in_start_ += next.in * steps;
+            out_start_ += next.out * steps;
+            next.in = -next.in;
+            next.out = -next.out;
+        }
+        auto const is_inside = [](axis const& a, axis const& b) {
+            return a.out != b.out ? a.out < b.out : magnitude<Arch>(a.in) < magnitude<Arch>(b.in);
+        };
+        std::size_t place = size_++;
+        for (; place > 0 && is_inside(next, axes_[place - 1]); --place) axes_[place] = axes_[place - 1];
+        axes_[place] = next;
+    }
+
+    // Two axes are one where a step of the outer one goes on where the inner one ends, on both sides.
+    constexpr void merge() noexcept {
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < size_; ++i) {
+            axis const next = axes_[i];
+            if (kept > 0) {
+                axis& inner = axes_[kept - 1];
+                auto const steps = static_cast<std::ptrdiff_t>(inner.length);
+                if (next.in == inner.in * steps && next.out == inner.out * steps) {
+                    inner.length *= next.length;
+                    continue;
+                }
+            }
+            axes_[kept++] = next;
+        }
+        size_ = kept;
+    }
+
+    std::array<axis, most_dimensions> axes_;
+    std::size_t size_ = 0;
+    std::ptrdiff_t in_start_ = 0;
+    std::ptrdiff_t out_start_ = 0;
+};
+
+/// A part of a nest of loops: `rows` rows of `columns` elements each.
+struct block {
+    std::ptrdiff_t in;  // from the nest's first element to the block's
+    std::ptrdiff_t out;
+    std::size_t rows;
+    std::size_t columns;
+    friend constexpr bool operator==(block const&, block const&) = default;
+};
+
+/// A nest of loops cut into blocks that are worked on one at a time. Columns go along the output's smallest stride.
+/// Rows go along the input's, where that is another axis: then both sides are met by whole cache lines.
+template <class Arch>
+class blocks {
+public:
+    /// Of at most `block_bytes` bytes of elements each. `nest` lives longer, and has at least one axis.
+    constexpr blocks(loop_nest<Arch> const& nest, std::size_t element_bytes, std::size_t block_bytes) noexcept
+        : nest_(nest), row_axis_(find_row_axis(nest)) {
+        std::size_t const most = (std::max)(block_bytes / element_bytes, std::size_t{1});
+        std::size_t const line = (std::max)(cache_line_bytes / element_bytes, std::size_t{1});
+        std::size_t const least_rows = is_transposed() ? (std::min)({rows().length, line, most}) : 1;
+        most_columns_ = (std::min)(columns().length, most / least_rows);
+        most_rows_ = (std::min)(rows().length, most / most_columns_);
+        column_blocks_ = (columns().length - 1) / most_columns_ + 1;
+        row_blocks_ = (rows().length - 1) / most_rows_ + 1;
+        size_ = column_blocks_ * row_blocks_;
+        for (std::size_t i = 1; i < nest.size(); ++i) {
+            if (i != row_axis_) size_ *= nest[i].length;
+        }
+        // An element costs its cache line, or its share of one.
+        auto const cost = [=](std::ptrdiff_t a, std::ptrdiff_t b) {
+            return (std::max)((std::min)({magnitude<Arch>(a), magnitude<Arch>(b), cache_line_bytes}), element_bytes);
+        };
+        in_cost_ = cost(columns().in, rows().length > 1 ? rows().in : columns().in);
+        out_cost_ = cost(columns().out, columns().out);
+    }
+
+    [[nodiscard]] constexpr axis columns() const noexcept { return nest_[0]; }
+    [[nodiscard]] constexpr axis rows() const noexcept { return nest_[row_axis_]; }
+    [[nodiscard]] constexpr bool is_transposed() const noexcept {
+        return rows().length > 1 && magnitude<Arch>(rows().in) < magnitude<Arch>(columns().in);
+    }
+
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+
+    /// The memory that a whole block reads, or writes, counted in bytes of cache lines.
+    [[nodiscard]] constexpr std::size_t in_bytes() const noexcept { return most_columns_ * most_rows_ * in_cost_; }
+    [[nodiscard]] constexpr std::size_t out_bytes() const noexcept { return most_columns_ * most_rows_ * out_cost_; }
+
+    /// Block `i`, with i < size().
+    [[nodiscard]] constexpr block operator[](std::size_t i) const noexcept {
+        // The input's small strides first: so the next block finds what it reads in the same pages.
+        std::size_t const row = i % row_blocks_ * most_rows_;
+        i /= row_blocks_;
+        std::size_t const column = i % column_blocks_ * most_columns_;
+        i /= column_blocks_;
+        block found{0, 0, (std::min)(most_rows_, rows().length - row),
+                    (std::min)(most_columns_, columns().length - column)};
+        auto const go = [&](axis const& along, std::size_t steps) {
+            found.in += along.in * static_cast<std::ptrdiff_t>(steps);
+            found.out += along.out * static_cast<std::ptrdiff_t>(steps);
+        };
+        go(rows(), row);
+        go(columns(), column);
+        for (std::size_t k = 1; i > 0; ++k) {
+            if (k == row_axis_) continue;
+            go(nest_[k], i % nest_[k].length);
+            i /= nest_[k].length;
+        }
+        return found;
+    }
+
+private:
+    // Enough rows, even of one element each, to be worth the start of a block.
+    static constexpr std::size_t enough_rows = 16;
+
+    [[nodiscard]] static constexpr std::size_t find_row_axis(loop_nest<Arch> const& nest) noexcept {
+        std::size_t smallest = 0;  // stride of the input
+        for (std::size_t i = 1; i < nest.size(); ++i) {
+            if (nest[i].in != 0 && magnitude<Arch>(nest[i].in) < magnitude<Arch>(nest[smallest].in)) smallest = i;
+        }
+        if (smallest != 0) return smallest;
+        std::size_t longest = 1;
+        for (std::size_t i = 1; i < nest.size() && nest[longest].length < enough_rows; ++i) {
+            if (nest[i].length > nest[longest].length) longest = i;
+        }
+        return longest;
+    }
+
+    loop_nest<Arch> const& nest_;
+    std::size_t row_axis_;
+    std::size_t most_columns_;
+    std::size_t most_rows_;
+    std::size_t column_blocks_;
+    std::size_t row_blocks_;
+    std::size_t size_;
+    std::size_t in_cost_;
+    std::size_t out_cost_;
+};
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

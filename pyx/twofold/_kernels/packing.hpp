@@ -1,0 +1,222 @@
+// Moves elements between memory with any strides and memory without gaps, turns their bytes round, and transposes; all
+// of it within the first-level cache, so that a kernel for contiguous elements can do the rest. Knows elements by their
+// size alone. Baseline code: it is no faster with more than 128 bits, since it waits for single elements.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+namespace twofold_wheel::packing {
+
+// Vectors of 16 bytes, which GCC and Clang have for every machine.
+template <class Lane>
+struct vector_of {
+    using type [[gnu::vector_size(16), gnu::may_alias]] = Lane;
+};
+template <class Lane>
+using vector = typename vector_of<Lane>::type;
+
+template <std::size_t Bytes>
+using lane_of_size = std::conditional_t<
+    Bytes == 1, std::uint8_t,
+    std::conditional_t<Bytes == 2, std::uint16_t, std::conditional_t<Bytes == 4, std::uint32_t, std::uint64_t>>>;
+
+template <class T>
+[[nodiscard, gnu::always_inline]] inline T loaded(std::byte const* from) noexcept {
+    T value;
+    std::memcpy(&value, from, sizeof(T));
+    return value;
+}
+
+template <class T>
+[[gnu::always_inline]] inline void store(std::byte* to, T const& value) noexcept {
+    std::memcpy(to, &value, sizeof(T));
+}
+
+template <std::size_t Bytes>
+struct chunk_of_bytes {
+    std::byte bytes[Bytes];
+};
+
+template <std::size_t Bytes>
+[[gnu::always_inline]] inline void move(std::byte const* from, std::byte* to) noexcept {
+    store(to, loaded<chunk_of_bytes<Bytes>>(from));
+}
+
+/// One side of a move: where it begins, and its strides in bytes.
+template <class Byte>
+struct grid {
+    Byte* start;
+    std::ptrdiff_t column;
+    std::ptrdiff_t row;
+
+    [[nodiscard]] Byte* at(std::size_t r, std::size_t c) const noexcept {
+        return start + static_cast<std::ptrdiff_t>(r) * row + static_cast<std::ptrdiff_t>(c) * column;
+    }
+    [[nodiscard]] grid turned() const noexcept { return {start, row, column}; }
+};
+using source = grid<std::byte const>;
+using target = grid<std::byte>;
+
+// ---- elements one by one
+
+template <std::size_t Bytes>
+void move_each(source const& from, target const& to, std::size_t rows, std::size_t columns) noexcept {
+    for (std::size_t r = 0; r < rows; ++r) {
+        std::byte const* in = from.at(r, 0);
+        std::byte* out = to.at(r, 0);
+        for (std::size_t c = 0; c < columns; ++c, in += from.column, out += to.column) move<Bytes>(in, out);
+    }
+}
+
+// ---- rows without gaps on both sides
+
+// Of more than `Bytes` and at most twice as many: two moves that may overlap.
+template <std::size_t Bytes>
+void move_short_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
+    for (std::size_t r = 0; r < rows; ++r) {
+        std::byte const* const in = from.at(r, 0);
+        std::byte* const out = to.at(r, 0);
+        auto const first = loaded<chunk_of_bytes<Bytes>>(in);
+        auto const last = loaded<chunk_of_bytes<Bytes>>(in + row_bytes - Bytes);
+        store(out, first);
+        store(out + row_bytes - Bytes, last);
+    }
+}
+
+inline void move_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
+    if (row_bytes > 64) {
+        for (std::size_t r = 0; r < rows; ++r) std::memcpy(to.at(r, 0), from.at(r, 0), row_bytes);
+        return;
+    }
+    switch (std::bit_width(row_bytes - 1)) {
+        case 0:
+            return move_each<1>(from.turned(), to.turned(), 1, rows);
+        case 1:
+            return move_short_rows<1>(from, to, rows, row_bytes);
+        case 2:
+            return move_short_rows<2>(from, to, rows, row_bytes);
+        case 3:
+            return move_short_rows<4>(from, to, rows, row_bytes);
+        case 4:
+            return move_short_rows<8>(from, to, rows, row_bytes);
+        case 5:
+            return move_short_rows<16>(from, to, rows, row_bytes);
+        default:
+            return move_short_rows<32>(from, to, rows, row_bytes);
+    }
+}
+
+// ---- columns without gaps become rows without gaps
+
+// The lanes of two vectors in turn, the lower or the upper halves of them.
+template <std::size_t Half, class Lane, std::size_t... I>
+[[nodiscard, gnu::always_inline]] inline vector<Lane> interleaved(vector<Lane> a, vector<Lane> b,
+                                                                  std::index_sequence<I...>) noexcept {
+    constexpr std::size_t lanes = sizeof...(I);
+    return __builtin_shufflevector(a, b, (Half * lanes / 2 + I / 2 + (I % 2 == 0 ? 0 : lanes))...);
+}
+
+// A square of as many rows as a vector has lanes. Each round of interleaving doubles the length of what has come
+// together of each column.
+template <class Lane>
+[[gnu::always_inline]] inline void transpose_square(source const& from, target const& to) noexcept {
+    constexpr std::size_t lanes = 16 / sizeof(Lane);
+    constexpr auto each_lane = std::make_index_sequence<lanes>{};
+    vector<Lane> square[lanes];
+    for (std::size_t i = 0; i < lanes; ++i) square[i] = loaded<vector<Lane>>(from.at(0, i));
+    for (std::size_t round = 1; round < lanes; round *= 2) {
+        vector<Lane> next[lanes];
+        for (std::size_t i = 0; i < lanes / 2; ++i) {
+            next[2 * i] = interleaved<0, Lane>(square[i], square[i + lanes / 2], each_lane);
+            next[2 * i + 1] = interleaved<1, Lane>(square[i], square[i + lanes / 2], each_lane);
+        }
+        for (std::size_t i = 0; i < lanes; ++i) square[i] = next[i];
+    }
+    for (std::size_t i = 0; i < lanes; ++i) store(to.at(i, 0), square[i]);
+}
+
+// In `from` an element is followed by the next one of its column, in `to` by the next one of its row.
+template <std::size_t Bytes>
+void transpose(source const& from, target const& to, std::size_t rows, std::size_t columns) noexcept {
+    if constexpr (Bytes < 16) {
+        using lane = lane_of_size<Bytes>;
+        constexpr std::size_t lanes = 16 / Bytes;
+        std::size_t const whole_rows = rows / lanes * lanes;
+        std::size_t const whole_columns = columns / lanes * lanes;
+        // Along the columns of `from`: so each of its cache lines is met once.
+        for (std::size_t c = 0; c < whole_columns; c += lanes) {
+            for (std::size_t r = 0; r < whole_rows; r += lanes) {
+                transpose_square<lane>({from.at(r, c), from.column, from.row}, {to.at(r, c), to.column, to.row});
+            }
+        }
+        source const from_right{from.at(0, whole_columns), from.column, from.row};
+        target const to_right{to.at(0, whole_columns), to.column, to.row};
+        move_each<Bytes>(from_right, to_right, whole_rows, columns - whole_columns);
+        source const from_below{from.at(whole_rows, 0), from.row, from.column};
+        target const to_below{to.at(whole_rows, 0), to.row, to.column};
+        move_each<Bytes>(from_below, to_below, columns, rows - whole_rows);
+    } else {
+        move_each<Bytes>(from.turned(), to.turned(), columns, rows);
+    }
+}
+
+// ---- any of these
+
+/// Copies a block of elements of `Bytes` bytes each.
+template <std::size_t Bytes>
+void move_block(source from, target to, std::size_t rows, std::size_t columns) noexcept {
+    constexpr auto step = static_cast<std::ptrdiff_t>(Bytes);
+    // `to` goes along its columns where it has the choice.
+    if (columns == 1 || (to.column != step && to.row == step && rows > 1)) {
+        from = from.turned();
+        to = to.turned();
+        std::swap(rows, columns);
+    }
+    if (from.column == step && to.column == step) return move_rows(from, to, rows, columns * Bytes);
+    if (from.row == step && to.column == step) return transpose<Bytes>(from, to, rows, columns);
+    if (from.column == step && to.row == step) return transpose<Bytes>(from.turned(), to.turned(), columns, rows);
+    if (rows > columns) return move_each<Bytes>(from.turned(), to.turned(), columns, rows);
+    move_each<Bytes>(from, to, rows, columns);
+}
+
+// ---- bytes turned round
+
+template <class Lane>
+[[nodiscard, gnu::always_inline]] inline vector<Lane> turned_round(vector<Lane> x) noexcept {
+    if constexpr (sizeof(Lane) == 2) {
+        return x << 8 | x >> 8;
+    } else if constexpr (sizeof(Lane) == 4) {
+        constexpr Lane odd = 0x00FF00FF;
+        x = (x & odd) << 8 | (x >> 8 & odd);
+        return x << 16 | x >> 16;
+    } else {
+        constexpr Lane odd_bytes = 0x00FF00FF00FF00FF;
+        constexpr Lane odd_pairs = 0x0000FFFF0000FFFF;
+        x = (x & odd_bytes) << 8 | (x >> 8 & odd_bytes);
+        x = (x & odd_pairs) << 16 | (x >> 16 & odd_pairs);
+        return x << 32 | x >> 32;
+    }
+}
+
+/// Turns the bytes of each of `n` parts of `Bytes` bytes round, in place.
+template <std::size_t Bytes>
+void turn_round(std::byte* parts, std::size_t n) noexcept {
+    std::size_t i = 0;
+    if constexpr (Bytes == 2 || Bytes == 4 || Bytes == 8) {
+        using lane = lane_of_size<Bytes>;
+        for (; n - i >= 16 / Bytes; i += 16 / Bytes) {
+            store(parts + i * Bytes, turned_round<lane>(loaded<vector<lane>>(parts + i * Bytes)));
+        }
+    }
+    if constexpr (Bytes > 1) {
+        for (; i < n; ++i) std::reverse(parts + i * Bytes, parts + (i + 1) * Bytes);
+    }
+}
+
+}  // namespace twofold_wheel::packing
