@@ -154,7 +154,7 @@ def headers_of(session: nox.Session, xsimd: str) -> dict[str, str]:
         return {}
     target = session.create_tmp()
     session.install("--no-deps", "--upgrade", "--target", target, NEW_XSIMD)
-    return {"XSIMD_INCLUDE_DIR": os.path.join(target, "pythran")}
+    return {"XSIMD_INCLUDE_DIR": os.path.abspath(os.path.join(target, "pythran"))}
 
 
 def meson_setup(session: nox.Session, name: str, env: dict[str, str], *options: str) -> str:

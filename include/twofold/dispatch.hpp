@@ -27,11 +27,10 @@ struct part_kernels {
 
     /// Of parts whose bytes are the other way round, on both sides.
     template <stores Where>
-    static std::size_t wrap_turned(T const* in, T* out, std::size_t n) noexcept {
+    static void wrap_turned(T const* in, T* out, std::size_t n) noexcept {
         struct function : wrapping_double_turned<Arch, T> {};
         using bits = typename function::lane;
         apply<Arch, Where>(reinterpret_cast<bits const*>(in), reinterpret_cast<bits*>(out), n, function{});
-        return n;
     }
 
     template <stores Where>

@@ -1,6 +1,7 @@
 # distutils: language = c++
 """The engine as Cython has it: pointers in, threads and signals seen to. The only module that holds kernels."""
 from cpython.number cimport PyNumber_Index
+from libcpp cimport bool as cpp_bool
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 import sys
@@ -23,9 +24,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold" nogil:
         char kind
         unsigned int bits
     cdef enum class overflow_policy:
-        wrap
-        saturate
-        raise_ "twofold::overflow_policy::raise"
+        pass
 
 cdef extern from "_kernels/wheel.hpp" namespace "twofold::detail" nogil:
     cdef cppclass kernel_table:
@@ -65,7 +64,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
         void* data
         const Py_ssize_t* strides
         bint swapped
-    ctypedef bint (*go_on_function)() noexcept
+    ctypedef cpp_bool (*go_on_function)() noexcept
     const size_t stopped
     size_t double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
                            allowance threads, overflow_policy policy, go_on_function go_on) noexcept
@@ -86,8 +85,7 @@ cdef size_t keep_gil_bytes = 1 << 14
 # ---- the engine, called with pointers
 
 cdef inline overflow_policy as_policy(Policy policy) noexcept nogil:
-    return (overflow_policy.wrap if policy == WRAP else
-            overflow_policy.saturate if policy == SATURATE else overflow_policy.raise_)
+    return <overflow_policy><int>policy  # which counts as C++ does
 
 cdef inline const kernel_table* kernels() except NULL nogil:
     cdef const kernel_table* chosen = kernels_if_chosen()
@@ -120,7 +118,7 @@ cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogi
     return threads_of_call
 
 # Between slices of a long call. Python's signal handlers run here, and only in the main thread.
-cdef bint see_to_signals() noexcept nogil:
+cdef cpp_bool see_to_signals() noexcept nogil:
     with gil:
         return PyErr_CheckSignals() == 0
 

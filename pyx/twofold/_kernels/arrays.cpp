@@ -291,7 +291,7 @@ std::size_t double_array_of(kernels_of<T> const& kernels, array_side in, array_s
     }
     // What is turned in the register raises no flag for 16-bit floats; see kernels.hpp.
     bool const turn_in_register =
-        in.swapped && out.swapped && policy == overflow_policy::wrap && !twofold::is_half_float<wheel_part_of<T>>;
+        in.swapped && out.swapped && policy == overflow_policy::wrap && !engine::is_half_float<wheel_part_of<T>>;
     auto const& by_stores = policy == overflow_policy::saturate ? kernels.saturate
                             : turn_in_register                  ? kernels.wrap_turned
                                                                 : kernels.wrap;

@@ -27,7 +27,7 @@ struct kernels : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, 
 
 // 16-bit floats are doubled by integer arithmetic. NumPy looks at the flags that floating-point arithmetic would raise.
 template <class T>
-    requires twofold::is_half_float<T>
+    requires engine::is_half_float<T>
 struct kernels<T> : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T, here> {
     template <engine::stores Where>
     static void wrap(T const* in, T* out, std::size_t n) noexcept {

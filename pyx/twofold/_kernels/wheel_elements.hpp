@@ -97,21 +97,22 @@ struct plain_kernels {
     using stores = twofold::detail::stores;
 
     template <stores>
-    static std::size_t wrap(T const* in, T* out, std::size_t n) noexcept {
-        return each<plain_double<T>::wrapped, false>(in, out, n);
+    static void wrap(T const* in, T* out, std::size_t n) noexcept {
+        each<plain_double<T>::wrapped, false>(in, out, n);
     }
     template <stores>
-    static std::size_t wrap_turned(T const* in, T* out, std::size_t n) noexcept {
-        return each<plain_double<T>::wrapped, true>(in, out, n);
+    static void wrap_turned(T const* in, T* out, std::size_t n) noexcept {
+        each<plain_double<T>::wrapped, true>(in, out, n);
     }
     template <stores>
-    static std::size_t saturate(T const* in, T* out, std::size_t n) noexcept {
-        return each<plain_double<T>::saturated, false>(in, out, n);
+    static void saturate(T const* in, T* out, std::size_t n) noexcept {
+        each<plain_double<T>::saturated, false>(in, out, n);
     }
     template <stores Where>
-    static std::size_t raise(T const* in, T* out, std::size_t n) noexcept {
+    static bool checked(T const* in, T* out, std::size_t n) noexcept {
+        bool const overflows = first_overflow(in, n) < n;  // before the input is written to, where it is
         wrap<Where>(in, out, n);
-        return first_overflow(in, n);
+        return overflows;
     }
     static std::size_t first_overflow(T const* in, std::size_t n) noexcept {
         std::size_t i = 0;
@@ -137,12 +138,11 @@ private:
     }
 
     template <auto Function, bool Turned>
-    static std::size_t each(T const* in, T* out, std::size_t n) noexcept {
+    static void each(T const* in, T* out, std::size_t n) noexcept {
         for (std::size_t i = 0; i < n; ++i) {
             T const value = Function(loaded<Turned>(in + i));
             copy<Turned>(&value, out + i);
         }
-        return n;
     }
 };
 
