@@ -1,4 +1,4 @@
-# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION
+# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
 """Arrays of NumPy, by its C API. Imported when the first one comes, so that `import twofold` does not import NumPy."""
 cimport numpy as cnp
 from cpython.object cimport PyObject
@@ -63,9 +63,9 @@ cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
     return cnp.PyArray_NDIM(b) == ndim and memcmp(
         cnp.PyArray_DIMS(a), cnp.PyArray_DIMS(b), ndim * sizeof(cnp.npy_intp)) == 0
 
-cdef object raise_overflow(size_t index, cnp.ndarray values, int element):
+cdef int raise_overflow(size_t index, cnp.ndarray values, int element) except -1:
     cdef tuple where = index_of(index, <const Py_ssize_t*>cnp.PyArray_DIMS(values), cnp.PyArray_NDIM(values))
-    raise does_not_fit(f"values[{', '.join(map(str, where))}]", values[where], element)
+    raise does_not_fit(f"values[{', '.join(map(str, where))}]" if where else "values", values[where], element)
 
 cdef cnp.ndarray new_like(cnp.ndarray values):
     """A new exact array of that dtype and shape, laid out as NumPy's order="K" has it; it is not filled."""
@@ -130,7 +130,7 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     if may_raise_flags[element]:
         report_float_flags(policy)
     if out_ is None:
-        return out if cnp.PyArray_NDIM(out) else cnp.PyArray_Return(out)
+        return out if cnp.PyArray_NDIM(out) else cnp.PyArray_ToScalar(cnp.PyArray_DATA(out), out)
     return out_
 
 cdef inline bint is_plain(cnp.ndarray array) noexcept:

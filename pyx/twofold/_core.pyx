@@ -318,7 +318,7 @@ cdef str type_name(value):
 
 cdef object does_not_fit(str what, value, int element):
     """The error for an item whose double is beyond its type; `what` is the item: "values[3]"."""
-    return OverflowError(f"{what} is {short(value)}, whose double does not fit {names[element]}")
+    return OverflowError(f"{what} is {value!s}, whose double does not fit {names[element]}")
 
 
 cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):
