@@ -10,16 +10,22 @@ import numpy as np
 from twofold cimport _double
 from twofold._core cimport (
     Policy, SATURATE, WRAP, Side, clear_float_flags, does_not_fit, exchange_thread_limit, find_element_of,
-    float_invalid, float_overflow, index_of, overlap_partly, run_array_with_gil, run_with_gil, sides_overlap, type_name,
+    index_of, overlap_partly, raised_float_flags, run_array_with_gil, run_with_gil,
+    sides_overlap, type_name,
 )
 from twofold import ufuncs
 
 cnp.import_array()
 
+cdef extern from "<fenv.h>":
+    int FE_INVALID
+    int FE_OVERFLOW
+
 cdef extern from "numpy/arrayobject.h":
-    cnp.ndarray PyArray_NewFromDescr(type kind, PyObject* descr, int ndim, const cnp.npy_intp* shape,
+    cnp.ndarray PyArray_NewFromDescr(type kind, cnp.PyArray_Descr* descr, int ndim, const cnp.npy_intp* shape,
                                      const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
-    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray model, cnp.NPY_ORDER order, PyObject* descr, int subok)
+    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray model, cnp.NPY_ORDER order, cnp.PyArray_Descr* descr,
+                                    int subok)
 
 cdef type ndarray = np.ndarray
 
@@ -72,7 +78,7 @@ cdef cnp.ndarray new_like(cnp.ndarray values):
     cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(values)
     if cnp.PyArray_IS_C_CONTIGUOUS(values):
         Py_INCREF(descr)  # which the call takes over
-        return PyArray_NewFromDescr(ndarray, <PyObject*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
+        return PyArray_NewFromDescr(ndarray, <cnp.PyArray_Descr*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
                                     NULL, NULL, 0, NULL)
     return PyArray_NewLikeArray(values, cnp.NPY_KEEPORDER, NULL, 0)
 
@@ -127,8 +133,8 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
         index = run_array_with_gil(element, source, target, shape, cnp.PyArray_NDIM(values), nbytes, policy, threads)
     if index < n:
         raise_overflow(index, values, element)
-    if may_raise_flags[element]:
-        report_float_flags(policy)
+    if may_raise_flags[element] and raised_float_flags():
+        report_float_flags(raised_float_flags(), policy)
     if out_ is None:
         return out if cnp.PyArray_NDIM(out) else cnp.PyArray_ToScalar(cnp.PyArray_DATA(out), out)
     return out_
@@ -148,11 +154,11 @@ may_raise_flags[find_element_of(c'b', 2)] = True
 cdef object overflowing = np.array([np.finfo(np.float64).max])
 cdef object signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
 
-cdef int report_float_flags(Policy policy) except -1:
+cdef int report_float_flags(int flags, Policy policy) except -1:
     """Leaves it to NumPy: to a ufunc call that raises the same flags."""
-    if float_overflow():
+    if flags & FE_OVERFLOW:
         ufunc_for(policy)(overflowing)
-    if float_invalid():
+    if flags & FE_INVALID:
         ufunc_for(policy)(signalling)
     return 0
 
