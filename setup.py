@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 from runpy import run_path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 KERNELS = "pyx/twofold/_kernels"
+RECYCLING = "pyx/twofold/_recycling"
 
 VERSION = run_path(str(ROOT / "scripts/version.py"))["version"]
 XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
@@ -75,6 +77,14 @@ setup(
                 ["pyx/twofold/_core.pyx", f"{KERNELS}/wheel.cpp"],
                 include_dirs=INCLUDE_DIRS,
                 depends=[*SHARED_SOURCES, *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp"))],
+                extra_compile_args=CXX_FLAGS,
+                language="c++",
+            ),
+            Extension(
+                "twofold._memory",
+                ["pyx/twofold/_memory.pyx", f"{RECYCLING}/recycled_memory.cpp"],
+                include_dirs=["include", RECYCLING, numpy.get_include()],
+                depends=["include/twofold/cgroup.hpp", f"{RECYCLING}/recycled_memory.hpp"],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
