@@ -1,5 +1,8 @@
 """Large new arrays: of recycled memory, and otherwise arrays like any other."""
 
+import ctypes
+import math
+import os
 import pickle
 import sys
 from collections.abc import Iterator
@@ -97,7 +100,7 @@ def test_memory_comes_back():
 @pytest.mark.parametrize("order", ["C", "F", "K"])
 @pytest.mark.parametrize("dtype", ["u1", ">f8", "c16", "M8[s]", "O", "i4,f8"])
 def test_a_new_array_is_like_the_one_given(dtype, order):
-    for side in (3, 1500):  # small and large
+    for side in (3, math.isqrt(RECYCLED // 16 // np.dtype(dtype).itemsize) + 1):  # small and large
         values = np.zeros((side, side, 2, 8), dtype)
         values = {"C": values, "F": np.asfortranarray(values), "K": values.transpose(1, 3, 0, 2)}[order]
         new, expected = _memory.empty_like(values), np.empty_like(values)
@@ -302,8 +305,6 @@ def test_forks_while_threads_make_arrays():
 @pytest.mark.parametrize(("value", "is_on"), [(None, True), ("0", False), ("1", True), ("", True), ("off", True)])
 def test_the_environment_turns_it_off(value, is_on):
     variables = {} if value is None else {"TWOFOLD_RECYCLE_MEMORY": value}
-    import os
-
     env = {name: text for name, text in os.environ.items() if name != "TWOFOLD_RECYCLE_MEMORY"}
     output = run_script(
         PRELUDE
@@ -365,8 +366,6 @@ def test_a_handler_of_the_users_own_is_left_in_place():
     """Whoever sets one for NumPy's arrays gets ours from it, too."""
     array = _memory.empty((RECYCLED,), "u1")
     assert handler_name(array) == "twofold_recycled_memory"
-    import ctypes
-
     api = np._core._multiarray_umath._ARRAY_API
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -377,9 +376,9 @@ def test_a_handler_of_the_users_own_is_left_in_place():
     new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
     default = ctypes.cast(table[306], ctypes.POINTER(ctypes.py_object))[0]
     name = ctypes.c_char_p(b"mem_handler")
-    # The same functions under another name.
-    its = (ctypes.c_char * 256).from_buffer_copy(ctypes.string_at(pointer(default, name), 176).ljust(256))
-    its[0:8] = b"a user's"[:8]
+    # The same functions under another name: 127 bytes of name, the version, five pointers.
+    its = ctypes.create_string_buffer(ctypes.string_at(pointer(default, name), 127 + 1 + 5 * 8))
+    its[0:8] = b"a user's"
     before = set_handler(new_capsule(ctypes.addressof(its), name, None))
     try:
         array = _memory.empty((RECYCLED,), "u1")
