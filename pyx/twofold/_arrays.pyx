@@ -102,7 +102,7 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     if may_raise_flags[element]:
         clear_float_flags()
     if out_ is None:
-        out = new_like(values)
+        out = new_like(values, nbytes)
     else:
         out = values if out_ is values_ and cnp.PyArray_ISWRITEABLE(values) else as_output(out_, values)
     if is_plain(values) and is_plain(out) and (
@@ -152,21 +152,21 @@ cdef object ufunc_for(Policy policy):
 
 # ---- whatever else NumPy has
 
-def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """An array of any class, or a scalar, of NumPy."""
-    if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_kwargs and (
+    if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_keywords and (
             dtype is None or np.dtype(dtype) == values.dtype) and (
             out is None or is_plain_class(type(out)) or not hasattr(type(out), "__array_ufunc__")):
         return double_ndarray(values, out, policy, threads)
-    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_kwargs)
+    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
 
 cdef bint is_plain_class(kind) except -1:
     """Whether an array's class gives its elements no meaning of its own."""
     return kind is ndarray or kind is np.memmap
 
-def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
-    keywords = dict(ufunc_kwargs)
+    keywords = dict(ufunc_keywords or ())
     if out is not None:
         keywords["out"] = out
     if dtype is not None:
@@ -182,7 +182,7 @@ cdef object double_other_dtype(values, out, Policy policy, unsigned int threads)
     """An exact array of a dtype without loops of ours."""
     if values.dtype != object:
         raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
-    return double_by_ufunc(values, out, None, policy, threads, {})
+    return double_by_ufunc(values, out, None, policy, threads, None)
 
 
 _double.call_for_arrays(np.ndarray, double_ndarray)

@@ -5,5 +5,6 @@ cimport numpy as cnp
 # C's order.
 cdef cnp.ndarray new_array(cnp.dtype descr, int ndim, const cnp.npy_intp* shape, const cnp.npy_intp* strides)
 
-# An exact array of the dtype and shape of another one, laid out as NumPy's order="K" has it, not filled.
-cdef cnp.ndarray new_like(cnp.ndarray values)
+# An exact array of the dtype and shape of another one, laid out as NumPy's order="K" has it, not filled. `nbytes` is
+# the size of either.
+cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes)

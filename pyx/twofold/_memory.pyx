@@ -114,8 +114,7 @@ cdef inline cnp.ndarray like_from_numpy(cnp.ndarray values):
                                 cnp.PyArray_DIMS(values), NULL)
     return PyArray_NewLikeArray(values, cnp.NPY_KEEPORDER, NULL, 0)
 
-cdef cnp.ndarray new_like(cnp.ndarray values):
-    cdef size_t nbytes = cnp.PyArray_NBYTES(values)
+cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
     wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None
     if wanted is None:
         return like_from_numpy(values)
@@ -137,7 +136,7 @@ def empty(tuple shape not None, dtype="float64"):
 
 def empty_like(cnp.ndarray values not None):
     """As `numpy.empty_like(values, subok=False)`, with memory that is recycled."""
-    return new_like(values)
+    return new_like(values, cnp.PyArray_NBYTES(values))
 
 
 # ---- what is kept
