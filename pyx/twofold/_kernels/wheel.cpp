@@ -132,7 +132,7 @@ bool double_elements_noting_overflow(kernel_table const& kernels, int element, v
                                      twofold::detail::allowance threads) noexcept {
     bool overflowed = false;
     auto const run = [&]<class T>(std::type_identity<T>) {
-        if constexpr (twofold::is_half_float<T>) {
+        if constexpr (twofold::detail::is_half_float<T>) {
             twofold::detail::part_kernel_pointers<T> const& pointers = kernels;
             overflowed = twofold::detail::double_parts_noting_overflow<baseline>(pointers, static_cast<T const*>(in),
                                                                                  static_cast<T*>(out), n, threads);
