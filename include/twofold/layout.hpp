@@ -158,6 +158,9 @@ public:
 
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
 
+    /// The columns of a whole block.
+    [[nodiscard]] constexpr std::size_t most_columns() const noexcept { return most_columns_; }
+
     /// The memory that a whole block reads, or writes, counted in bytes of cache lines.
     [[nodiscard]] constexpr std::size_t in_bytes() const noexcept { return most_columns_ * most_rows_ * in_cost_; }
     [[nodiscard]] constexpr std::size_t out_bytes() const noexcept { return most_columns_ * most_rows_ * out_cost_; }
