@@ -84,6 +84,8 @@ using packing::target;
 /// What a kernel of the table is to do.
 enum class doubling { wrap, wrap_turned, saturate };
 
+using block_function = void (*)(source, target, std::size_t rows, std::size_t columns) noexcept;
+
 struct element_type {
     std::size_t bytes;
     std::size_t part_bytes;
@@ -93,9 +95,9 @@ struct element_type {
     void (*run)(void const* kernels, doubling, stores, void const* in, void* out, std::size_t n) noexcept;
     std::size_t (*first_overflow)(void const* kernels, void const* in, std::size_t n) noexcept;
     // On a block with any strides.
-    void (*move_block)(source, target, std::size_t rows, std::size_t columns) noexcept;
-    void (*wrap_each)(source, target, std::size_t rows, std::size_t columns) noexcept;  // null: by kernels alone
-    void (*turn_round)(std::byte* parts, std::size_t n) noexcept;                       // n parts in place
+    block_function move_block;
+    block_function wrap_each[2][2];  // by whether bytes are turned round that are read, and written; null: none
+    void (*turn_round)(std::byte* parts, std::size_t n) noexcept;  // n parts in place
     overflow_policy (*policy)(overflow_policy) noexcept;
 };
 
@@ -120,15 +122,20 @@ constexpr element_type element_type_of() noexcept {
             return rows.first_overflow(static_cast<part const*>(in), n * wheel_parts<T>) / wheel_parts<T>;
         },
         packing::move_block<sizeof(T)>,
-        nullptr,
+        {},
         packing::turn_round<sizeof(part)>,
         policy_for<T>,
     };
-    if constexpr (std::is_integral_v<part>) {
-        type.wrap_each = packing::double_each<std::make_unsigned_t<part>, 1>;
-    } else if constexpr (std::is_same_v<part, float> || std::is_same_v<part, double>) {
-        type.wrap_each = packing::double_each<part, wheel_parts<T>>;
-    }
+    auto const fill = [&]<class Part>(std::type_identity<Part>) {
+        type.wrap_each[0][0] = packing::double_each<Part, wheel_parts<T>, false, false>;
+        if constexpr (sizeof(Part) > 1) {
+            type.wrap_each[0][1] = packing::double_each<Part, wheel_parts<T>, false, true>;
+            type.wrap_each[1][0] = packing::double_each<Part, wheel_parts<T>, true, false>;
+            type.wrap_each[1][1] = packing::double_each<Part, wheel_parts<T>, true, true>;
+        }
+    };
+    if constexpr (std::is_integral_v<part>) fill(std::type_identity<std::make_unsigned_t<part>>{});
+    if constexpr (std::is_same_v<part, float> || std::is_same_v<part, double>) fill(std::type_identity<part>{});
     return type;
 }
 
@@ -157,12 +164,23 @@ struct block_work {
     bool turn_in;
     bool turn_out;
 
-    // Whether kernels can work on the rows of a side where they lie.
-    [[nodiscard]] bool has_rows(std::ptrdiff_t stride, bool turned) const noexcept {
-        return !turned && stride == step() && cut.columns().length * type.bytes >= least_row_bytes;
+    // Whether kernels can work on the rows of a side where they lie: short ones, if they lie one after another.
+    [[nodiscard]] bool has_rows(std::ptrdiff_t column, std::ptrdiff_t row, bool turned) const noexcept {
+        std::size_t const row_bytes = cut.columns().length * type.bytes;
+        return !turned && column == step() &&
+               (row_bytes >= least_row_bytes || row == static_cast<std::ptrdiff_t>(row_bytes));
     }
-    [[nodiscard]] bool reads_rows() const noexcept { return has_rows(cut.columns().in, turn_in); }
-    [[nodiscard]] bool writes_rows() const noexcept { return has_rows(cut.columns().out, turn_out); }
+    [[nodiscard]] bool reads_rows() const noexcept { return has_rows(cut.columns().in, cut.rows().in, turn_in); }
+    [[nodiscard]] bool writes_rows() const noexcept { return has_rows(cut.columns().out, cut.rows().out, turn_out); }
+
+    // Whether a block is transposed in squares, by way of the buffer.
+    [[nodiscard]] bool transposes_squares() const noexcept {
+        return cut.is_transposed() && (std::min)(cut.columns().length, cut.rows().length) * type.bytes >= 16;
+    }
+    // Whether to turn bytes round in the buffer, by vectors, is faster than to do so one by one.
+    [[nodiscard]] bool turns_vectors() const noexcept {
+        return turn_in != turn_out && type.part_bytes < 8 && cut.columns().in == step() && cut.columns().out == step();
+    }
 
     [[nodiscard]] source in(std::byte const* start, block const& part) const noexcept {
         return {start + part.in, cut.columns().in, cut.rows().in};
@@ -193,16 +211,21 @@ void double_block(block_work const& work, doubling how, std::byte const* in, std
     source const from = work.in(in, part);
     target const to = work.out(out, part);
     auto const double_rows = [&](source const& rows_in, target const& rows_out, stores to_where) {
-        for (std::size_t r = 0; r < part.rows; ++r) {
-            work.type.run(work.kernels, how, to_where, rows_in.at(r, 0), rows_out.at(r, 0), part.columns);
+        auto const packed_row = static_cast<std::ptrdiff_t>(part.columns * work.type.bytes);
+        bool const is_one = rows_in.row == packed_row && rows_out.row == packed_row;
+        std::size_t const rows = is_one ? 1 : part.rows;
+        std::size_t const columns = is_one ? part.rows * part.columns : part.columns;
+        for (std::size_t r = 0; r < rows; ++r) {
+            work.type.run(work.kernels, how, to_where, rows_in.at(r, 0), rows_out.at(r, 0), columns);
         }
     };
     bool const reads_rows = work.reads_rows();
     bool const writes_rows = work.writes_rows();
     if (reads_rows && writes_rows) return double_rows(from, to, where);
-    if (how == doubling::wrap && !work.turn_in && !work.turn_out && work.type.wrap_each != nullptr &&
-        !(work.cut.is_transposed() && work.type.bytes < 16)) {
-        return work.type.wrap_each(from, to, part.rows, part.columns);
+    bool const turns = how == doubling::wrap_turned;
+    block_function const wrap_each = work.type.wrap_each[work.turn_in || turns][work.turn_out || turns];
+    if (how != doubling::saturate && wrap_each != nullptr && !work.transposes_squares() && !work.turns_vectors()) {
+        return wrap_each(from, to, part.rows, part.columns);
     }
     block_buffer buffer;
     target const packed = work.packed(buffer, part);
