@@ -150,7 +150,7 @@ constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
 // Rows shorter than this are packed, since a call of a kernel takes some nanoseconds.
 constexpr std::size_t least_row_bytes = 64;
 // Rows shorter than this are not streamed, since each ends with a fence.
-constexpr std::size_t least_streamed_bytes = std::size_t{1} << 10;
+constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
 
 struct alignas(engine::cache_line_bytes) block_buffer {
     std::byte bytes[buffer_bytes];
@@ -411,7 +411,8 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
         how = doubling::wrap_turned;
         in.swapped = out.swapped = false;
     }
-    blocks const cut(loops, type.bytes, buffer_bytes);
+    auto const past_line = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % engine::cache_line_bytes; };
+    blocks const cut(loops, type.bytes, buffer_bytes, past_line(from), past_line(to));
     block_work const work{type, kernels, cut, in.swapped, out.swapped};
     bool const in_place = in.data == out.data;
     bool const may_stream = !in_place && work.writes_rows() && cut.most_columns() * type.bytes >= least_streamed_bytes;
