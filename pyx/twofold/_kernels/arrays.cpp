@@ -149,7 +149,8 @@ constexpr auto element_types = []<std::size_t... I>(std::index_sequence<I...>) {
 constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
 // Rows shorter than this are packed, since a call of a kernel takes some nanoseconds.
 constexpr std::size_t least_row_bytes = 64;
-// Rows shorter than this are not streamed, since each ends with a fence.
+// Kernels end what they stream with a fence. Rows shorter than this are streamed from the buffer, with one fence for
+// many of them.
 constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
 
 struct alignas(engine::cache_line_bytes) block_buffer {
@@ -221,7 +222,8 @@ void double_block(block_work const& work, doubling how, std::byte const* in, std
     };
     bool const reads_rows = work.reads_rows();
     bool const writes_rows = work.writes_rows();
-    if (reads_rows && writes_rows) return double_rows(from, to, where);
+    bool const streams_packed = where == stores::streaming && part.columns * work.type.bytes < least_streamed_bytes;
+    if (reads_rows && writes_rows && !streams_packed) return double_rows(from, to, where);
     bool const turns = how == doubling::wrap_turned;
     block_function const wrap_each = work.type.wrap_each[work.turn_in || turns][work.turn_out || turns];
     if (how != doubling::saturate && wrap_each != nullptr && !work.transposes_squares() && !work.turns_vectors()) {
@@ -231,8 +233,9 @@ void double_block(block_work const& work, doubling how, std::byte const* in, std
     target const packed = work.packed(buffer, part);
     source const repacked{packed.start, packed.column, packed.row};
     if (!reads_rows) work.pack(in, part, buffer);
-    if (writes_rows) return double_rows(repacked, to, where);
+    if (writes_rows && !streams_packed) return double_rows(repacked, to, where);
     double_rows(reads_rows ? from : repacked, packed, stores::cached);
+    if (streams_packed) return packing::stream_rows(repacked, to, part.rows, part.columns * work.type.bytes);
     if (work.turn_out) work.turn_round(buffer, part);
     work.type.move_block(repacked, to, part.rows, part.columns);
 }
@@ -248,11 +251,11 @@ std::size_t for_each_block(blocks const& cut, allowance threads, unsigned varian
         engine::sharing<baseline>::run(count * bytes, threads, variant, [&](unsigned workers) noexcept {
             bool const stream = may_stream && engine::streaming_pays<baseline>(cut.size() * touched, workers);
             stores const where = stream ? stores::streaming : stores::cached;
-            return engine::for_each_chunk<baseline>(nullptr, count, bytes, workers,
-                                                    [&](std::size_t begin, std::size_t blocks_here) noexcept {
-                                                        for (std::size_t i = 0; i < blocks_here; ++i)
-                                                            work(cut[first + begin + i], where);
-                                                    });
+            auto const run = [&](std::size_t begin, std::size_t blocks_here) noexcept {
+                for (std::size_t i = 0; i < blocks_here; ++i) work(cut[first + begin + i], where);
+                if (stream) engine::finish_streaming<baseline>();
+            };
+            return engine::for_each_chunk<baseline>(nullptr, count, bytes, workers, run);
         });
         return count;
     });
@@ -415,7 +418,8 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
     blocks const cut(loops, type.bytes, buffer_bytes, past_line(from), past_line(to));
     block_work const work{type, kernels, cut, in.swapped, out.swapped};
     bool const in_place = in.data == out.data;
-    bool const may_stream = !in_place && work.writes_rows() && cut.most_columns() * type.bytes >= least_streamed_bytes;
+    bool const may_stream =
+        !in_place && work.writes_rows() && cut.most_columns() * type.bytes >= engine::cache_line_bytes;
     // Kinds of calls, of which each costs what it costs.
     unsigned const variant = static_cast<unsigned>(element) * 16 + (in_place ? 1u : 0u) +
                              (work.reads_rows() ? 2u : 0u) + (work.writes_rows() ? 4u : 0u) +

@@ -8,8 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <twofold/chunks.hpp>
+#include <twofold/streaming.hpp>
 #include <type_traits>
 #include <utility>
+#include <xsimd/xsimd.hpp>
 
 namespace twofold_wheel::packing {
 
@@ -186,6 +189,26 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
             return move_short_rows<16>(from, to, rows, row_bytes);
         default:
             return move_short_rows<32>(from, to, rows, row_bytes);
+    }
+}
+
+/// The same, past the cache, but for cache lines that a row has only in part. finish_streaming is left to the caller:
+/// it takes as long as hundreds of bytes.
+inline void stream_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
+    using batch = xsimd::batch<std::uint8_t, xsimd::default_arch>;
+    constexpr std::size_t line = twofold::detail::cache_line_bytes;
+    for (std::size_t r = 0; r < rows; ++r) {
+        std::byte const* const in = from.at(r, 0);
+        std::byte* const out = to.at(r, 0);
+        std::size_t const past_line = reinterpret_cast<std::uintptr_t>(out) % line;
+        std::size_t const head = (std::min)((line - past_line) % line, row_bytes);
+        std::size_t const end = head + (row_bytes - head) / line * line;
+        std::memcpy(out, in, head);
+        for (std::size_t i = head; i < end; i += batch::size) {
+            auto const values = batch::load_unaligned(reinterpret_cast<std::uint8_t const*>(in + i));
+            twofold::detail::stream_store(reinterpret_cast<std::uint8_t*>(out + i), values);
+        }
+        std::memcpy(out + end, in + end, row_bytes - end);
     }
 }
 
