@@ -57,38 +57,85 @@ inline void prefetch_ahead(PyObject* const* items, Py_ssize_t i, Py_ssize_t n) n
     return overflow == 0;
 }
 
+template <class T>
+concept real_element = std::floating_point<T> || half_float<T>;
+
+template <std::integral T>
+[[nodiscard]] PyObject* make_item(T value) noexcept {
+    if constexpr (std::unsigned_integral<T>) {
+        return PyLong_FromUnsignedLongLong(value);
+    } else {
+        return PyLong_FromLongLong(value);
+    }
+}
+template <real_element T>
+[[nodiscard]] PyObject* make_item(T value) noexcept {
+    if constexpr (half_float<T>) {
+        return PyFloat_FromDouble(double_from(value));
+    } else {
+        return PyFloat_FromDouble(value);
+    }
+}
+template <std::floating_point T>
+[[nodiscard]] PyObject* make_item(std::complex<T> value) noexcept {
+    return PyComplex_FromDoubles(value.real(), value.imag());
+}
+
 // ---- doubled exactly
+
+/// The double of an exact int, where both are a `long long`.
+[[nodiscard]] inline bool read_doubled(PyObject* item, long long& doubled, bool) noexcept {
+    constexpr long long most = std::numeric_limits<long long>::max() / 2;
+    long long value;
+    if (!PyLong_CheckExact(item) || !read_long_long(item, value) || value > most || value < -most) return false;
+    doubled = 2 * value;
+    return true;
+}
+
+/// The double of an exact float; with `finite_only`, where it is not infinite, or the item itself was.
+[[nodiscard]] inline bool read_doubled(PyObject* item, double& doubled, bool finite_only) noexcept {
+    if (!PyFloat_CheckExact(item)) return false;
+    double const value = PyFloat_AS_DOUBLE(item);
+    doubled = 2 * value;
+    return !finite_only || std::isfinite(doubled) || !std::isfinite(value);
+}
+
+/// How many items are read before new ones are made of them. Made one by one, they would be in the way of what is
+/// fetched ahead. Measured by `benchmarks/lists.py`.
+inline constexpr Py_ssize_t items_at_once = 256;
+
+/// Doubles items from i on that are alike: a T each. Returns where it stopped; -1 with MemoryError.
+template <class T>
+Py_ssize_t double_alike_items(PyObject* const* items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
+                              bool finite_only) noexcept {
+    T values[items_at_once];
+    Py_ssize_t const start = i;
+    Py_ssize_t const stop = std::min(end, start + items_at_once);
+    for (; i < stop; ++i) {
+        prefetch_ahead(items, i, n);
+        if (!read_doubled(items[i], values[i - start], finite_only)) break;
+    }
+    for (Py_ssize_t j = start; j < i; ++j) {
+        doubled[j] = make_item(values[j - start]);
+        if (doubled[j] == nullptr) return -1;
+    }
+    return i;
+}
 
 /// Doubles items [i, end) of n into new objects, as far as they are floats, and ints of at most 62 bits; with
 /// `finite_only`, as far as no finite float becomes infinite. Returns where it stopped; -1 with MemoryError.
 inline Py_ssize_t double_plain_items(PyObject* const* items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end,
                                      Py_ssize_t n, bool finite_only) noexcept {
-    for (; i < end; ++i) {
-        prefetch_ahead(items, i, n);
-        PyObject* const item = items[i];
-        PyObject* made;
-        if (PyLong_CheckExact(item)) {
-            long long value;
-            constexpr long long most = std::numeric_limits<long long>::max() / 2;
-            if (!read_long_long(item, value) || value > most || value < -most) return i;
-            made = PyLong_FromLongLong(2 * value);
-        } else if (PyFloat_CheckExact(item)) {
-            double const value = PyFloat_AS_DOUBLE(item);
-            if (finite_only && std::isfinite(value) && !std::isfinite(2 * value)) return i;
-            made = PyFloat_FromDouble(2 * value);
-        } else {
-            return i;
-        }
-        if (made == nullptr) return -1;
-        doubled[i] = made;
+    Py_ssize_t before = -1;
+    while (i > before && i < end) {
+        before = i;
+        i = double_alike_items<long long>(items, doubled, i, end, n, finite_only);
+        if (i >= 0 && i < end) i = double_alike_items<double>(items, doubled, i, end, n, finite_only);
     }
     return i;
 }
 
 // ---- as an element type has them
-
-template <class T>
-concept real_element = std::floating_point<T> || half_float<T>;
 
 /// The value of an int that fits.
 template <std::integral T>
@@ -159,27 +206,6 @@ template <std::floating_point T>
     if (!store_real(value.real, real) || !store_real(value.imag, imag)) return false;
     out = {real, imag};
     return true;
-}
-
-template <std::integral T>
-[[nodiscard]] PyObject* make_item(T value) noexcept {
-    if constexpr (std::unsigned_integral<T>) {
-        return PyLong_FromUnsignedLongLong(value);
-    } else {
-        return PyLong_FromLongLong(value);
-    }
-}
-template <real_element T>
-[[nodiscard]] PyObject* make_item(T value) noexcept {
-    if constexpr (half_float<T>) {
-        return PyFloat_FromDouble(double_from(value));
-    } else {
-        return PyFloat_FromDouble(value);
-    }
-}
-template <std::floating_point T>
-[[nodiscard]] PyObject* make_item(std::complex<T> value) noexcept {
-    return PyComplex_FromDoubles(value.real(), value.imag());
 }
 
 /// Lists as arrays of an element type, and back.
