@@ -24,7 +24,7 @@ XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
 SHARED_SOURCES = [
     "setup.py",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
-    *(f"{KERNELS}/{name}" for name in ("instruction_sets.def", "kernels.hpp", "packing.hpp", "wheel.hpp", "wheel_elements.hpp")),
+    *(f"{KERNELS}/{name}" for name in ("half_floats.hpp", "instruction_sets.def", "items.hpp", "kernels.hpp", "packing.hpp", "wheel.hpp", "wheel_elements.hpp")),
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
@@ -90,7 +90,13 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            module("_lists", extra_compile_args=CXX_FLAGS, language="c++"),
+            module(
+                "_lists",
+                include_dirs=INCLUDE_DIRS,
+                depends=SHARED_SOURCES,
+                extra_compile_args=CXX_FLAGS,
+                language="c++",
+            ),
             *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double")),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
