@@ -34,7 +34,7 @@ def lint(session: nox.Session) -> None:
 
 def is_ours(path: Path) -> bool:
     """Whether a source was written, not generated or copied by a build."""
-    return path.name != "_core.cpp" and Path("pyx/twofold/include") not in path.parents
+    return path.parent != Path("pyx/twofold") and Path("pyx/twofold/include") not in path.parents
 
 
 @nox.session
