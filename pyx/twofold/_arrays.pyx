@@ -1,8 +1,6 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
 """Arrays of NumPy, by its C API. Imported when the first one comes, so that `import twofold` does not import NumPy."""
 cimport numpy as cnp
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from libc.string cimport memcmp
 
 import numpy as np
@@ -13,6 +11,7 @@ from twofold._core cimport (
     index_of, overlap_partly, raised_float_flags, run_array_with_gil, run_with_gil,
     sides_overlap, type_name,
 )
+from twofold._memory cimport new_like
 from twofold import ufuncs
 
 cnp.import_array()
@@ -20,12 +19,6 @@ cnp.import_array()
 cdef extern from "<fenv.h>":
     int FE_INVALID
     int FE_OVERFLOW
-
-cdef extern from "numpy/arrayobject.h":
-    cnp.ndarray PyArray_NewFromDescr(type kind, cnp.PyArray_Descr* descr, int ndim, const cnp.npy_intp* shape,
-                                     const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
-    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray model, cnp.NPY_ORDER order, cnp.PyArray_Descr* descr,
-                                    int subok)
 
 cdef type ndarray = np.ndarray
 
@@ -72,15 +65,6 @@ cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
 cdef int raise_overflow(size_t index, cnp.ndarray values, int element) except -1:
     cdef tuple where = index_of(index, <const Py_ssize_t*>cnp.PyArray_DIMS(values), cnp.PyArray_NDIM(values))
     raise does_not_fit(f"values[{', '.join(map(str, where))}]" if where else "values", values[where], element)
-
-cdef cnp.ndarray new_like(cnp.ndarray values):
-    """A new exact array of that dtype and shape, laid out as NumPy's order="K" has it; it is not filled."""
-    cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(values)
-    if cnp.PyArray_IS_C_CONTIGUOUS(values):
-        Py_INCREF(descr)  # which the call takes over
-        return PyArray_NewFromDescr(ndarray, <cnp.PyArray_Descr*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
-                                    NULL, NULL, 0, NULL)
-    return PyArray_NewLikeArray(values, cnp.NPY_KEEPORDER, NULL, 0)
 
 cdef cnp.ndarray as_output(out, cnp.ndarray values):
     """`out` as an array, checked to be one that takes the doubles of `values`."""
