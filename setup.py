@@ -70,7 +70,7 @@ includedir=${{prefix}}/include
 Name: twofold
 Description: Doubles every element of an array at memory speed; with the headers of xsimd
 Version: {VERSION}
-Cflags: -I"${{includedir}}" -pthread
+Cflags: -I${{includedir}} -pthread
 Libs: -pthread -ldl
 """
 
