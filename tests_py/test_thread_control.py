@@ -221,7 +221,7 @@ def test_the_examples_of_the_docstrings(module):
 ORDERS = {
     "twofold first": "import twofold, threadpoolctl",
     "threadpoolctl first": "import threadpoolctl, twofold",
-    "looked for before": "import twofold; from importlib.util import find_spec; find_spec('threadpoolctl'); import threadpoolctl",
+    "found before": "import importlib.util, twofold; importlib.util.find_spec('threadpoolctl'); import threadpoolctl",
     "by hand": "import twofold.threadpoolctl, threadpoolctl",
 }
 
