@@ -64,7 +64,7 @@ cdef extern from *:
     }
     """
     int (*loop_body "twofold_double_piece")(char**, const cnp.npy_intp*, const cnp.npy_intp*, void*) except -1 nogil
-    void array_loop "twofold_loop"(char**, const cnp.npy_intp*, const cnp.npy_intp*, void*) noexcept nogil
+    cnp.PyUFuncGenericFunction array_loop "(PyUFuncGenericFunction)twofold_loop"
 
 loop_body = &double_piece
 
@@ -142,7 +142,7 @@ cdef object new_ufunc(str name, Policy policy, str doc):
         functions[i], data[i] = array_loop, &loops[i]
         types[2 * i] = types[2 * i + 1] = dtype.num
     i = TYPE_COUNT - 1
-    functions[i], data[i] = cnp.PyUFunc_O_O, <void*>double_object
+    functions[i], data[i] = <cnp.PyUFuncGenericFunction>cnp.PyUFunc_O_O, <void*>double_object
     types[2 * i] = types[2 * i + 1] = cnp.NPY_OBJECT
     names.extend((name.encode(), doc.encode()))
     ufunc = cnp.PyUFunc_FromFuncAndData(functions, data, types, TYPE_COUNT, 1, 1, cnp.PyUFunc_None, names[-2], names[-1], 0)
