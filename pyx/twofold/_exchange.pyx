@@ -14,7 +14,7 @@ import sys
 
 from twofold._core cimport (
     Policy, RAISE, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
-    find_element_of, index_of, run_array_with_gil, run_with_gil, short, sides_overlap, type_name,
+    find_element_of, index_of, is_instance_of_loaded, run_array_with_gil, run_with_gil, short, sides_overlap, type_name,
 )
 
 
@@ -136,6 +136,8 @@ cdef class Tensor:
         if device != CPU:
             raise BufferError(f"{name} is in the memory of {other_devices.get(device, 'another device')} (DLPack's device "
                               f"{device}); it has to be copied to the CPU first")
+        if hasattr(owner, "is_neg") and owner.is_neg():  # by PyTorch's bit for it, which __dlpack__ forgets
+            raise BufferError(f"{name} is to be negated when it is read; call {name}.resolve_neg() first")
         try:
             self.capsule = owner.__dlpack__(max_version=(1, 0))
         except TypeError:  # of a library that knows no versions yet
@@ -362,9 +364,12 @@ cdef int double_sides(values, Tensor source, Side out, Policy policy, unsigned i
         raise does_not_fit(f"values[{', '.join(map(str, where))}]", item_at(values, where), source.element)
     return 0
 
-cdef object item_at(values, tuple where):
+cdef object item_at(values, where):
     item = values[where]
-    return item.item() if hasattr(item, "item") else item
+    for name in ("item", "as_py"):  # what makes Python's own numbers of those of a library
+        if hasattr(item, name):
+            return getattr(item, name)()
+    return item
 
 
 # ---- Arrow: https://arrow.apache.org/docs/format/CDataInterface.html
@@ -631,7 +636,7 @@ cdef object double_arrow(values, dtype, Policy policy, unsigned int threads):
     return in_its_library(values, "array", result)
 
 cdef object arrow_overflow(values, int64_t index, SchemaHolder schema):
-    return does_not_fit(f"values[{index}]", values[index], schema.element)
+    return does_not_fit(f"values[{index}]", item_at(values, index), schema.element)
 
 cdef object in_its_library(values, str maker, result):
     """The result as an array of the kind of `values`; as it is, where nothing is known to make one."""
@@ -750,8 +755,39 @@ cdef int check_stream(ArrowArrayStream* stream, int code) except -1:
     return 0
 
 
-# ---- dataframes whose arrays are Arrow's
+# ---- columns
 
 cdef bint is_polars_series(type kind) except -1:
     series = attribute_if_loaded("polars", "Series")
     return series is not None and issubclass(kind, series)
+
+def double_columns(values, Policy policy, unsigned int threads):
+    """Columns that Arrow has the memory of, although their library knows ufuncs: for those it would go through floats, or
+    through Python objects, and doubles dates. None for all else.
+    """
+    if is_polars_series(type(values)):
+        return double_chunks(values, None, policy, threads)
+    if is_instance_of_loaded(values, "pandas", "DataFrame"):
+        if not any(map(is_arrow_dtype, values.dtypes)):
+            return None
+        return values.apply(lambda column: double_column(column, policy, threads))
+    return double_arrow_backed(values, policy, threads) if is_arrow_dtype(getattr(values, "dtype", None)) else None
+
+cdef bint is_arrow_dtype(dtype) except -1:
+    return hasattr(dtype, "pyarrow_dtype")  # of pandas.ArrowDtype
+
+cdef object double_column(column, Policy policy, unsigned int threads):
+    if is_arrow_dtype(column.dtype):
+        return double_arrow_backed(column, policy, threads)
+    from twofold import _arrays
+    return _arrays.double_by_ufunc(column, None, None, policy, threads, {})
+
+cdef object double_arrow_backed(values, Policy policy, unsigned int threads):
+    """An array of pandas that Arrow has the memory of, or a Series or an Index of it."""
+    array = getattr(values, "array", values)
+    doubled = type(array)(double_chunks(array.__arrow_array__(), None, policy, threads))
+    if array is values:
+        return doubled
+    if is_instance_of_loaded(values, "pandas", "Series"):
+        return values._constructor(doubled, index=values.index, name=values.name).__finalize__(values)
+    return values._constructor(doubled, name=values.name)
