@@ -71,8 +71,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     size_t double_array(const kernel_table& kernels, int element, array_side values, array_side out, const size_t* shape,
                         int ndim, allowance threads, overflow_policy policy, go_on_function go_on) noexcept
     void clear_float_flags_here "twofold_wheel::clear_float_flags"() noexcept
-    bint float_overflow_here "twofold_wheel::float_overflow"() noexcept
-    bint float_invalid_here "twofold_wheel::float_invalid"() noexcept
+    int raised_float_flags_here "twofold_wheel::raised_float_flags"() noexcept
     bint arrays_overlap(array_side a, array_side b, const size_t* shape, int ndim, size_t itemsize) noexcept
 
 __version__ = TWOFOLD_VERSION.decode()
@@ -176,11 +175,8 @@ cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
 cdef void clear_float_flags() noexcept nogil:
     clear_float_flags_here()
 
-cdef bint float_overflow() noexcept nogil:
-    return float_overflow_here()
-
-cdef bint float_invalid() noexcept nogil:
-    return float_invalid_here()
+cdef int raised_float_flags() noexcept nogil:
+    return raised_float_flags_here()
 
 # ---- the door
 
@@ -318,7 +314,7 @@ cdef str type_name(value):
 
 cdef object does_not_fit(str what, value, int element):
     """The error for an item whose double is beyond its type; `what` is the item: "values[3]"."""
-    return OverflowError(f"{what} is {short(value)}, whose double does not fit {names[element]}")
+    return OverflowError(f"{what} is {value!s}, whose double does not fit {names[element]}")
 
 
 cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):

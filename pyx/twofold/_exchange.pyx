@@ -6,7 +6,9 @@ found there.
 cimport cython
 from cpython.buffer cimport PyBuffer_ToContiguous
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset, strlen
 
@@ -86,6 +88,15 @@ cdef struct DLManagedTensorVersioned:
     uint64_t flags
     DLTensor dl_tensor
 
+# What a library's class may have, too: the same without a call of Python.
+cdef struct DLPackExchangeAPI:
+    uint32_t major
+    uint32_t minor
+    void* older
+    void* new_tensor
+    int (*tensor_of_object)(void*, DLManagedTensorVersioned**) except -1
+    int (*object_of_tensor)(DLManagedTensorVersioned*, void**) except -1
+
 cdef enum:
     READ_ONLY = 1  # of the flags
     CPU = 1  # of the device types
@@ -114,11 +125,37 @@ cdef str name_of_type(DLDataType dtype):
     return name if dtype.lanes == 1 else f"{name} in {dtype.lanes} lanes"
 
 
+cdef DLPackExchangeAPI* exchange_api_of(type kind) except? NULL:
+    """NULL: it has none. Looked for in the very class, since a subclass may have another __dlpack__."""
+    cdef DLPackExchangeAPI* api
+    capsule = kind.__dict__.get("__dlpack_c_exchange_api__")
+    if capsule is None:
+        return NULL
+    api = <DLPackExchangeAPI*>PyCapsule_GetPointer(capsule, "dlpack_exchange_api")
+    return api if api.major == 1 else NULL
+
+cdef int check_device(int device, str name) except -1:
+    if device != CPU:
+        raise BufferError(f"{name} is in the memory of {other_devices.get(device, 'another device')} (DLPack's device "
+                          f"{device}); it has to be copied to the CPU first")
+    return 0
+
+cdef int check_nothing_is_lost(owner, str name) except -1:
+    """Tensors of PyTorch have properties that DLPack has no word for; not all of its doors ask for all of them."""
+    if getattr(owner, "requires_grad", False):
+        raise BufferError(f"{name} requires a gradient, which would be lost; call {name}.detach() first")
+    for property, remedy in (("is_conj", "resolve_conj"), ("is_neg", "resolve_neg")):
+        if hasattr(owner, property) and getattr(owner, property)():
+            raise BufferError(f"{name} is still to be conjugated or negated; call {name}.{remedy}() first")
+    return 0
+
+
 @cython.internal
 @cython.final
 cdef class Tensor:
     """A tensor of another library, held until this object goes."""
-    cdef object capsule  # whose destructor gives the tensor back
+    cdef object capsule  # whose destructor gives the tensor back,
+    cdef DLManagedTensorVersioned* managed  # or the tensor itself
     cdef Side side
     cdef Py_ssize_t shape[MOST_DIMENSIONS]
     cdef Py_ssize_t strides[MOST_DIMENSIONS]  # bytes
@@ -131,26 +168,40 @@ cdef class Tensor:
     cdef Py_ssize_t itemsize
 
     def __cinit__(self, owner, str name not None):
-        cdef DLManagedTensorVersioned* versioned
-        device = int(owner.__dlpack_device__()[0])
-        if device != CPU:
-            raise BufferError(f"{name} is in the memory of {other_devices.get(device, 'another device')} (DLPack's device "
-                              f"{device}); it has to be copied to the CPU first")
-        if hasattr(owner, "is_neg") and owner.is_neg():  # by PyTorch's bit for it, which __dlpack__ forgets
-            raise BufferError(f"{name} is to be negated when it is read; call {name}.resolve_neg() first")
+        cdef DLPackExchangeAPI* api = exchange_api_of(type(owner))
+        check_nothing_is_lost(owner, name)
+        if api is not NULL and self.take(owner, api):
+            check_device(self.managed.dl_tensor.device.device_type, name)
+            self.read_versioned(self.managed, name)
+            return
+        check_device(int(owner.__dlpack_device__()[0]), name)
         try:
             self.capsule = owner.__dlpack__(max_version=(1, 0))
         except TypeError:  # of a library that knows no versions yet
             self.capsule = owner.__dlpack__()
         if PyCapsule_IsValid(self.capsule, "dltensor_versioned"):
-            versioned = <DLManagedTensorVersioned*>PyCapsule_GetPointer(self.capsule, "dltensor_versioned")
-            if versioned.major != 1:
-                raise BufferError(f"{name} comes by DLPack {versioned.major}.{versioned.minor}; known is 1.x")
-            self.writable_is_known = True
-            self.writable = not versioned.flags & READ_ONLY
-            self.read(&versioned.dl_tensor, name)
+            self.read_versioned(<DLManagedTensorVersioned*>PyCapsule_GetPointer(self.capsule, "dltensor_versioned"), name)
         else:
             self.read(&(<DLManagedTensor*>PyCapsule_GetPointer(self.capsule, "dltensor")).dl_tensor, name)
+
+    cdef bint take(self, owner, DLPackExchangeAPI* api) except -1:
+        """Whether the short way works. Where it does not, the long one has the clearer words for it."""
+        try:
+            api.tensor_of_object(<PyObject*>owner, &self.managed)
+        except Exception:
+            return False
+        return True
+
+    def __dealloc__(self):
+        if self.managed is not NULL and self.managed.deleter is not NULL:
+            self.managed.deleter(self.managed)
+
+    cdef int read_versioned(self, DLManagedTensorVersioned* versioned, str name) except -1:
+        if versioned.major != 1:
+            raise BufferError(f"{name} comes by DLPack {versioned.major}.{versioned.minor}; known is 1.x")
+        self.writable_is_known = True
+        self.writable = not versioned.flags & READ_ONLY
+        return self.read(&versioned.dl_tensor, name)
 
     cdef int read(self, DLTensor* tensor, str name) except -1:
         self.dtype = tensor.dtype
@@ -314,6 +365,14 @@ cdef class NewTensor:
         self.block = NULL
         return capsule
 
+    cdef object taken_over_by(self, DLPackExchangeAPI* api):
+        cdef void* taken
+        api.object_of_tensor(&self.block.versioned, &taken)
+        self.block = NULL
+        result = <object>taken
+        Py_DECREF(result)  # which `taken` was already a reference to
+        return result
+
 
 cdef object find_from_dlpack(values):
     """What makes an array of the library of `values` from one that has `__dlpack__`."""
@@ -332,12 +391,14 @@ cdef object double_tensor(values, out, dtype, Policy policy, unsigned int thread
     cdef Tensor source = Tensor(values, "values")
     cdef Tensor target
     cdef NewTensor result
+    cdef DLPackExchangeAPI* api
     check_dtype(dtype, values, source.element)
     if out is None:
-        from_dlpack = find_from_dlpack(values)
+        api = exchange_api_of(type(values))
+        from_dlpack = find_from_dlpack(values) if api is NULL else None
         result = NewTensor(source)
         double_sides(values, source, result.side, policy, threads)
-        return from_dlpack(result)
+        return from_dlpack(result) if api is NULL else result.taken_over_by(api)
     if out is not values and not hasattr(type(out), "__dlpack__"):
         raise TypeError(f"out must be a writable array with __dlpack__, as values is, not {type_name(out)}")
     target = source if out is values else Tensor(out, "out")
@@ -554,8 +615,11 @@ cdef str name_of_schema(ArrowSchema* schema, values):
     name = extension_name(schema.metadata)
     if name:
         return name.decode("utf-8", "replace")
-    if hasattr(values, "type"):
-        return str(values.type)
+    for attribute in ("type", "dtype"):
+        if hasattr(values, attribute):
+            return str(getattr(values, attribute))
+    if schema.format == b"+s":  # as tables are exported
+        return "struct"
     return repr((b"dictionary" if schema.dictionary is not NULL else schema.format).decode("utf-8", "replace"))
 
 

@@ -117,17 +117,13 @@ unsigned recently_decided_threads() noexcept {
     return twofold::detail::sharing<baseline>::recently_decided_threads(twofold::detail::now_ns<baseline>());
 }
 
-// What <cfenv> would take ten times as long for; the flags of float_modes have the numbers that it has for them.
+// What <cfenv> would take ten times as long for; float_modes has its numbers for these flags.
+int raised_float_flags() noexcept {
+    return static_cast<int>(twofold::detail::float_modes::raised()) & (FE_OVERFLOW | FE_INVALID);
+}
+
 void clear_float_flags() noexcept {
-    twofold::detail::float_modes::current().adopt();
-}
-
-bool float_overflow() noexcept {
-    return (twofold::detail::float_modes::raised() & FE_OVERFLOW) != 0;
-}
-
-bool float_invalid() noexcept {
-    return (twofold::detail::float_modes::raised() & FE_INVALID) != 0;
+    if (raised_float_flags() != 0) twofold::detail::float_modes::current().adopt();
 }
 
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {

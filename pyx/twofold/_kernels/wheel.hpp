@@ -127,10 +127,9 @@ std::size_t double_array(twofold::detail::kernel_table const& kernels, int eleme
 [[nodiscard]] bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int ndim,
                                   std::size_t element_bytes) noexcept;
 
-/// Clears the floating-point flags of this thread. After a call they say what it met, whichever thread did it: of a
-/// finite value that became infinite, of a NaN that was signalling.
+/// Of the floating-point flags of this thread, overflow and invalid (FE_OVERFLOW and FE_INVALID of <cfenv>): what has
+/// happened since they were cleared, whichever thread did it for a call.
+[[nodiscard]] int raised_float_flags() noexcept;
 void clear_float_flags() noexcept;
-[[nodiscard]] bool float_overflow() noexcept;
-[[nodiscard]] bool float_invalid() noexcept;
 
 }  // namespace twofold_wheel
