@@ -24,8 +24,6 @@ cdef extern from "<fenv.h>":
 cdef extern from "numpy/arrayobject.h":
     cnp.ndarray PyArray_NewFromDescr(type kind, cnp.PyArray_Descr* descr, int ndim, const cnp.npy_intp* shape,
                                      const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
-    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray model, cnp.NPY_ORDER order, cnp.PyArray_Descr* descr,
-                                    int subok)
 
 cdef type ndarray = np.ndarray
 
@@ -76,11 +74,44 @@ cdef int raise_overflow(size_t index, cnp.ndarray values, int element) except -1
 cdef cnp.ndarray new_like(cnp.ndarray values):
     """A new exact array of that dtype and shape, laid out as NumPy's order="K" has it; it is not filled."""
     cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(values)
-    if cnp.PyArray_IS_C_CONTIGUOUS(values):
-        Py_INCREF(descr)  # which the call takes over
-        return PyArray_NewFromDescr(ndarray, <cnp.PyArray_Descr*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
-                                    NULL, NULL, 0, NULL)
-    return PyArray_NewLikeArray(values, cnp.NPY_KEEPORDER, NULL, 0)
+    cdef cnp.npy_intp strides[cnp.NPY_MAXDIMS]
+    cdef bint in_c_order = cnp.PyArray_IS_C_CONTIGUOUS(values)
+    if not in_c_order:
+        fill_strides_like(values, strides)
+    Py_INCREF(descr)  # which the call takes over
+    return PyArray_NewFromDescr(ndarray, <cnp.PyArray_Descr*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
+                                NULL if in_c_order else strides, NULL, 0, NULL)
+
+cdef void fill_strides_like(cnp.ndarray values, cnp.npy_intp* strides) noexcept:
+    """The strides of a ufunc's new result: without gaps, and the dimensions in the order that they have in `values`.
+
+    That of PyArray_NewLikeArray differs where values are broadcast: it takes what has stride 0 for the innermost.
+    """
+    cdef const cnp.npy_intp* shape = cnp.PyArray_DIMS(values)
+    cdef int ndim = cnp.PyArray_NDIM(values)
+    cdef int axes[cnp.NPY_MAXDIMS]  # from the innermost
+    cdef int known, i, place
+    cdef cnp.npy_intp own, other
+    cdef cnp.npy_intp nbytes = cnp.PyArray_ITEMSIZE(values)
+    for known in range(ndim):
+        own = stride_or_none(values, ndim - 1 - known)
+        place = known
+        for i in range(known - 1, -1, -1):
+            other = stride_or_none(values, axes[i])
+            if own and other:
+                if other <= own:
+                    break
+                place = i
+        for i in range(known, place, -1):
+            axes[i] = axes[i - 1]
+        axes[place] = ndim - 1 - known
+    for i in range(ndim):
+        strides[axes[i]] = nbytes
+        nbytes *= shape[axes[i]]
+
+cdef inline cnp.npy_intp stride_or_none(cnp.ndarray values, int axis) noexcept:
+    """Without its sign; 0, which says nothing of the order, where there is but one."""
+    return abs(cnp.PyArray_STRIDES(values)[axis]) if cnp.PyArray_DIMS(values)[axis] > 1 else 0
 
 cdef cnp.ndarray as_output(out, cnp.ndarray values):
     """`out` as an array, checked to be one that takes the doubles of `values`."""
