@@ -14,6 +14,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 KERNELS = "pyx/twofold/_kernels"
+RECYCLING = "pyx/twofold/_recycling"
 
 VERSION = run_path(str(ROOT / "scripts/version.py"))["version"]
 XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
@@ -94,6 +95,14 @@ setup(
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
                 for name in ("_arrays", "ufuncs")
+            ),
+            module(
+                "_memory",
+                f"{RECYCLING}/recycled_memory.cpp",
+                include_dirs=["include", RECYCLING, numpy.get_include()],
+                depends=["include/twofold/cgroup.hpp", f"{RECYCLING}/recycled_memory.hpp"],
+                extra_compile_args=CXX_FLAGS,
+                language="c++",
             ),
         ],
         include_path=["pyx"],

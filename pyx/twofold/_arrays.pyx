@@ -1,8 +1,6 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
 """Arrays of NumPy, by its C API. Imported when the first one comes, so that `import twofold` does not import NumPy."""
 cimport numpy as cnp
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from libc.string cimport memcmp
 
 import numpy as np
@@ -13,6 +11,7 @@ from twofold._core cimport (
     index_of, overlap_partly, raised_float_flags, run_array_with_gil, run_with_gil,
     sides_overlap, type_name,
 )
+from twofold._memory cimport new_like
 from twofold import ufuncs
 
 cnp.import_array()
@@ -20,10 +19,6 @@ cnp.import_array()
 cdef extern from "<fenv.h>":
     int FE_INVALID
     int FE_OVERFLOW
-
-cdef extern from "numpy/arrayobject.h":
-    cnp.ndarray PyArray_NewFromDescr(type kind, cnp.PyArray_Descr* descr, int ndim, const cnp.npy_intp* shape,
-                                     const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
 
 cdef type ndarray = np.ndarray
 
@@ -71,48 +66,6 @@ cdef int raise_overflow(size_t index, cnp.ndarray values, int element) except -1
     cdef tuple where = index_of(index, <const Py_ssize_t*>cnp.PyArray_DIMS(values), cnp.PyArray_NDIM(values))
     raise does_not_fit(f"values[{', '.join(map(str, where))}]" if where else "values", values[where], element)
 
-cdef cnp.ndarray new_like(cnp.ndarray values):
-    """A new exact array of that dtype and shape, laid out as NumPy's order="K" has it; it is not filled."""
-    cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(values)
-    cdef cnp.npy_intp strides[cnp.NPY_MAXDIMS]
-    cdef bint in_c_order = cnp.PyArray_IS_C_CONTIGUOUS(values)
-    if not in_c_order:
-        fill_strides_like(values, strides)
-    Py_INCREF(descr)  # which the call takes over
-    return PyArray_NewFromDescr(ndarray, <cnp.PyArray_Descr*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
-                                NULL if in_c_order else strides, NULL, 0, NULL)
-
-cdef void fill_strides_like(cnp.ndarray values, cnp.npy_intp* strides) noexcept:
-    """The strides of a ufunc's new result: without gaps, and the dimensions in the order that they have in `values`.
-
-    That of PyArray_NewLikeArray differs where values are broadcast: it takes what has stride 0 for the innermost.
-    """
-    cdef const cnp.npy_intp* shape = cnp.PyArray_DIMS(values)
-    cdef int ndim = cnp.PyArray_NDIM(values)
-    cdef int axes[cnp.NPY_MAXDIMS]  # from the innermost
-    cdef int known, i, place
-    cdef cnp.npy_intp own, other
-    cdef cnp.npy_intp nbytes = cnp.PyArray_ITEMSIZE(values)
-    for known in range(ndim):
-        own = stride_or_none(values, ndim - 1 - known)
-        place = known
-        for i in range(known - 1, -1, -1):
-            other = stride_or_none(values, axes[i])
-            if own and other:
-                if other <= own:
-                    break
-                place = i
-        for i in range(known, place, -1):
-            axes[i] = axes[i - 1]
-        axes[place] = ndim - 1 - known
-    for i in range(ndim):
-        strides[axes[i]] = nbytes
-        nbytes *= shape[axes[i]]
-
-cdef inline cnp.npy_intp stride_or_none(cnp.ndarray values, int axis) noexcept:
-    """Without its sign; 0, which says nothing of the order, where there is but one."""
-    return abs(cnp.PyArray_STRIDES(values)[axis]) if cnp.PyArray_DIMS(values)[axis] > 1 else 0
-
 cdef cnp.ndarray as_output(out, cnp.ndarray values):
     """`out` as an array, checked to be one that takes the doubles of `values`."""
     cdef cnp.ndarray array
@@ -149,7 +102,7 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     if may_raise_flags[element]:
         clear_float_flags()
     if out_ is None:
-        out = new_like(values)
+        out = new_like(values, nbytes)
     else:
         out = values if out_ is values_ and cnp.PyArray_ISWRITEABLE(values) else as_output(out_, values)
     if is_plain(values) and is_plain(out) and (
@@ -199,21 +152,21 @@ cdef object ufunc_for(Policy policy):
 
 # ---- whatever else NumPy has
 
-def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """An array of any class, or a scalar, of NumPy."""
-    if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_kwargs and (
+    if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_keywords and (
             dtype is None or np.dtype(dtype) == values.dtype) and (
             out is None or is_plain_class(type(out)) or not hasattr(type(out), "__array_ufunc__")):
         return double_ndarray(values, out, policy, threads)
-    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_kwargs)
+    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
 
 cdef bint is_plain_class(kind) except -1:
     """Whether an array's class gives its elements no meaning of its own."""
     return kind is ndarray or kind is np.memmap
 
-def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
-    keywords = dict(ufunc_kwargs)
+    keywords = dict(ufunc_keywords or ())
     if out is not None:
         keywords["out"] = out
     if dtype is not None:
@@ -229,7 +182,7 @@ cdef object double_other_dtype(values, out, Policy policy, unsigned int threads)
     """An exact array of a dtype without loops of ours."""
     if values.dtype != object:
         raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
-    return double_by_ufunc(values, out, None, policy, threads, {})
+    return double_by_ufunc(values, out, None, policy, threads, None)
 
 
 _double.call_for_arrays(np.ndarray, double_ndarray)
