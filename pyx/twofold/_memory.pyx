@@ -180,23 +180,7 @@ def empty_like(cnp.ndarray values not None):
 # ---- what is kept
 
 def release_memory():
-    """Give all memory that is kept for results to come back to the system.
-
-    Results of 32 MiB and more are made of memory of earlier ones, which otherwise is kept: at most 512 MiB, or a
-    sixteenth of the memory that this process may use. Arrays that are in use stay as they are.
-
-    Returns
-    -------
-    int
-        How many bytes were given back.
-
-    Examples
-    --------
-    >>> import twofold
-    >>> released = twofold.release_memory()
-    >>> twofold.release_memory()
-    0
-    """
+    """What `twofold.release_memory` does."""
     return release_kept()
 
 def recycled_memory():
