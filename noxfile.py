@@ -29,12 +29,12 @@ def lint(session: nox.Session) -> None:
     folders = ["include", "pyx", "tests_cpp", "benchmarks", "examples"]
     sources = [str(p) for folder in folders for p in Path(folder).rglob("*.[hc]pp") if is_ours(p)]
     session.run("clang-format", "--dry-run", "--Werror", *sources)
-    session.run("mypy", "--strict", "pyx/twofold/_core.pyi", "pyx/twofold/_array.pyi", "examples")
+    session.run("mypy", "--strict", *map(str, Path("pyx/twofold").glob("*.pyi")), "examples")
 
 
 def is_ours(path: Path) -> bool:
     """Whether a source was written, not generated or copied by a build."""
-    return path.name != "_core.cpp" and Path("pyx/twofold/include") not in path.parents
+    return not path.with_suffix(".pyx").exists() and Path("pyx/twofold/include") not in path.parents
 
 
 @nox.session

@@ -1,6 +1,7 @@
-// Promises of the CPU quota of control groups, on trees of files as systems have them, and as they should not be.
+// Promises of the limits of control groups, on trees of files as systems have them, and as they should not be.
 #include <pthread.h>
 
+#include <cstdint>
 #include <string>
 #include <twofold/cgroup.hpp>
 
@@ -120,6 +121,39 @@ TEST_CASE("the smallest quota along the path counts, wherever it stands", "[cgro
                              {mount + "/a/cpu.cfs_period_us", "100000\n"},
                              {mount + "/a/b/cpu.cfs_quota_us", quota(r.leaf)},
                              {mount + "/a/b/cpu.cfs_period_us", "100000\n"}}) == r.cpus);
+    }
+}
+
+TEST_CASE("the smallest memory limit along the path counts, wherever it stands", "[cgroup]") {
+    struct row {
+        char const* top;
+        char const* middle;
+        char const* leaf;
+        std::uint64_t bytes;
+    };
+    auto const memory = [](fake_tree const& tree) { return twofold::detail::cgroup_memory<any_arch>(tree.root()); };
+    std::string const mount = "36 29 0:33 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+    for (row const& r :
+         {row{"max", "max", "4096", 4096}, row{"max", "8192", "max", 8192}, row{"4096", "max", "max", 4096},
+          row{"3", "2", "1", 1}, row{"1", "2", "3", 1}, row{"2", "1", "3", 1},
+          row{"max", "max", "1099511627776", 1'099'511'627'776}, row{"max", "max", "max", 0}}) {
+        CAPTURE(r.top, r.middle, r.leaf);
+        auto const v2 = [](std::string const& limit) { return limit + "\n"; };
+        CHECK(memory(fake_tree{{"/proc/self/cgroup", "0::/a/b\n"},
+                               {"/proc/self/mountinfo", other_mounts + v2_mount},
+                               {"/sys/fs/cgroup/memory.max", v2(r.top)},
+                               {"/sys/fs/cgroup/a/memory.max", v2(r.middle)},
+                               {"/sys/fs/cgroup/a/b/memory.max", v2(r.leaf)}}) == r.bytes);
+        // Of version 1, beside groups that limit the CPUs and say nothing of memory.
+        auto const v1 = [](std::string const& limit) {
+            return limit == "max" ? "9223372036854771712\n" : limit + "\n";
+        };
+        CHECK(memory(fake_tree{{"/proc/self/cgroup", "4:cpu,cpuacct:/c\n9:memory:/a/b\n0::/d\n"},
+                               {"/proc/self/mountinfo", other_mounts + v1_mount + mount},
+                               {"/sys/fs/cgroup/memory/memory.limit_in_bytes", v1(r.top)},
+                               {"/sys/fs/cgroup/memory/a/memory.limit_in_bytes", v1(r.middle)},
+                               {"/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes", v1(r.leaf)},
+                               {"/sys/fs/cgroup/cpu,cpuacct/c/memory.limit_in_bytes", "1\n"}}) == r.bytes);
     }
 }
 

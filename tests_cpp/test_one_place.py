@@ -8,10 +8,11 @@ import re
 import sys
 from pathlib import Path
 
-# What, and the one file that may hold it; None: no file, since it is made from the features in instruction_sets.def.
+# What, and the file that may hold it, or the files; None: no file, since it is made from the features in
+# instruction_sets.def.
 PLACES = {
     r"pthread_create|std::j?thread\b|std::async|#pragma omp": "include/twofold/crew.hpp",
-    r"pthread_atfork": "include/twofold/crew.hpp",
+    r"pthread_atfork": ("include/twofold/crew.hpp", "pyx/twofold/_recycling/recycled_memory.cpp"),
     r"(?<![\w-])-m(sse|avx|fma|bmi|arch=(?!native)|cpu=|tune=)": None,
     r"^TWOFOLD_INSTRUCTION_SET\(": "pyx/twofold/_kernels/instruction_sets.def",
     r"#define TWOFOLD_VERSION_(MAJOR|MINOR|PATCH)": "include/twofold/version.hpp",
@@ -20,6 +21,7 @@ SEARCHED = (
     "include/twofold/*",
     "pyx/twofold/*.p*",
     "pyx/twofold/_kernels/*",
+    "pyx/twofold/_recycling/*",
     "meson.build",
     "tests_cpp/meson.build",
     "setup.py",
@@ -31,8 +33,9 @@ root = Path(sys.argv[1])
 files = {file for pattern in SEARCHED for file in root.glob(pattern) if file.is_file()}
 faults = []
 for what, place in PLACES.items():
+    places = {place} if isinstance(place, str) else set(place or ())
     holders = {str(file.relative_to(root)) for file in files if re.search(what, file.read_text(), re.MULTILINE)}
-    if place is not None and place not in holders:
-        faults.append(f"{place} no longer holds {what}: the test has lost its subject")
-    faults += [f"{other} holds {what}, which belongs into {place or 'no file'}" for other in sorted(holders - {place})]
+    faults += [f"{lost} no longer holds {what}: the test has lost its subject" for lost in sorted(places - holders)]
+    belongs = " or ".join(sorted(places)) or "no file"
+    faults += [f"{other} holds {what}, which belongs into {belongs}" for other in sorted(holders - places)]
 sys.exit("\n".join(faults) or 0)

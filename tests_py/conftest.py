@@ -1,5 +1,6 @@
 """What the tests share: the table of element types, and scripts run in fresh interpreters."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,10 +10,7 @@ from pathlib import Path
 import pytest
 from twofold import _core
 
-# The one table of element types: the C++ list, as the extension module has it.
-ELEMENTS = _core.element_types()
-
-# The struct module's letter for each, which `array.array` and `memoryview` know.
+# The struct module's letters, which `array.array` and `memoryview` know.
 LETTERS = {
     "int8": "b",
     "uint8": "B",
@@ -25,6 +23,12 @@ LETTERS = {
     "float32": "f",
     "float64": "d",
 }
+
+# The one table of element types: the C++ list, as the extension module has it.
+ALL_ELEMENTS = _core.element_types()
+
+# Those that Python's own arrays hold; NumPy's hold all.
+ELEMENTS = [name for name in ALL_ELEMENTS if name in LETTERS]
 
 SCRIPT_SECONDS = 120
 
@@ -76,7 +80,13 @@ def run_script(script: str, *arguments: str, env: dict[str, str] | None = None, 
     return done.stdout
 
 
+def without_thread_variables() -> dict[str, str]:
+    """This environment, but saying nothing of threads."""
+    names = ("TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
+    return {name: value for name, value in os.environ.items() if name not in names}
+
+
 @pytest.fixture(params=ELEMENTS)
 def element(request: pytest.FixtureRequest) -> str:
-    """Each element type."""
+    """Each element type that Python's own arrays hold."""
     return request.param

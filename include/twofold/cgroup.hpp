@@ -1,8 +1,10 @@
-// How many CPUs the control groups of this process grant it: the quota of a container, a systemd unit, a batch job.
+// How many CPUs and how much memory the control groups of this process grant it: the limits of a container, a systemd
+// unit, a batch job.
 //
 // /proc/self/cgroup says in which group the process is, /proc/self/mountinfo where the groups can be looked at. The
-// quota of that group and those of all groups above it hold at once, so the smallest counts. It is asked for in
-// `cpu.max` (version 2), or in `cpu.cfs_quota_us` and `cpu.cfs_period_us` (version 1).
+// limit of that group and those of all groups above it hold at once, so the smallest counts. CPUs are asked for in
+// `cpu.max` (version 2), or in `cpu.cfs_quota_us` and `cpu.cfs_period_us` (version 1); memory in `memory.max`, or in
+// `memory.limit_in_bytes`.
 //
 // All of this is text that others write: of any length, and not always what it should be. It is read in pieces into
 // buffers on the stack; nothing allocates and nothing fails. What makes no sense sets no limit.
@@ -169,16 +171,18 @@ private:
 
 enum class cgroup_version { none, v1, v2 };
 
-/// The version of the groups that limit the CPUs of this process, and its group. Where both versions are in use, as on
-/// older systemd, the one that has the `cpu` controller: the system gives it to one of them only.
+/// The version of the groups that set the limits of `controller` ("cpu", say) to this process, and its group. Where
+/// both versions are in use, as on older systemd, the one that has the controller: the system gives it to one of them
+/// only.
 template <class Arch>
-[[nodiscard]] cgroup_version find_cgroup(short_path<Arch>& files, short_path<Arch>& group) noexcept {
+[[nodiscard]] cgroup_version find_cgroup(short_path<Arch>& files, short_path<Arch>& group,
+                                         char const* controller) noexcept {
     cgroup_version found = cgroup_version::none;
     // A line: hierarchy:controllers:group, as in "4:cpu,cpuacct:/a/b" or, for version 2, "0::/a/b".
     lines_of_file<Arch> lines(files.with("/proc/self/cgroup"));
     for (; !lines.at_end() && found != cgroup_version::v1; lines.go_to_next_line()) {
         bool const is_v2 = lines.read_words(':', "0");
-        bool const is_v1 = lines.read_words(':', "cpu");
+        bool const is_v1 = lines.read_words(':', controller);
         if ((!is_v1 && !is_v2) || lines.next() != '/') continue;
         found = is_v1 ? cgroup_version::v1 : cgroup_version::v2;
         group.cut_to(0);
@@ -189,35 +193,54 @@ template <class Arch>
     return found;
 }
 
-/// The CPUs that the group in the directory `place` may use, at least 1; 0 where it has no limit of its own.
+/// What a group may limit: the controller of version 1 that does it, and the limit that the group in the directory
+/// `place` sets by itself; 0 for none.
 template <class Arch>
-[[nodiscard]] unsigned cpus_of_cgroup(short_path<Arch>& place, cgroup_version version) noexcept {
-    std::uint64_t quota = 0;
-    std::uint64_t period = 0;
-    if (version == cgroup_version::v2) {
-        lines_of_file<Arch> limit(place.with("/cpu.max"));  // "150000 100000", or "max 100000"
-        quota = limit.read_number();
-        if (quota != 0) period = limit.read_number();
-    } else {
-        quota = lines_of_file<Arch>(place.with("/cpu.cfs_quota_us")).read_number();  // "-1" for none
-        if (quota != 0) period = lines_of_file<Arch>(place.with("/cpu.cfs_period_us")).read_number();
+struct cgroup_cpu_limit {
+    static constexpr char const* controller = "cpu";
+
+    /// CPUs, rounded up.
+    [[nodiscard]] static std::uint64_t of(short_path<Arch>& place, cgroup_version version) noexcept {
+        std::uint64_t quota = 0;
+        std::uint64_t period = 0;
+        if (version == cgroup_version::v2) {
+            lines_of_file<Arch> limit(place.with("/cpu.max"));  // "150000 100000", or "max 100000"
+            quota = limit.read_number();
+            if (quota != 0) period = limit.read_number();
+        } else {
+            quota = lines_of_file<Arch>(place.with("/cpu.cfs_quota_us")).read_number();  // "-1" for none
+            if (quota != 0) period = lines_of_file<Arch>(place.with("/cpu.cfs_period_us")).read_number();
+        }
+        if (quota == 0 || period == 0) return 0;
+        constexpr std::uint64_t most = 1u << 30;
+        return (std::min)((quota - 1) / period + 1, most);
     }
-    if (quota == 0 || period == 0) return 0;
-    constexpr std::uint64_t most = 1u << 30;
-    return static_cast<unsigned>((std::min)((quota - 1) / period + 1, most));
-}
+};
 
 template <class Arch>
-[[nodiscard]] constexpr unsigned smaller_limit(unsigned a, unsigned b) noexcept {
+struct cgroup_memory_limit {
+    static constexpr char const* controller = "memory";
+
+    /// Bytes.
+    [[nodiscard]] static std::uint64_t of(short_path<Arch>& place, cgroup_version version) noexcept {
+        // "max" for none, or in version 1 a number that is close to 2^63.
+        char const* const file = version == cgroup_version::v2 ? "/memory.max" : "/memory.limit_in_bytes";
+        return lines_of_file<Arch>(place.with(file)).read_number();
+    }
+};
+
+template <class Arch>
+[[nodiscard]] constexpr std::uint64_t smaller_limit(std::uint64_t a, std::uint64_t b) noexcept {
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
 /// The smallest limit of the groups from `place` up to its first `top` bytes, where the groups are mounted.
-template <class Arch>
-[[nodiscard]] unsigned cpus_along_path(short_path<Arch>& place, std::size_t top, cgroup_version version) noexcept {
-    for (unsigned cpus = 0;; place.cut_last_name(top)) {
-        cpus = smaller_limit<Arch>(cpus, cpus_of_cgroup(place, version));
-        if (place.length() <= top) return cpus;
+template <class Arch, class Limit>
+[[nodiscard]] std::uint64_t limit_along_path(short_path<Arch>& place, std::size_t top,
+                                             cgroup_version version) noexcept {
+    for (std::uint64_t limit = 0;; place.cut_last_name(top)) {
+        limit = smaller_limit<Arch>(limit, Limit::of(place, version));
+        if (place.length() <= top) return limit;
     }
 }
 
@@ -246,8 +269,9 @@ struct cgroup_mount {
 
 /// Reads a line of mountinfo, and puts the mount point behind the first `length_of_root` bytes of `place`.
 template <class Arch>
-[[nodiscard]] cgroup_mount read_mount(lines_of_file<Arch>& lines, cgroup_version version, short_path<Arch> const& group,
-                                      short_path<Arch>& place, std::size_t length_of_root) noexcept {
+[[nodiscard]] cgroup_mount read_mount(lines_of_file<Arch>& lines, cgroup_version version, char const* controller,
+                                      short_path<Arch> const& group, short_path<Arch>& place,
+                                      std::size_t length_of_root) noexcept {
     // Id, parent, device, mounted directory, mount point, options, any number of tags, "-", type, device, options of
     // the type, as in "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw".
     for (int field = 0; field < 3; ++field) lines.skip_field();
@@ -274,48 +298,65 @@ template <class Arch>
     bool const is_v2 = version == cgroup_version::v2;
     if (!lines.read_words(' ', is_v2 ? "cgroup2" : "cgroup")) return {cgroup_mount::nothing, 0};
     lines.skip_field();
-    if (!is_v2 && !lines.read_words(' ', "cpu")) return {cgroup_mount::nothing, 0};
+    if (!is_v2 && !lines.read_words(' ', controller)) return {cgroup_mount::nothing, 0};
     if (place.was_cut()) return {cgroup_mount::nothing, 0};
     return {holds_group ? cgroup_mount::our_group : cgroup_mount::another_group, above};
 }
 
-/// The CPUs that the control groups of this process grant it, rounded up; 0 where they set no limit. Tests give a
-/// directory that stands for the root of the file system.
-template <class Arch>
-[[nodiscard]] unsigned cgroup_cpus(char const* root = "") noexcept {
+/// What the control groups of this process grant it; 0 where they set no limit. Tests give a directory that stands for
+/// the root of the file system.
+template <class Arch, class Limit>
+[[nodiscard]] std::uint64_t find_cgroup_limit(char const* root) noexcept {
     without_cancellation const guard;
     short_path<Arch> place;
     place.append(root);
     std::size_t const length_of_root = place.length();
     short_path<Arch> group;
-    cgroup_version const version = find_cgroup(place, group);
+    cgroup_version const version = find_cgroup(place, group, Limit::controller);
     if (version == cgroup_version::none) return 0;
 
-    unsigned cpus = 0;
+    std::uint64_t limit = 0;
     bool found = false;
-    unsigned cpus_elsewhere = 0;
+    std::uint64_t limit_elsewhere = 0;
     bool found_elsewhere = false;
     lines_of_file<Arch> lines(place.with("/proc/self/mountinfo"));
     for (; !lines.at_end(); lines.go_to_next_line()) {
-        cgroup_mount const mount = read_mount(lines, version, group, place, length_of_root);
+        cgroup_mount const mount = read_mount(lines, version, Limit::controller, group, place, length_of_root);
         if (mount.holds == cgroup_mount::our_group) {
             found = true;
             std::size_t const top = place.length();
             append_group(place, group, mount.above);
-            cpus = smaller_limit<Arch>(cpus, cpus_along_path(place, top, version));
+            limit = smaller_limit<Arch>(limit, limit_along_path<Arch, Limit>(place, top, version));
         } else if (mount.holds == cgroup_mount::another_group && !found_elsewhere) {
             // A container without a namespace for its groups may have only this, and it is likely to be its own.
             found_elsewhere = true;
-            cpus_elsewhere = cpus_of_cgroup(place, version);
+            limit_elsewhere = Limit::of(place, version);
         }
     }
-    return found ? cpus : cpus_elsewhere;
+    return found ? limit : limit_elsewhere;
+}
+
+/// The CPUs that the control groups of this process grant it, rounded up; 0 where they set no limit.
+template <class Arch>
+[[nodiscard]] unsigned cgroup_cpus(char const* root = "") noexcept {
+    return static_cast<unsigned>(find_cgroup_limit<Arch, cgroup_cpu_limit<Arch>>(root));
+}
+
+/// The bytes of memory that they grant it; 0 where they set no limit.
+template <class Arch>
+[[nodiscard]] std::uint64_t cgroup_memory(char const* root = "") noexcept {
+    return find_cgroup_limit<Arch, cgroup_memory_limit<Arch>>(root);
 }
 
 #else
 
 template <class Arch>
 [[nodiscard]] constexpr unsigned cgroup_cpus(char const* = "") noexcept {
+    return 0;
+}
+
+template <class Arch>
+[[nodiscard]] constexpr std::uint64_t cgroup_memory(char const* = "") noexcept {
     return 0;
 }
 

@@ -7,10 +7,25 @@
 
 import os
 
+from twofold._after_import import await_threadpoolctl
+from twofold._config import show_config
 from twofold._core import __version__, simd_target
 from twofold._double import double
+from twofold._threads import get_num_threads, num_threads, set_num_threads, threads_info
 
-__all__ = ["__version__", "double", "get_include", "simd_target"]
+__all__ = [
+    "__version__",
+    "double",
+    "get_include",
+    "get_num_threads",
+    "num_threads",
+    "set_num_threads",
+    "show_config",
+    "simd_target",
+    "threads_info",
+]
+
+await_threadpoolctl()
 
 
 def get_include() -> str:

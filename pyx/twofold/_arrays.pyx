@@ -1,25 +1,24 @@
-# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION
+# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
 """Arrays of NumPy, by its C API. Imported when the first one comes, so that `import twofold` does not import NumPy."""
 cimport numpy as cnp
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from libc.string cimport memcmp
 
 import numpy as np
 
 from twofold cimport _double
 from twofold._core cimport (
-    Policy, SATURATE, WRAP, Side, clear_float_flags, does_not_fit, exchange_thread_limit, find_element_of,
-    float_invalid, float_overflow, index_of, overlap_partly, run_array_with_gil, run_with_gil, sides_overlap, type_name,
+    Policy, RAISE, SATURATE, WRAP, Side, clear_float_flags, does_not_fit, exchange_thread_limit, find_element_of,
+    index_of, overlap_partly, raised_float_flags, run_array_with_gil, run_with_gil,
+    sides_overlap, type_name,
 )
+from twofold._memory cimport new_like
 from twofold import ufuncs
 
 cnp.import_array()
 
-cdef extern from "numpy/arrayobject.h":
-    cnp.ndarray PyArray_NewFromDescr(type kind, PyObject* descr, int ndim, const cnp.npy_intp* shape,
-                                     const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
-    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray model, cnp.NPY_ORDER order, PyObject* descr, int subok)
+cdef extern from "<fenv.h>":
+    int FE_INVALID
+    int FE_OVERFLOW
 
 cdef type ndarray = np.ndarray
 
@@ -63,18 +62,9 @@ cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
     return cnp.PyArray_NDIM(b) == ndim and memcmp(
         cnp.PyArray_DIMS(a), cnp.PyArray_DIMS(b), ndim * sizeof(cnp.npy_intp)) == 0
 
-cdef object raise_overflow(size_t index, cnp.ndarray values, int element):
+cdef int raise_overflow(size_t index, cnp.ndarray values, int element) except -1:
     cdef tuple where = index_of(index, <const Py_ssize_t*>cnp.PyArray_DIMS(values), cnp.PyArray_NDIM(values))
-    raise does_not_fit(f"values[{', '.join(map(str, where))}]", values[where], element)
-
-cdef cnp.ndarray new_like(cnp.ndarray values):
-    """A new exact array of that dtype and shape, laid out as NumPy's order="K" has it; it is not filled."""
-    cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(values)
-    if cnp.PyArray_IS_C_CONTIGUOUS(values):
-        Py_INCREF(descr)  # which the call takes over
-        return PyArray_NewFromDescr(ndarray, <PyObject*>descr, cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
-                                    NULL, NULL, 0, NULL)
-    return PyArray_NewLikeArray(values, cnp.NPY_KEEPORDER, NULL, 0)
+    raise does_not_fit(f"values[{', '.join(map(str, where))}]" if where else "values", values[where], element)
 
 cdef cnp.ndarray as_output(out, cnp.ndarray values):
     """`out` as an array, checked to be one that takes the doubles of `values`."""
@@ -112,7 +102,7 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     if may_raise_flags[element]:
         clear_float_flags()
     if out_ is None:
-        out = new_like(values)
+        out = new_like(values, nbytes)
     else:
         out = values if out_ is values_ and cnp.PyArray_ISWRITEABLE(values) else as_output(out_, values)
     if is_plain(values) and is_plain(out) and (
@@ -127,10 +117,10 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
         index = run_array_with_gil(element, source, target, shape, cnp.PyArray_NDIM(values), nbytes, policy, threads)
     if index < n:
         raise_overflow(index, values, element)
-    if may_raise_flags[element]:
-        report_float_flags(policy)
+    if may_raise_flags[element] and raised_float_flags():
+        report_float_flags(raised_float_flags(), policy)
     if out_ is None:
-        return out if cnp.PyArray_NDIM(out) else cnp.PyArray_Return(out)
+        return out if cnp.PyArray_NDIM(out) else cnp.PyArray_ToScalar(cnp.PyArray_DATA(out), out)
     return out_
 
 cdef inline bint is_plain(cnp.ndarray array) noexcept:
@@ -148,11 +138,11 @@ may_raise_flags[find_element_of(c'b', 2)] = True
 cdef object overflowing = np.array([np.finfo(np.float64).max])
 cdef object signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
 
-cdef int report_float_flags(Policy policy) except -1:
+cdef int report_float_flags(int flags, Policy policy) except -1:
     """Leaves it to NumPy: to a ufunc call that raises the same flags."""
-    if float_overflow():
+    if flags & FE_OVERFLOW:
         ufunc_for(policy)(overflowing)
-    if float_invalid():
+    if flags & FE_INVALID:
         ufunc_for(policy)(signalling)
     return 0
 
@@ -162,37 +152,57 @@ cdef object ufunc_for(Policy policy):
 
 # ---- whatever else NumPy has
 
-def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """An array of any class, or a scalar, of NumPy."""
-    if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_kwargs and (
+    if isinstance(values, np.generic) and not isinstance(values, np.object_) and element_of(values.dtype) < 0:
+        raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
+    if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_keywords and (
             dtype is None or np.dtype(dtype) == values.dtype) and (
             out is None or is_plain_class(type(out)) or not hasattr(type(out), "__array_ufunc__")):
         return double_ndarray(values, out, policy, threads)
-    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_kwargs)
+    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
 
 cdef bint is_plain_class(kind) except -1:
     """Whether an array's class gives its elements no meaning of its own."""
     return kind is ndarray or kind is np.memmap
 
-def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
-    keywords = dict(ufunc_kwargs)
+    keywords = dict(ufunc_keywords or ())
     if out is not None:
         keywords["out"] = out
     if dtype is not None:
         keywords["dtype"] = dtype
     cdef unsigned int before = exchange_thread_limit(threads) if threads else 0
     try:
+        if policy == RAISE and isinstance(values, np.ma.MaskedArray):
+            return double_unmasked(values, keywords)
         return ufunc_for(policy)(values, **keywords)
+    except OverflowError:
+        if hasattr(type(values), "isna") and hasattr(type(values), "mask") and not keywords:
+            return double_known(values, policy)
+        raise
     finally:
         if threads:
             exchange_thread_limit(before)
+
+cdef object double_unmasked(values, dict keywords):
+    """A masked array of NumPy. What stands under the mask does not count."""
+    if "out" not in keywords:
+        keywords["out"] = values.copy()
+    keywords.setdefault("where", ~np.ma.getmaskarray(values))
+    return ufuncs.doubled_checked(values, **keywords)
+
+cdef object double_known(values, Policy policy):
+    """A Series or DataFrame of pandas. What stands where values are missing does not count."""
+    missing = values.isna()
+    return ufunc_for(policy)(values.fillna(0)).mask(missing)
 
 cdef object double_other_dtype(values, out, Policy policy, unsigned int threads):
     """An exact array of a dtype without loops of ours."""
     if values.dtype != object:
         raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
-    return double_by_ufunc(values, out, None, policy, threads, {})
+    return double_by_ufunc(values, out, None, policy, threads, None)
 
 
 _double.call_for_arrays(np.ndarray, double_ndarray)

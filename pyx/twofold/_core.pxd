@@ -59,10 +59,9 @@ cdef bint overlap_partly(const void* a, const void* b, size_t nbytes) noexcept n
 # Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.
 cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil
 
-# The floating-point flags of this thread, which also has those of its helpers after a call.
+# The floating-point flags of this thread; after a call they tell of its helpers, too.
 cdef void clear_float_flags() noexcept nogil
-cdef bint float_overflow() noexcept nogil
-cdef bint float_invalid() noexcept nogil
+cdef int raised_float_flags() noexcept nogil  # FE_OVERFLOW, FE_INVALID
 
 # Element types, by number and name: "int8", "uint8" and so on.
 cdef int find_element_of(char kind, size_t size) noexcept nogil  # -1: there is none

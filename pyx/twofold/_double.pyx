@@ -20,7 +20,8 @@ cdef void call_for_arrays(type ndarray, array_function function) noexcept:
     exact_ndarray = <PyTypeObject*>ndarray
 
 
-def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, **ufunc_kwargs):
+def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, where=None, casting=None, order=None,
+           subok=None, signature=None):
     """Double every element.
 
     Parameters
@@ -40,9 +41,9 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, **
     threads : int, optional
         The threads that work on this call, at least 1, if it is long enough for more than one. Without it: as
         `twofold.threads_info()` says, and one, if more have not paid in calls like this one.
-    **ufunc_kwargs
-        `where`, `casting` and the other keywords of NumPy's ufuncs, for arrays: the call then is
-        `twofold.ufuncs.doubled(values, out, **ufunc_kwargs)`.
+    where, casting, order, subok, signature
+        The keywords of NumPy's ufuncs, for arrays. Where one is given, the call is that of the ufunc
+        `twofold.ufuncs.doubled`.
 
     Returns
     -------
@@ -53,8 +54,8 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, **
     - a subclass of `numpy.ndarray`, or whatever has `__array_ufunc__` (of pandas, dask, xarray, polars ...): what the
       ufunc `twofold.ufuncs.doubled` makes of it
     - `array.array`: another one; any other buffer: a writable `memoryview` of the same format and shape
-    - what has `__dlpack__`, on the CPU (of torch, jax ...), or `__arrow_c_array__` (of pyarrow ...): an array of the same
-      library
+    - what has `__dlpack__`, on the CPU (of torch, jax ...), or `__arrow_c_array__` or `__arrow_c_stream__` (of pyarrow
+      ...): an array of the same library; missing values stay
     - with `out`: that object
 
     Raises
@@ -87,39 +88,55 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, **
     """
     cdef Policy policy = WRAP if overflow is "wrap" else policy_argument(overflow)
     cdef unsigned int most_threads = 0 if threads is None else threads_argument(threads)
-    if Py_TYPE(values) is exact_ndarray and dtype is None and not ufunc_kwargs:
+    cdef bint is_plain = where is None and casting is None and order is None and subok is None and signature is None
+    if Py_TYPE(values) is exact_ndarray and is_plain and dtype is None:
         return double_array(values, out, policy, most_threads)
-    return double_any(values, out, dtype, policy, most_threads, ufunc_kwargs)
+    cdef dict ufunc_keywords = None
+    if not is_plain:
+        ufunc_keywords = {name: value for name, value in (
+            ("where", where), ("casting", casting), ("order", order), ("subok", subok), ("signature", signature),
+        ) if value is not None}
+    return double_any(values, out, dtype, policy, most_threads, ufunc_keywords)
 
-cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
+cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     cdef type kind = type(values)
     if kind is list or kind is tuple:
-        return double_items(values, out, dtype, policy, threads, ufunc_kwargs)
-    if kind is range and out is None and dtype is None and not ufunc_kwargs:
+        return double_items(values, out, dtype, policy, threads, ufunc_keywords)
+    if kind is range and out is None and dtype is None and not ufunc_keywords:
         return double_range(values)
     if is_of_numpy(values):
         from twofold import _arrays
-        return _arrays.double_of_numpy(values, out, dtype, policy, threads, ufunc_kwargs)
+        return _arrays.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
     if isinstance(values, (int, float, complex)):
-        return double_number(values, out, dtype, policy, threads, ufunc_kwargs)
+        return double_number(values, out, dtype, policy, threads, ufunc_keywords)
     if kind is not bytes and kind is not bytearray and kind is not memoryview:
         if getattr(kind, "__array_ufunc__", None) is not None:
+            if out is None and dtype is None and not ufunc_keywords and may_hold_arrow(kind):
+                from twofold import _exchange
+                result = _exchange.double_columns(values, policy, threads)
+                if result is not None:
+                    return result
             from twofold import _arrays
-            return _arrays.double_by_ufunc(values, out, dtype, policy, threads, ufunc_kwargs)
-        if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__dlpack__"):
-            check_no_keywords(ufunc_kwargs, values)
+            return _arrays.double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
+        if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
+            check_no_keywords(ufunc_keywords, values)
             from twofold import _exchange
             return _exchange.double_exchanged(values, out, dtype, policy, threads)
     if PyObject_CheckBuffer(values):
-        check_no_keywords(ufunc_kwargs, values)
+        check_no_keywords(ufunc_keywords, values)
         return double_buffer(values, out, dtype, policy, threads)
     if isinstance(values, (list, tuple)) or is_other_sequence(values):
-        return double_items(list(values), out, dtype, policy, threads, ufunc_kwargs)
+        return double_items(list(values), out, dtype, policy, threads, ufunc_keywords)
+    hint = "; numpy.asarray(values) may be one" if hasattr(kind, "__array__") else ""
     raise TypeError(f"values must be a list or another sequence of numbers, a number, or an array or buffer, "
-                    f"not {type_name(values)}")
+                    f"not {type_name(values)}{hint}")
 
 cdef bint is_of_numpy(values) except -1:
     return is_instance_of_loaded(values, "numpy", "ndarray") or is_instance_of_loaded(values, "numpy", "generic")
+
+cdef bint may_hold_arrow(type kind) except -1:
+    """Whether it is of a library with columns: pandas marks its classes, and the others export them."""
+    return hasattr(kind, "__pandas_priority__") or hasattr(kind, "__arrow_c_stream__")
 
 cdef bint is_other_sequence(values) except -1:
     if isinstance(values, str):
@@ -127,22 +144,22 @@ cdef bint is_other_sequence(values) except -1:
     from collections.abc import Sequence  # here, since importing it costs as much as all of this module
     return isinstance(values, Sequence)
 
-cdef int check_no_keywords(dict ufunc_kwargs, values) except -1:
-    if ufunc_kwargs:
-        raise TypeError(f"{next(iter(ufunc_kwargs))}= goes with arrays of NumPy and what has __array_ufunc__, "
+cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
+    if ufunc_keywords:
+        raise TypeError(f"{next(iter(ufunc_keywords))}= goes with arrays of NumPy and what has __array_ufunc__, "
                         f"not with {type_name(values)}")
     return 0
 
-cdef object double_items(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
-    check_no_keywords(ufunc_kwargs, values)
+cdef object double_items(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+    check_no_keywords(ufunc_keywords, values)
     if out is not None:
         return double_list_into(values if type(values) is list else list(values), out, dtype, policy, threads)
     if dtype is not None:
         return double_fixed_width(values, element_from_dtype(dtype), policy, threads)
     return double_list(values, policy)
 
-cdef object double_number(value, out, dtype, Policy policy, unsigned int threads, dict ufunc_kwargs):
-    check_no_keywords(ufunc_kwargs, value)
+cdef object double_number(value, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+    check_no_keywords(ufunc_keywords, value)
     if out is not None:
         raise TypeError("out= goes with arrays, buffers and lists, not with a single number")
     if dtype is not None:

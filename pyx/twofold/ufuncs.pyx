@@ -1,4 +1,4 @@
-# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION
+# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
 """The NumPy ufuncs: `doubled`, `doubled_saturating` and `doubled_checked`.
 
 Real `numpy.ufunc`s of one input: `out=`, `where=`, `casting=`, `dtype=`, broadcasting and `numpy.errstate` work, and so
@@ -37,9 +37,6 @@ cdef struct LoopData:
 cdef int double_piece(char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides, void* loop_data) except -1 nogil:
     """A one-dimensional piece of the arrays, the whole of them where they are contiguous."""
     cdef LoopData* loop = <LoopData*>loop_data
-    if loop is NULL:  # without a loop for it, NumPy would take bool for int8
-        with gil:
-            raise TypeError("bool cannot be doubled; convert it to an integer type first")
     cdef size_t n = shape[0]
     cdef Py_ssize_t itemsize = element_size(loop.element)
     cdef Side values, out
@@ -64,9 +61,70 @@ cdef extern from *:
     }
     """
     int (*loop_body "twofold_double_piece")(char**, const cnp.npy_intp*, const cnp.npy_intp*, void*) except -1 nogil
-    void array_loop "twofold_loop"(char**, const cnp.npy_intp*, const cnp.npy_intp*, void*) noexcept nogil
+    cnp.PyUFuncGenericFunction array_loop "(PyUFuncGenericFunction)twofold_loop"
 
 loop_body = &double_piece
+
+# ---- bool and timedelta64, which have a say in what types a call is about
+
+cdef extern from *:
+    """
+    #include <numpy/dtype_api.h>
+
+    // The unit of what comes in is that of what goes out.
+    static NPY_CASTING twofold_resolve_unit(
+        struct PyArrayMethodObject_tag* method, PyArray_DTypeMeta* const* dtypes, PyArray_Descr* const* given,
+        PyArray_Descr** loop, npy_intp* view_offset) {
+        (void)method, (void)dtypes, (void)view_offset;
+        PyArray_Descr* native = PyArray_DescrNewByteorder(given[0], NPY_NATIVE);
+        if (native == NULL) return (NPY_CASTING)-1;
+        loop[0] = loop[1] = native;
+        Py_INCREF(native);
+        return NPY_NO_CASTING;
+    }
+
+    static PyObject* twofold_timedelta_ufuncs[3];  // by policy
+    static void* twofold_timedelta_loops[3];
+
+    static int twofold_timedelta_loop(PyArrayMethod_Context* context, char* const* data, npy_intp const* shape,
+                                      npy_intp const* strides, NpyAuxData* unused) {
+        (void)unused;
+        int policy = 0;
+        while (context->caller != twofold_timedelta_ufuncs[policy] && policy < 2) ++policy;
+        return twofold_double_piece((char**)data, shape, strides, twofold_timedelta_loops[policy]);
+    }
+
+    static int twofold_add_timedelta_loop(PyObject* ufunc, PyObject* dtype, int policy, void* loop) {
+        PyArray_DTypeMeta* dtypes[] = {(PyArray_DTypeMeta*)dtype, (PyArray_DTypeMeta*)dtype};
+        PyType_Slot slots[] = {{NPY_METH_resolve_descriptors, (void*)&twofold_resolve_unit},
+                               {NPY_METH_strided_loop, (void*)&twofold_timedelta_loop},
+                               {0, NULL}};
+        PyArrayMethod_Spec spec = {"doubled", 1, 1, NPY_NO_CASTING, NPY_METH_NO_FLOATINGPOINT_ERRORS, dtypes, slots};
+        twofold_timedelta_ufuncs[policy] = ufunc;
+        twofold_timedelta_loops[policy] = loop;
+        return PyUFunc_AddLoopFromSpec(ufunc, &spec);
+    }
+
+    // Without a loop for it NumPy would take bool for int8. Refused here, before anything is written.
+    static NPY_CASTING twofold_refuse_bool(
+        struct PyArrayMethodObject_tag* method, PyArray_DTypeMeta* const* dtypes, PyArray_Descr* const* given,
+        PyArray_Descr** loop, npy_intp* view_offset) {
+        (void)method, (void)dtypes, (void)given, (void)loop, (void)view_offset;
+        PyErr_SetString(PyExc_TypeError, "bool cannot be doubled; convert it to an integer type first");
+        return (NPY_CASTING)-1;
+    }
+
+    static int twofold_add_bool(PyObject* ufunc, PyObject* dtype) {
+        PyArray_DTypeMeta* dtypes[] = {(PyArray_DTypeMeta*)dtype, (PyArray_DTypeMeta*)dtype};
+        PyType_Slot slots[] = {{NPY_METH_resolve_descriptors, (void*)&twofold_refuse_bool},
+                               {NPY_METH_strided_loop, (void*)&twofold_timedelta_loop},  // there must be one
+                               {0, NULL}};
+        PyArrayMethod_Spec spec = {"refused", 1, 1, NPY_NO_CASTING, NPY_METH_NO_FLOATINGPOINT_ERRORS, dtypes, slots};
+        return PyUFunc_AddLoopFromSpec(ufunc, &spec);
+    }
+    """
+    int add_bool "twofold_add_bool"(object ufunc, object dtype) except -1
+    int add_timedelta_loop "twofold_add_timedelta_loop"(object ufunc, object dtype, int policy, void* loop) except -1
 
 cdef object double_object(object item):
     if isinstance(item, (str, bytes, bytearray, list, tuple)):  # whose + joins
@@ -75,11 +133,11 @@ cdef object double_object(object item):
 
 # ---- how they are made
 
-# In the order in which NumPy looks for a type that others can be cast to. bool and object have loops of their own.
-cdef bytes element_letters = b"bBhHiIlLqQefdgFDGm"
+# In the order in which NumPy looks for a type that others can be cast to.
+cdef bytes element_letters = b"bBhHiIlLqQefdgFDG"
 
 cdef enum:
-    TYPE_COUNT = 20  # those, bool before and object after them
+    TYPE_COUNT = 18  # those, and object after them
 
 cdef char types[2 * TYPE_COUNT]
 
@@ -91,24 +149,27 @@ cdef object new_ufunc(str name, Policy policy, str doc):
     cdef LoopData* loops = <LoopData*>PyMem_RawMalloc((TYPE_COUNT + 1) * sizeof(LoopData))
     if functions is NULL or data is NULL or loops is NULL:
         raise MemoryError
-    functions[0], data[0] = array_loop, NULL
-    types[0] = types[1] = cnp.NPY_BOOL
-    for i, letter in enumerate(element_letters, 1):
+    for i, letter in enumerate(element_letters):
         dtype = np.dtype(chr(letter))
         loops[i].element = find_element_of(ord(dtype.kind), dtype.itemsize)
         loops[i].policy = policy
         functions[i], data[i] = array_loop, &loops[i]
         types[2 * i] = types[2 * i + 1] = dtype.num
     i = TYPE_COUNT - 1
-    functions[i], data[i] = cnp.PyUFunc_O_O, <void*>double_object
+    functions[i], data[i] = <cnp.PyUFuncGenericFunction>cnp.PyUFunc_O_O, <void*>double_object
     types[2 * i] = types[2 * i + 1] = cnp.NPY_OBJECT
     names.extend((name.encode(), doc.encode()))
     ufunc = cnp.PyUFunc_FromFuncAndData(functions, data, types, TYPE_COUNT, 1, 1, cnp.PyUFunc_None, names[-2], names[-1], 0)
     if hasattr(ufunc, "__dict__"):  # of NumPy 2.2 and later: pickle then need not search all modules for it
         ufunc.__module__ = "twofold.ufuncs"
-    for_bfloat16[name] = (<size_t>&loops[0], ufunc)
-    loops[0].element = find_element_of(c'b', 2)
-    loops[0].policy = policy
+    # Object has no loop data: its place is free for bfloat16, and one more is for timedelta64.
+    loops[i].element = find_element_of(c'b', 2)
+    loops[i].policy = policy
+    for_bfloat16[name] = (<size_t>&loops[i], ufunc)
+    loops[TYPE_COUNT].element = find_element_of(c'm', 8)
+    loops[TYPE_COUNT].policy = policy
+    add_timedelta_loop(ufunc, type(np.dtype("m8")), policy, &loops[TYPE_COUNT])
+    add_bool(ufunc, type(np.dtype("?")))
     return ufunc
 
 cdef list names = []  # NumPy keeps pointers to these, too

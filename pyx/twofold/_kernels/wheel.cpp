@@ -88,6 +88,10 @@ char const* chosen_name() {
     return std::ranges::find(sets, kernels, &instruction_set::kernels)->name;
 }
 
+std::size_t cache_size() noexcept {
+    return twofold::detail::cache_size<baseline>();
+}
+
 twofold::element_description element_at(std::size_t i) noexcept {
     return descriptions[i];
 }
@@ -100,6 +104,10 @@ int find_element(char kind, std::size_t bytes) noexcept {
 
 unsigned exchange_thread_limit(unsigned limit) noexcept {
     return std::exchange(thread_limit, limit);
+}
+
+unsigned current_thread_limit() noexcept {
+    return thread_limit;
 }
 
 twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept {
@@ -117,17 +125,13 @@ unsigned recently_decided_threads() noexcept {
     return twofold::detail::sharing<baseline>::recently_decided_threads(twofold::detail::now_ns<baseline>());
 }
 
-// What <cfenv> would take ten times as long for; the flags of float_modes have the numbers that it has for them.
+// What <cfenv> would take ten times as long for; float_modes has its numbers for these flags.
+int raised_float_flags() noexcept {
+    return static_cast<int>(twofold::detail::float_modes::raised()) & (FE_OVERFLOW | FE_INVALID);
+}
+
 void clear_float_flags() noexcept {
-    twofold::detail::float_modes::current().adopt();
-}
-
-bool float_overflow() noexcept {
-    return (twofold::detail::float_modes::raised() & FE_OVERFLOW) != 0;
-}
-
-bool float_invalid() noexcept {
-    return (twofold::detail::float_modes::raised() & FE_INVALID) != 0;
+    if (raised_float_flags() != 0) twofold::detail::float_modes::current().adopt();
 }
 
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
@@ -157,3 +161,7 @@ bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int nd
 }
 
 }  // namespace twofold_wheel
+
+char const* twofold_version() noexcept {
+    return TWOFOLD_VERSION;
+}

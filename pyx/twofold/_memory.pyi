@@ -1,0 +1,13 @@
+from typing import Any, TypedDict
+
+from numpy.typing import DTypeLike, NDArray
+
+class _RecycledMemory(TypedDict):
+    on: bool
+    bytes: int
+    cap: int
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike = "float64") -> NDArray[Any]: ...
+def empty_like(values: NDArray[Any]) -> NDArray[Any]: ...
+def release_memory() -> int: ...
+def recycled_memory() -> _RecycledMemory: ...

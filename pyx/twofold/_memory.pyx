@@ -1,0 +1,217 @@
+# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_1_22_API_VERSION
+"""New arrays of NumPy, whose memory is recycled where they are large. Imported when the first one is needed, so that
+`import twofold` does not import NumPy.
+
+NumPy asks the memory handler of the moment (NEP 49) for an array's memory, and later goes back to that same handler to
+resize or to free it. So ours is set for the time of one allocation, and nobody else's arrays have anything to do with it.
+"""
+cimport numpy as cnp
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport Py_INCREF
+from libc.string cimport strcpy
+
+import numpy as np
+
+cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    ctypedef struct PyDataMemAllocator:
+        void* ctx
+        void* (*malloc)(void* ctx, size_t size) noexcept nogil
+        void* (*calloc)(void* ctx, size_t count, size_t size) noexcept nogil
+        void* (*realloc)(void* ctx, void* block, size_t size) noexcept nogil
+        void (*free)(void* ctx, void* block, size_t size) noexcept nogil
+
+    ctypedef struct PyDataMem_Handler:
+        char[127] name
+        unsigned char version
+        PyDataMemAllocator allocator
+
+    object PyDataMem_SetHandler(object handler)
+    object PyDataMem_GetHandler()
+    PyObject* PyDataMem_DefaultHandler
+    cnp.ndarray PyArray_NewFromDescr(type kind, cnp.dtype descr, int ndim, const cnp.npy_intp* shape,
+                                     const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
+
+cdef extern from "recycled_memory.hpp" namespace "twofold_memory" nogil:
+    const size_t recycled_bytes
+    void* allocate(size_t bytes) noexcept
+    void* allocate_zeros(size_t count, size_t bytes) noexcept
+    void* reallocate(void* block, size_t bytes) noexcept
+    void release(void* block) noexcept
+    bint is_on() noexcept
+    size_t cap() noexcept
+    size_t kept_bytes() noexcept
+    size_t release_kept() noexcept
+
+# ---- the handler: the four functions as NumPy calls them
+
+cdef void* handler_malloc(void* ctx, size_t size) noexcept nogil:
+    return allocate(size)
+
+cdef void* handler_calloc(void* ctx, size_t count, size_t size) noexcept nogil:
+    return allocate_zeros(count, size)
+
+cdef void* handler_realloc(void* ctx, void* block, size_t size) noexcept nogil:
+    return reallocate(block, size)
+
+cdef void handler_free(void* ctx, void* block, size_t size) noexcept nogil:
+    release(block)
+
+# Never destroyed: there are arrays that outlive everything else.
+cdef PyDataMem_Handler recycling
+strcpy(recycling.name, b"twofold_recycled_memory")
+recycling.version = 1
+recycling.allocator.ctx = NULL
+recycling.allocator.malloc = handler_malloc
+recycling.allocator.calloc = handler_calloc
+recycling.allocator.realloc = handler_realloc
+recycling.allocator.free = handler_free
+
+cdef object handler = PyCapsule_New(&recycling, "mem_handler", NULL)
+
+cdef object handler_of(size_t nbytes):
+    """The memory handler that an array of that size should have; None for the one that is set."""
+    if nbytes < recycled_bytes or not is_on():
+        return None
+    # A program that has set one of its own wants that.
+    return handler if PyDataMem_GetHandler() is <object>PyDataMem_DefaultHandler else None
+
+
+# ---- arrays
+
+cdef type ndarray = np.ndarray
+
+cdef enum:
+    MOST_DIMENSIONS = 64  # of an array of NumPy
+
+cdef size_t bytes_of(size_t nbytes, int ndim, const cnp.npy_intp* shape) noexcept:
+    """The bytes of an array with elements of `nbytes`; 0 where there can be no such array, which NumPy will say."""
+    cdef int i
+    for i in range(ndim):
+        if shape[i] <= 0 or nbytes > <size_t>-1 // <size_t>shape[i]:
+            return 0
+        nbytes *= shape[i]
+    return nbytes
+
+cdef inline cnp.ndarray array_from_numpy(cnp.dtype descr, int ndim, const cnp.npy_intp* shape,
+                                         const cnp.npy_intp* strides):
+    Py_INCREF(descr)  # which the call takes over
+    return PyArray_NewFromDescr(ndarray, descr, ndim, shape, strides, NULL, 0, NULL)
+
+cdef cnp.ndarray new_array(cnp.dtype descr, int ndim, const cnp.npy_intp* shape, const cnp.npy_intp* strides):
+    wanted = handler_of(bytes_of(descr.itemsize, ndim, shape))
+    if wanted is None:
+        return array_from_numpy(descr, ndim, shape, strides)
+    before = PyDataMem_SetHandler(wanted)
+    try:
+        return array_from_numpy(descr, ndim, shape, strides)
+    finally:
+        PyDataMem_SetHandler(before)
+
+cdef void fill_strides_like(cnp.ndarray values, cnp.npy_intp* strides) noexcept:
+    """The strides of a ufunc's new result: without gaps, and the dimensions in the order that they have in `values`.
+
+    That of PyArray_NewLikeArray differs where values are broadcast: it takes what has stride 0 for the innermost.
+    """
+    cdef const cnp.npy_intp* shape = cnp.PyArray_DIMS(values)
+    cdef int ndim = cnp.PyArray_NDIM(values)
+    cdef int axes[MOST_DIMENSIONS]  # from the innermost
+    cdef int known, i, place
+    cdef cnp.npy_intp own, other
+    cdef cnp.npy_intp nbytes = cnp.PyArray_ITEMSIZE(values)
+    for known in range(ndim):
+        own = stride_or_none(values, ndim - 1 - known)
+        place = known
+        for i in range(known - 1, -1, -1):
+            other = stride_or_none(values, axes[i])
+            if own and other:
+                if other <= own:
+                    break
+                place = i
+        for i in range(known, place, -1):
+            axes[i] = axes[i - 1]
+        axes[place] = ndim - 1 - known
+    for i in range(ndim):
+        strides[axes[i]] = nbytes
+        nbytes *= shape[axes[i]]
+
+cdef inline cnp.npy_intp stride_or_none(cnp.ndarray values, int axis) noexcept:
+    """Without its sign; 0, which says nothing of the order, where there is but one."""
+    return abs(cnp.PyArray_STRIDES(values)[axis]) if cnp.PyArray_DIMS(values)[axis] > 1 else 0
+
+cdef cnp.ndarray like_from_numpy(cnp.ndarray values):
+    cdef cnp.npy_intp strides[MOST_DIMENSIONS]
+    cdef bint in_c_order = cnp.PyArray_IS_C_CONTIGUOUS(values)
+    if not in_c_order:
+        fill_strides_like(values, strides)
+    return array_from_numpy(<cnp.dtype>cnp.PyArray_DESCR(values), cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
+                            NULL if in_c_order else strides)
+
+cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
+    wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None
+    if wanted is None:
+        return like_from_numpy(values)
+    before = PyDataMem_SetHandler(wanted)
+    try:
+        return like_from_numpy(values)
+    finally:
+        PyDataMem_SetHandler(before)
+
+def empty(tuple shape not None, dtype="float64"):
+    """As `numpy.empty`: what a new result of this shape and dtype is made of."""
+    cdef cnp.npy_intp lengths[MOST_DIMENSIONS]
+    cdef int ndim = len(shape)
+    if ndim > MOST_DIMENSIONS:
+        raise ValueError(f"shape has {ndim} dimensions; there can be {MOST_DIMENSIONS} at most")
+    for i, length in enumerate(shape):
+        lengths[i] = length
+    return new_array(np.dtype(dtype), ndim, lengths, NULL)
+
+def empty_like(cnp.ndarray values not None):
+    """As `numpy.empty_like(values, subok=False)`, with memory that is recycled.
+
+    Broadcast values are an exception: this has the layout of their sum.
+    """
+    return new_like(values, cnp.PyArray_NBYTES(values))
+
+
+# ---- what is kept
+
+def release_memory():
+    """Give all memory that is kept for results to come back to the system.
+
+    Results of 32 MiB and more are made of memory of earlier ones, which otherwise is kept: at most 512 MiB, or a
+    sixteenth of the memory that this process may use. Arrays that are in use stay as they are.
+
+    Returns
+    -------
+    int
+        How many bytes were given back.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> released = twofold.release_memory()
+    >>> twofold.release_memory()
+    0
+    """
+    return release_kept()
+
+def recycled_memory():
+    """What is kept for results to come.
+
+    Returns
+    -------
+    dict
+        `on`: whether memory is recycled, which the environment variable `TWOFOLD_RECYCLE_MEMORY=0` turns off; `bytes`:
+        how much is kept right now; `cap`: how much is at most.
+
+    Examples
+    --------
+    >>> from twofold._memory import recycled_memory
+    >>> sorted(recycled_memory())
+    ['bytes', 'cap', 'on']
+    """
+    return {"on": bool(is_on()), "bytes": kept_bytes(), "cap": cap() if is_on() else 0}

@@ -1,0 +1,266 @@
+#include "recycled_memory.hpp"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <twofold/cgroup.hpp>
+
+namespace twofold_memory {
+namespace {
+
+struct any_arch;  // what is compiled here differs by no instruction set
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+static_assert(recycled_bytes % huge_page == 0);
+
+// ---- a block and its header
+
+struct header {
+    std::size_t bytes;     // as asked for
+    std::size_t capacity;  // of a mapped block, in whole huge pages; 0 of a block of malloc's
+};
+static_assert(sizeof(header) <= least_alignment);
+
+header& header_of(void* block) noexcept {
+    return *reinterpret_cast<header*>(static_cast<char*>(block) - least_alignment);
+}
+
+std::size_t page_bytes() noexcept {
+    return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) noexcept {
+    return (bytes + unit - 1) / unit * unit;
+}
+
+// No array is as large, and sums with the sizes of some pages stay below the largest number.
+constexpr std::size_t most_bytes = SIZE_MAX / 4;
+
+void unmap(void* block, std::size_t capacity) noexcept {
+    munmap(static_cast<char*>(block) - page_bytes(), page_bytes() + capacity);
+}
+
+// Pages of zeros, and the header's page in front of them.
+void* map(std::size_t capacity) noexcept {
+    std::size_t const page = page_bytes();
+    std::size_t const length = page + capacity + huge_page;  // enough for a place that begins with a huge page
+    void* const all = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) return nullptr;
+    char* const first = static_cast<char*>(all);
+    std::size_t const skipped = round_up(reinterpret_cast<std::uintptr_t>(first) + page, huge_page) - page -
+                                reinterpret_cast<std::uintptr_t>(first);
+    if (skipped != 0) munmap(first, skipped);
+    if (skipped != huge_page) munmap(first + skipped + page + capacity, huge_page - skipped);
+#if defined(MADV_HUGEPAGE)
+    madvise(first + skipped, page + capacity, MADV_HUGEPAGE);
+#endif
+    return first + skipped + page;
+}
+
+// ---- the table of kept blocks
+
+// A word holds the address of a block, and in the bits that are 0 there how many huge pages it has: that is all there
+// is to know of it, so a thread that exchanges a word for 0 has the block, whatever others did meanwhile.
+struct kept_block {
+    std::atomic<std::uintptr_t> word{0};
+    std::atomic<std::uint64_t> turn{0};  // the first freed has the least
+};
+
+// As many as can be within the cap.
+constinit std::array<kept_block, most_kept_bytes / recycled_bytes> kept{};
+constinit std::atomic<std::uint64_t> turns{0};
+
+static_assert(most_kept_bytes / huge_page < huge_page);
+
+std::size_t capacity_of(std::uintptr_t word) noexcept {
+    return word % huge_page * huge_page;
+}
+
+void* block_of(std::uintptr_t word) noexcept {
+    return reinterpret_cast<void*>(word - word % huge_page);
+}
+
+// Whether the word was there, and is no more. Its block then belongs to this thread.
+bool take(kept_block& from, std::uintptr_t word) noexcept {
+    return from.word.compare_exchange_strong(word, 0);
+}
+
+// The smallest kept block of at least `capacity` bytes that wastes no more than a quarter of them: what lies behind the
+// bytes asked for serves nobody for as long as the block is in use. Null if there is none.
+void* take_fitting(std::size_t capacity) noexcept {
+    for (;;) {
+        kept_block* best = nullptr;
+        std::uintptr_t best_word = 0;
+        for (kept_block& candidate : kept) {
+            std::uintptr_t const word = candidate.word.load();
+            if (capacity_of(word) < capacity || capacity_of(word) - capacity > capacity / 4) continue;
+            if (best != nullptr && capacity_of(word) >= capacity_of(best_word)) continue;
+            best = &candidate;
+            best_word = word;
+        }
+        if (best == nullptr) return nullptr;
+        if (take(*best, best_word)) return block_of(best_word);
+    }
+}
+
+// Gives the block that was freed first back to the system.
+void drop_oldest() noexcept {
+    kept_block* oldest = nullptr;
+    std::uintptr_t oldest_word = 0;
+    for (kept_block& candidate : kept) {
+        std::uintptr_t const word = candidate.word.load();
+        if (word == 0 || (oldest != nullptr && candidate.turn.load() >= oldest->turn.load())) continue;
+        oldest = &candidate;
+        oldest_word = word;
+    }
+    if (oldest != nullptr && take(*oldest, oldest_word)) unmap(block_of(oldest_word), capacity_of(oldest_word));
+}
+
+bool put(std::uintptr_t word) noexcept {
+    for (kept_block& place : kept) {
+        std::uintptr_t empty = 0;
+        if (place.word.load() != 0 || !place.word.compare_exchange_strong(empty, word)) continue;
+        place.turn.store(++turns);
+        return true;
+    }
+    return false;
+}
+
+void release_in_child() noexcept {
+    release_kept();
+}
+
+constinit std::atomic<bool> watches_forks{false};
+
+void keep(void* block, std::size_t capacity) noexcept {
+    if (!is_on() || capacity > cap()) {
+        unmap(block, capacity);
+        return;
+    }
+    // A fork before the handler is there leaves the child with the blocks of its parent. It can live with that.
+    if (!watches_forks.exchange(true)) pthread_atfork(nullptr, nullptr, release_in_child);
+    madvise(block, capacity, MADV_FREE);
+    while (!put(reinterpret_cast<std::uintptr_t>(block) + capacity / huge_page)) drop_oldest();
+    // Put first, then looked at: of threads that do this together, the last sees what all have put.
+    while (kept_bytes() > cap()) drop_oldest();
+}
+
+// ---- blocks of malloc's, with the header in front
+
+void* allocate_small(std::size_t bytes) noexcept {
+    void* const all = std::aligned_alloc(least_alignment, least_alignment + round_up(bytes, least_alignment));
+    if (all == nullptr) return nullptr;
+    void* const block = static_cast<char*>(all) + least_alignment;
+    header_of(block) = {bytes, 0};
+    return block;
+}
+
+// A mapped block, new or kept before.
+void* allocate_large(std::size_t bytes, bool zeros) noexcept {
+    if (bytes > most_bytes) return nullptr;
+    std::size_t capacity = round_up(bytes, huge_page);
+    void* block = zeros ? nullptr : take_fitting(capacity);
+    if (block != nullptr) {
+        capacity = header_of(block).capacity;
+    } else {
+        block = map(capacity);
+        // What is kept may be all that is missing to a limit of this process.
+        if (block == nullptr && release_kept() != 0) block = map(capacity);
+        if (block == nullptr) return nullptr;
+    }
+    header_of(block) = {bytes, capacity};
+    return block;
+}
+
+std::size_t memory_of_process() noexcept {
+    std::uint64_t const memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * page_bytes();
+    return twofold::detail::smaller_limit<any_arch>(memory, twofold::detail::cgroup_memory<any_arch>());
+}
+
+}  // namespace
+
+void* allocate(std::size_t bytes) noexcept {
+    return bytes < recycled_bytes ? allocate_small(bytes) : allocate_large(bytes, false);
+}
+
+void* allocate_zeros(std::size_t count, std::size_t bytes) noexcept {
+    if (bytes != 0 && count > most_bytes / bytes) return nullptr;
+    bytes *= count;
+    if (bytes >= recycled_bytes) return allocate_large(bytes, true);
+    void* const block = allocate_small(bytes);
+    if (block != nullptr) std::memset(block, 0, bytes);
+    return block;
+}
+
+void* reallocate(void* block, std::size_t bytes) noexcept {
+    if (block == nullptr) return allocate(bytes);
+    header& has = header_of(block);
+    bool const stays = has.capacity != 0 && bytes >= recycled_bytes && bytes <= has.capacity &&
+                       has.capacity - bytes <= bytes / 4 + huge_page;
+    if (stays) {
+        has.bytes = bytes;
+        return block;
+    }
+    void* const other = allocate(bytes);
+    if (other == nullptr) return nullptr;
+    std::memcpy(other, block, (std::min)(bytes, has.bytes));
+    release(block);
+    return other;
+}
+
+void release(void* block) noexcept {
+    if (block == nullptr) return;
+    if (std::size_t const capacity = header_of(block).capacity; capacity != 0) {
+        keep(block, capacity);
+    } else {
+        std::free(static_cast<char*>(block) - least_alignment);
+    }
+}
+
+bool is_on() noexcept {
+    enum : int { unknown, off, on };
+    static constinit std::atomic<int> known{unknown};
+    int state = known.load(std::memory_order_relaxed);
+    if (state == unknown) {
+        char const* const wanted = std::getenv("TWOFOLD_RECYCLE_MEMORY");
+        state = wanted != nullptr && std::strcmp(wanted, "0") == 0 ? off : on;
+        known.store(state, std::memory_order_relaxed);
+    }
+    return state == on;
+}
+
+std::size_t cap() noexcept {
+    static constinit std::atomic<std::size_t> decided{0};
+    std::size_t bytes = decided.load(std::memory_order_relaxed);
+    if (bytes == 0) {
+        bytes = (std::max)(cap_for(memory_of_process()), std::size_t{1});
+        decided.store(bytes, std::memory_order_relaxed);
+    }
+    return bytes;
+}
+
+std::size_t kept_bytes() noexcept {
+    std::size_t bytes = 0;
+    for (kept_block const& block : kept) bytes += capacity_of(block.word.load());
+    return bytes;
+}
+
+std::size_t release_kept() noexcept {
+    std::size_t bytes = 0;
+    for (kept_block& block : kept) {
+        std::uintptr_t const word = block.word.exchange(0);
+        if (word == 0) continue;
+        unmap(block_of(word), capacity_of(word));
+        bytes += capacity_of(word);
+    }
+    return bytes;
+}
+
+}  // namespace twofold_memory
