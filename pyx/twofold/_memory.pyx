@@ -147,7 +147,7 @@ cdef cnp.ndarray like_from_numpy(cnp.ndarray values):
     if not in_c_order:
         fill_strides_like(values, strides)
     return array_from_numpy(<cnp.dtype>cnp.PyArray_DESCR(values), cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
-                            NULL if in_c_order else strides)
+                            <const cnp.npy_intp*>NULL if in_c_order else <const cnp.npy_intp*>strides)
 
 cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
     wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None
