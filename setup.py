@@ -26,7 +26,8 @@ XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
 SHARED_SOURCES = [
     "setup.py",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
-    *(f"{KERNELS}/{name}" for name in ("half_floats.hpp", "instruction_sets.def", "items.hpp", "kernels.hpp", "packing.hpp", "wheel.hpp", "wheel_elements.hpp")),
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob(f"{KERNELS}/*.hpp"))),
+    f"{KERNELS}/instruction_sets.def",
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
