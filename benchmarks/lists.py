@@ -8,8 +8,10 @@ one item, and the median of the pairs' ratios with its quartiles: above 1, twofo
 of what is timed, and takes both equally long.
 
 "shuffled" lists hold their items in an order that is not the one of the items in memory, as after a sort or a shuffle.
-With dtype="uint32" the peer is what a native function on a list of uint32 does at the least: read the list into an array,
-which is `array.array("I", values)`, double it, and make a list again.
+With dtype="uint32" the peers are a comprehension that wraps, and what a native function on a list of uint32 does at the
+least: it reads the list into an array, as `array.array("I", values)` does, doubles it, and makes a list again.
+
+Timed is the CPU time of the thread: nearly all is done by the one that calls, and so other work on the machine is not.
 """
 
 import argparse
@@ -86,7 +88,9 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, action="append", help="may be given again; default: all")
     arguments = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, twofold {twofold.__version__} ({twofold.simd_target()})")
-    print("   items     kind     order  against                           twofold     peer   ns an item; peer / twofold")
+    print(
+        "   items     kind     order  against                           twofold     peer   ns an item; peer / twofold"
+    )
     gc.disable()
     for kind in arguments.kind or KINDS:
         n = 10
