@@ -154,6 +154,8 @@ cdef object ufunc_for(Policy policy):
 
 def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """An array of any class, or a scalar, of NumPy."""
+    if isinstance(values, np.generic) and not isinstance(values, np.object_) and element_of(values.dtype) < 0:
+        raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
     if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_keywords and (
             dtype is None or np.dtype(dtype) == values.dtype) and (
             out is None or is_plain_class(type(out)) or not hasattr(type(out), "__array_ufunc__")):

@@ -8,7 +8,7 @@ from twofold._core cimport (
     Policy, WRAP, attribute_if_loaded, element_from_dtype, is_instance_of_loaded, policy_argument, threads_argument,
     type_name,
 )
-from twofold._lists cimport double_fixed_width, double_list
+from twofold._lists cimport double_fixed_width, double_list, double_range
 
 # numpy.ndarray and what doubles it, once the first array of NumPy has come. `import twofold` does not import NumPy.
 cdef PyTypeObject* exact_ndarray = NULL
@@ -100,10 +100,10 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
 
 cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     cdef type kind = type(values)
-    if kind is list:
+    if kind is list or kind is tuple:
         return double_items(values, out, dtype, policy, threads, ufunc_keywords)
-    if kind is tuple or kind is range:
-        return double_items(list(values), out, dtype, policy, threads, ufunc_keywords)
+    if kind is range and out is None and dtype is None and not ufunc_keywords:
+        return double_range(values)
     if is_of_numpy(values):
         from twofold import _arrays
         return _arrays.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
@@ -150,18 +150,18 @@ cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
                         f"not with {type_name(values)}")
     return 0
 
-cdef object double_items(list values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+cdef object double_items(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     check_no_keywords(ufunc_keywords, values)
     if out is not None:
-        return double_list_into(values, out, dtype, policy, threads)
+        return double_list_into(values if type(values) is list else list(values), out, dtype, policy, threads)
     if dtype is not None:
         return double_fixed_width(values, element_from_dtype(dtype), policy, threads)
-    return double_list(values)
+    return double_list(values, policy)
 
 cdef object double_number(value, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     check_no_keywords(ufunc_keywords, value)
     if out is not None:
         raise TypeError("out= goes with arrays, buffers and lists, not with a single number")
     if dtype is not None:
-        return double_fixed_width([value], element_from_dtype(dtype), policy, threads)[0]
-    return value + value
+        return double_fixed_width((value,), element_from_dtype(dtype), policy, threads)[0]
+    return double_list((value,), policy)[0]

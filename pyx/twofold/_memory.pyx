@@ -33,7 +33,6 @@ cdef extern from "numpy/arrayobject.h":
     PyObject* PyDataMem_DefaultHandler
     cnp.ndarray PyArray_NewFromDescr(type kind, cnp.dtype descr, int ndim, const cnp.npy_intp* shape,
                                      const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
-    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray model, cnp.NPY_ORDER order, cnp.PyArray_Descr* descr, int subok)
 
 cdef extern from "recycled_memory.hpp" namespace "twofold_memory" nogil:
     const size_t recycled_bytes
@@ -84,6 +83,9 @@ cdef object handler_of(size_t nbytes):
 
 cdef type ndarray = np.ndarray
 
+cdef enum:
+    MOST_DIMENSIONS = 64  # of an array of NumPy
+
 cdef size_t bytes_of(size_t nbytes, int ndim, const cnp.npy_intp* shape) noexcept:
     """The bytes of an array with elements of `nbytes`; 0 where there can be no such array, which NumPy will say."""
     cdef int i
@@ -108,11 +110,45 @@ cdef cnp.ndarray new_array(cnp.dtype descr, int ndim, const cnp.npy_intp* shape,
     finally:
         PyDataMem_SetHandler(before)
 
-cdef inline cnp.ndarray like_from_numpy(cnp.ndarray values):
-    if cnp.PyArray_IS_C_CONTIGUOUS(values):  # the quickest way to what the call below gives, too
-        return array_from_numpy(<cnp.dtype>cnp.PyArray_DESCR(values), cnp.PyArray_NDIM(values),
-                                cnp.PyArray_DIMS(values), NULL)
-    return PyArray_NewLikeArray(values, cnp.NPY_KEEPORDER, NULL, 0)
+cdef void fill_strides_like(cnp.ndarray values, cnp.npy_intp* strides) noexcept:
+    """The strides of a ufunc's new result: without gaps, and the dimensions in the order that they have in `values`.
+
+    That of PyArray_NewLikeArray differs where values are broadcast: it takes what has stride 0 for the innermost.
+    """
+    cdef const cnp.npy_intp* shape = cnp.PyArray_DIMS(values)
+    cdef int ndim = cnp.PyArray_NDIM(values)
+    cdef int axes[MOST_DIMENSIONS]  # from the innermost
+    cdef int known, i, place
+    cdef cnp.npy_intp own, other
+    cdef cnp.npy_intp nbytes = cnp.PyArray_ITEMSIZE(values)
+    for known in range(ndim):
+        own = stride_or_none(values, ndim - 1 - known)
+        place = known
+        for i in range(known - 1, -1, -1):
+            other = stride_or_none(values, axes[i])
+            if own and other:
+                if other <= own:
+                    break
+                place = i
+        for i in range(known, place, -1):
+            axes[i] = axes[i - 1]
+        axes[place] = ndim - 1 - known
+    for i in range(ndim):
+        strides[axes[i]] = nbytes
+        nbytes *= shape[axes[i]]
+
+cdef inline cnp.npy_intp stride_or_none(cnp.ndarray values, int axis) noexcept:
+    """Without its sign; 0, which says nothing of the order, where there is but one."""
+    return abs(cnp.PyArray_STRIDES(values)[axis]) if cnp.PyArray_DIMS(values)[axis] > 1 else 0
+
+cdef cnp.ndarray like_from_numpy(cnp.ndarray values):
+    cdef cnp.npy_intp strides[MOST_DIMENSIONS]
+    cdef const cnp.npy_intp* layout = NULL
+    if not cnp.PyArray_IS_C_CONTIGUOUS(values):
+        fill_strides_like(values, strides)
+        layout = strides
+    return array_from_numpy(<cnp.dtype>cnp.PyArray_DESCR(values), cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
+                            layout)
 
 cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
     wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None
@@ -126,16 +162,19 @@ cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
 
 def empty(tuple shape not None, dtype="float64"):
     """As `numpy.empty`: what a new result of this shape and dtype is made of."""
-    cdef cnp.npy_intp lengths[64]
+    cdef cnp.npy_intp lengths[MOST_DIMENSIONS]
     cdef int ndim = len(shape)
-    if ndim > 64:
-        raise ValueError(f"shape has {ndim} dimensions; there can be 64 at most")
+    if ndim > MOST_DIMENSIONS:
+        raise ValueError(f"shape has {ndim} dimensions; there can be {MOST_DIMENSIONS} at most")
     for i, length in enumerate(shape):
         lengths[i] = length
     return new_array(np.dtype(dtype), ndim, lengths, NULL)
 
 def empty_like(cnp.ndarray values not None):
-    """As `numpy.empty_like(values, subok=False)`, with memory that is recycled."""
+    """As `numpy.empty_like(values, subok=False)`, with memory that is recycled.
+
+    Broadcast values are an exception: this has the layout of their sum.
+    """
     return new_like(values, cnp.PyArray_NBYTES(values))
 
 
