@@ -178,10 +178,18 @@ def mutate(session: nox.Session) -> None:
     session.run("python", "scripts/mutate.py", *session.posargs, env=headers_of(session, NEW_XSIMD))
 
 
+# Whose containers the tests double. 120 MB to download; PyTorch, in the build for the CPU, is 190 MB more.
+LIBRARIES = [
+    *("dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"),
+    # This very one, since pip has a build of it without CUDA, or is shown where to find one.
+    "torch==2.13.0",
+]
+
+
 @nox.session
 def py(session: nox.Session) -> None:
     """The Python tests, on the wheel that is built from the sdist. Further arguments go to pytest."""
-    session.install("build", "Cython>=3.1", "setuptools>=77", "numpy", "pytest", "pytest-timeout")
+    session.install("build", "Cython>=3.1", "setuptools>=77", "numpy", "pytest", "pytest-timeout", *LIBRARIES)
     dist = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist))  # the sdist, and from it the wheel
