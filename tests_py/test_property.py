@@ -5,7 +5,9 @@
 tries that many arrays, others each time; without the variable it is some hundred, always the same ones.
 """
 
+import ctypes
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -344,6 +346,86 @@ def test_any_array_is_doubled_as_numpy_does_it(case):
     check(twofold.double, case)
 
 
+# ---- the ufunc
+
+NUMBERS = [dtype for dtype in DTYPES if dtype.kind in "iufc"]  # of NumPy itself
+CASTINGS = ["no", "equiv", "safe", "same_kind", "unsafe", "any"]  # the last one is none
+
+
+@dataclass(frozen=True)
+class UfuncCall:
+    case: Case
+    out_dtype: np.dtype | None  # None: `out` as the case has it
+    out_shape: tuple[int, ...]
+    where: tuple[int, ...] | None  # its shape
+    where_dtype: type
+    keywords: dict[str, object]
+
+    def result(self, ufunc: Callable[..., object]) -> tuple[object, list[np.ndarray]]:
+        """What the call gives, or the type of its exception; and all that it could have written to."""
+        memory = self.case.memory()
+        values, out = self.case.arrays(memory)
+        arrays = [memory]
+        if self.out_dtype:
+            out = np.full(self.out_shape, 7, self.out_dtype)
+            arrays.append(out)
+        keywords = {**self.keywords, "out": out}
+        if self.where is not None:
+            keywords["where"] = np.random.default_rng(self.case.seed).integers(0, 2, self.where).astype(self.where_dtype)
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+                return ufunc(values, **keywords), arrays
+        except Exception as error:
+            return type(error), arrays
+
+
+@st.composite
+def ufunc_calls(draw: st.DrawFn) -> UfuncCall:
+    case = draw(cases().filter(lambda case: case.values.dtype.kind in "iufc" and case.values.dtype.char != "E"))
+    shapes = st.sampled_from([case.shape, case.shape, case.shape, (2, *case.shape), case.shape[1:], (*case.shape, 3)])
+    keywords = {
+        "casting": st.sampled_from(CASTINGS),
+        "dtype": st.sampled_from(NUMBERS),
+        "order": st.sampled_from("KCFA"),
+    }
+    drawn = {name: draw(values) for name, values in keywords.items() if draw(st.booleans())}
+    where = draw(st.one_of(st.none(), shapes))
+    return UfuncCall(
+        case,
+        draw(st.one_of(st.none(), st.sampled_from(NUMBERS))),
+        draw(shapes),
+        where,
+        draw(st.sampled_from([bool, bool, bool, int])),
+        drawn,
+    )
+
+
+def check_ufunc(ufunc: Callable[..., object], call: UfuncCall) -> None:
+    result, arrays = call.result(ufunc)
+    expected, numpys_arrays = call.result(lambda x, **keywords: np.add(x, x, **keywords))
+    if isinstance(expected, type) or isinstance(result, type):
+        assert result is expected
+    elif call.where is None or call.out_dtype or call.case.out:  # otherwise some of the result is left as it was found
+        ours, theirs = np.asarray(result), np.asarray(expected)
+        assert type(result) is type(expected)
+        assert ours.dtype.isnative == theirs.dtype.isnative
+        assert strides_that_count(ours) == strides_that_count(theirs)
+        assert_same_bits(ours.copy("C"), theirs.copy("C"))
+    ours, theirs = arrays[0], numpys_arrays[0]
+    comparable = np.ones(len(ours), np.uint8)
+    if call.case.out:
+        call.case.out.array_of_bytes(comparable, call.case.shape)[...] = significant_bytes(call.case.out.dtype)
+    assert not ((ours != theirs) & comparable.view(bool)).any()
+    for ours, theirs in zip(arrays[1:], numpys_arrays[1:], strict=True):
+        assert_same_bits(ours, theirs)
+
+
+@TRIED
+@given(ufunc_calls())
+def test_the_ufunc_is_that_of_numpy(call):
+    check_ufunc(ufuncs.doubled, call)
+
+
 # ---- proof that the property can fail
 
 
@@ -375,17 +457,15 @@ def writes_one_byte_more(values, out=None, **arguments):
     result = right(values, out, **arguments)
     if out is not None and out.size:
         _, end = np.lib.array_utils.byte_bounds(out)
-        np.ctypeslib.as_array((np.ctypeslib.ctypes.c_uint8 * 1).from_address(end))[0] ^= 1
+        ctypes.c_uint8.from_address(end).value ^= 1
     return result
 
 
 def forgets_that_out_overlaps(values, out=None, **arguments):
-    if out is None or values.size > 2000:
+    if out is None or values.size > 2000 or overflows(native(values)).any():
         return right(values, out, **arguments)
     for index in np.ndindex(values.shape):
-        right(values[index], out[index], **arguments) if False else right(
-            values[(*index, ...)], out[(*index, ...)], **arguments
-        )
+        right(values[(*index, ...)], out[(*index, ...)], **arguments)
     return out
 
 
@@ -395,9 +475,9 @@ def takes_strides_for_positive(values, out=None, **arguments):
 
 
 def forgets_the_byte_order(values, out=None, **arguments):
-    if values.dtype.isnative or out is None:
+    if values.dtype.isnative or out is None or overflows(native(values)).any():
         return right(values, out, **arguments)
-    right(values.view(values.dtype.newbyteorder("=")), out, **arguments)
+    right(values.view(values.dtype.newbyteorder("=")), out, overflow="saturate")
     return out
 
 
@@ -476,6 +556,17 @@ def seek_failure(double: Double) -> None:
             check(double, case)
 
     search()
+
+
+@pytest.mark.parametrize("wrong", [ufuncs.doubled_saturating, np.positive, np.square], ids=lambda f: f.__name__)
+def test_another_ufunc_is_found(wrong):
+    @settings(max_examples=1000, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False, **COMMON)
+    @given(ufunc_calls())
+    def search(call: UfuncCall) -> None:
+        check_ufunc(wrong, call)
+
+    with pytest.raises(AssertionError):
+        search()
 
 
 def test_what_is_right_passes():

@@ -34,6 +34,7 @@ cdef extern from "_kernels/items.hpp" namespace "twofold_wheel":
         Py_ssize_t (*read)(PyObject** items, void* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
         Py_ssize_t (*make)(const void* values, PyObject** items, Py_ssize_t i, Py_ssize_t end) except -1
     item_functions item_functions_for(int element) noexcept
+    void advise_huge_pages(void* start, size_t nbytes) noexcept
 
 # After so many items, which are some milliseconds' work, other threads and signal handlers get their turn.
 cdef enum:
@@ -54,6 +55,13 @@ cdef PyObject** items_of(values, Py_ssize_t n) except NULL:
     if PySequence_Fast_GET_SIZE(values) != n:  # the arithmetic of an item, say, has changed the list
         raise RuntimeError(f"values changed its length from {n} to {len(values)} while it was read")
     return PySequence_Fast_ITEMS(values)
+
+cdef list new_list(Py_ssize_t n):
+    """A list for n items that is not filled. Until it is, the garbage collector, which shows lists to anyone, has none."""
+    cdef list result = PyList_New(n)
+    PyObject_GC_UnTrack(result)
+    advise_huge_pages(PySequence_Fast_ITEMS(result), n * sizeof(PyObject*))
+    return result
 
 
 # ---- what counts as a number
@@ -114,12 +122,11 @@ cdef int check_double_is_finite(item, Py_ssize_t i) except -1:
 
 cdef list double_list(values, Policy policy):
     cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
-    cdef list result = PyList_New(n)
+    cdef list result = new_list(n)
     cdef PyObject** doubled = PySequence_Fast_ITEMS(result)
     cdef PyObject** items
     cdef Py_ssize_t end, i = 0
     number = None  # the type of the last one that was looked at
-    PyObject_GC_UnTrack(result)  # until it is full: the garbage collector shows lists to anyone
     while i < n:
         items = items_of(values, n)
         end = end_of_turn(i, n)
@@ -192,9 +199,8 @@ cdef int read_list(values, int element, void* out) except -1:
 
 cdef list make_list(int element, const void* values, Py_ssize_t n):
     cdef item_functions functions = functions_for(element)
-    cdef list result = PyList_New(n)
+    cdef list result = new_list(n)
     cdef Py_ssize_t i = 0
-    PyObject_GC_UnTrack(result)
     while i < n:
         i = functions.make(values, PySequence_Fast_ITEMS(result), i, end_of_turn(i, n))
         yield_after_turn(i, n)
@@ -208,6 +214,7 @@ cdef list double_fixed_width(values, int element, Policy policy, unsigned int th
     if elements is NULL:
         raise MemoryError(f"{nbytes} bytes for the elements")
     cdef Py_ssize_t index
+    advise_huge_pages(elements, nbytes)
     try:
         read_list(values, element, elements)
         index = run_with_gil(element, elements, elements, n, nbytes, policy, threads)

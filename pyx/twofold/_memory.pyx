@@ -143,11 +143,12 @@ cdef inline cnp.npy_intp stride_or_none(cnp.ndarray values, int axis) noexcept:
 
 cdef cnp.ndarray like_from_numpy(cnp.ndarray values):
     cdef cnp.npy_intp strides[MOST_DIMENSIONS]
-    cdef bint in_c_order = cnp.PyArray_IS_C_CONTIGUOUS(values)
-    if not in_c_order:
+    cdef const cnp.npy_intp* layout = NULL
+    if not cnp.PyArray_IS_C_CONTIGUOUS(values):
         fill_strides_like(values, strides)
+        layout = strides
     return array_from_numpy(<cnp.dtype>cnp.PyArray_DESCR(values), cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
-                            <const cnp.npy_intp*>NULL if in_c_order else <const cnp.npy_intp*>strides)
+                            layout)
 
 cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
     wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <Python.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cmath>
@@ -25,6 +26,21 @@ inline constexpr Py_ssize_t items_ahead = 16;
 
 inline void prefetch_ahead(PyObject* const* items, Py_ssize_t i, Py_ssize_t n) noexcept {
     __builtin_prefetch(items[std::min(i + items_ahead, n - 1)]);
+}
+
+/// From so many bytes on memory is asked to come in huge pages, as NumPy does for arrays. Each page that is met for the
+/// first time costs as much as some hundred items; those of the new objects, which are Python's own, cost as before.
+inline constexpr std::size_t huge_pages_pay_bytes = std::size_t{4} << 20;
+
+/// Asks for huge pages behind memory that is new. It is only advice.
+inline void advise_huge_pages([[maybe_unused]] void* start, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(MADV_HUGEPAGE)
+    constexpr std::uintptr_t page = 4096;
+    if (bytes < huge_pages_pay_bytes) return;
+    auto const from = (reinterpret_cast<std::uintptr_t>(start) + page - 1) / page * page;
+    auto const to = (reinterpret_cast<std::uintptr_t>(start) + bytes) / page * page;
+    madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+#endif
 }
 
 // ---- numbers of Python
