@@ -1,15 +1,17 @@
-"""What setup.cfg cannot say: the extension module, the kernels and their flags, and the headers in the wheel."""
+"""What setup.cfg cannot say: the extension modules, the kernels and their flags, and what C++ users find in the wheel."""
 
 import os
 import platform
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from runpy import run_path
 
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_clib import build_clib
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -24,7 +26,7 @@ XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
 SHARED_SOURCES = [
     "setup.py",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
-    *(f"{KERNELS}/{name}" for name in ("instruction_sets.def", "kernels.hpp", "packing.hpp", "wheel.hpp", "wheel_elements.hpp")),
+    *(f"{KERNELS}/{name}" for name in ("half_floats.hpp", "instruction_sets.def", "items.hpp", "kernels.hpp", "packing.hpp", "wheel.hpp", "wheel_elements.hpp")),
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
@@ -51,12 +53,37 @@ def kernel_libraries():
             )
 
 
-class BuildPyWithHeaders(build_py):
-    """Puts the C++ headers into twofold/include, so that get_include() is all that a consumer needs."""
+class BuildKernels(build_clib):
+    """Builds the libraries side by side: each is one file that takes long to compile."""
+
+    def build_libraries(self, libraries):
+        build = super().build_libraries
+        with ThreadPoolExecutor(os.cpu_count()) as builds:
+            list(builds.map(lambda library: build([library]), libraries))
+
+
+# Its place, twofold/share/pkgconfig, tells where the headers are, wherever the package is installed.
+PKG_CONFIG_FILE = f"""\
+prefix=${{pcfiledir}}/../..
+includedir=${{prefix}}/include
+
+Name: twofold
+Description: Doubles every element of an array at memory speed; with the headers of xsimd
+Version: {VERSION}
+Cflags: -I${{includedir}} -pthread
+Libs: -pthread -ldl
+"""
+
+
+class BuildPyForCpp(build_py):
+    """Puts the C++ headers into twofold/include, so that get_include() is all that a consumer needs; and a .pc file."""
 
     def run(self):
         super().run()
-        include = (ROOT / "pyx" if self.editable_mode else Path(self.build_lib)) / "twofold/include"
+        package = (ROOT / "pyx" if self.editable_mode else Path(self.build_lib)) / "twofold"
+        (package / "share/pkgconfig").mkdir(parents=True, exist_ok=True)
+        (package / "share/pkgconfig/twofold.pc").write_text(PKG_CONFIG_FILE)
+        include = package / "include"
         shutil.rmtree(include, ignore_errors=True)  # an earlier build may have had other headers, or another xsimd
         include.mkdir(parents=True)
         if self.editable_mode:
@@ -71,9 +98,11 @@ class BuildPyWithHeaders(build_py):
 C_FLAGS = ["-fvisibility=hidden", "-g0"]
 
 
-def module(name, *sources, **arguments):
-    """An extension module of the package, made of <name>.pyx."""
-    return Extension(f"twofold.{name}", [f"pyx/twofold/{name}.pyx", *sources], **arguments)
+def module(name, *sources, depends=(), **arguments):
+    """An extension module of the package, made of <name>.pyx. Which .pxd files that cimports, cythonize sees by itself."""
+    return Extension(
+        f"twofold.{name}", [f"pyx/twofold/{name}.pyx", *sources], depends=["setup.py", *depends], **arguments
+    )
 
 
 setup(
@@ -90,8 +119,14 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            module("_lists", extra_compile_args=CXX_FLAGS, language="c++"),
-            *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double")),
+            module(
+                "_lists",
+                include_dirs=INCLUDE_DIRS,
+                depends=SHARED_SOURCES,
+                extra_compile_args=CXX_FLAGS,
+                language="c++",
+            ),
+            *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double", "_exchange")),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
                 for name in ("_arrays", "ufuncs")
@@ -109,5 +144,6 @@ setup(
         compiler_directives={"language_level": 3},
     ),
     libraries=list(kernel_libraries()),
-    cmdclass={"build_py": BuildPyWithHeaders},
+    cmdclass={"build_clib": BuildKernels, "build_py": BuildPyForCpp},
+    options={"build_ext": {"parallel": os.cpu_count()}},
 )

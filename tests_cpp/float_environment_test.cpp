@@ -78,7 +78,8 @@ bool flush_subnormals(bool flush) {
 #endif
 }
 
-bool subnormals_are_flushed() {
+// Not inlined: the compiler might do the arithmetic after the next change of modes.
+[[gnu::noinline]] bool subnormals_are_flushed() {
     double const volatile subnormal = std::numeric_limits<double>::denorm_min();
     return subnormal * 2 == 0;
 }

@@ -1,5 +1,6 @@
 """What the tests share: the table of element types, and scripts run in fresh interpreters."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -77,6 +78,12 @@ def run_script(script: str, *arguments: str, env: dict[str, str] | None = None, 
     done = subprocess.run(command, capture_output=True, text=True, timeout=SCRIPT_SECONDS, env=env, check=False)
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def without_thread_variables() -> dict[str, str]:
+    """This environment, but saying nothing of threads."""
+    names = ("TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
+    return {name: value for name, value in os.environ.items() if name not in names}
 
 
 @pytest.fixture(params=ELEMENTS)

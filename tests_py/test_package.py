@@ -47,7 +47,17 @@ def test_what_the_package_holds():
 
 
 def test_public_names():
-    assert sorted(twofold.__all__) == ["__version__", "double", "get_include", "simd_target"]
+    assert sorted(twofold.__all__) == [
+        "__version__",
+        "double",
+        "get_include",
+        "get_num_threads",
+        "num_threads",
+        "set_num_threads",
+        "show_config",
+        "simd_target",
+        "threads_info",
+    ]
     assert all(hasattr(twofold, name) for name in twofold.__all__)
 
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conftest import run_script
+from conftest import run_script, without_thread_variables
 
 COUNT_THREADS = """
     import os, twofold
@@ -14,15 +14,17 @@ COUNT_THREADS = """
 """
 
 
+AS_THE_CPUS = "as many as there are CPUs for this process"
+
+
 def threads_used(arguments: str = "", **variables: str) -> int:
-    env = {name: value for name, value in os.environ.items() if name not in ("TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS")}
-    return int(run_script(COUNT_THREADS.format(arguments=arguments), env={**env, **variables}))
+    return int(run_script(COUNT_THREADS.format(arguments=arguments), env={**without_thread_variables(), **variables}))
 
 
 @pytest.mark.parametrize(
     ("arguments", "variables", "expected"),
     [
-        ("", {}, len(os.sched_getaffinity(0))),
+        ("", {}, AS_THE_CPUS),
         (", threads=5", {}, 5),
         (", threads=1", {}, 1),
         ("", {"TWOFOLD_NUM_THREADS": "3"}, 3),
@@ -31,12 +33,25 @@ def threads_used(arguments: str = "", **variables: str) -> int:
         ("", {"TWOFOLD_NUM_THREADS": "3", "OMP_NUM_THREADS": "4"}, 3),
         (", threads=2", {"TWOFOLD_NUM_THREADS": "3", "OMP_NUM_THREADS": "4"}, 2),
         ("", {"TWOFOLD_NUM_THREADS": "many", "OMP_NUM_THREADS": "4"}, 4),
-        ("", {"TWOFOLD_NUM_THREADS": "0", "OMP_NUM_THREADS": "-1"}, len(os.sched_getaffinity(0))),
-        ("", {"TWOFOLD_NUM_THREADS": ""}, len(os.sched_getaffinity(0))),
+        ("", {"TWOFOLD_NUM_THREADS": "0", "OMP_NUM_THREADS": "-1"}, AS_THE_CPUS),
+        ("", {"TWOFOLD_NUM_THREADS": ""}, AS_THE_CPUS),
+        ("", {"OMP_NUM_THREADS": "5", "OMP_THREAD_LIMIT": "3"}, 3),
+        ("", {"TWOFOLD_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "3"}, 4),  # it is for OMP_NUM_THREADS alone
     ],
 )
 def test_who_decides(arguments, variables, expected):
+    if expected is AS_THE_CPUS:
+        expected = cpus_allowed()
     assert threads_used(arguments, **variables) == expected
+
+
+def cpus_allowed() -> int:
+    """The CPUs of this process: its affinity, or the quota of its container (whose rules the C++ tests go through)."""
+    script = "import twofold; print(*twofold.threads_info().values(), sep=',')"
+    count, rule, *_ = run_script(script, env=without_thread_variables()).split(",")
+    cpus = len(os.sched_getaffinity(0))
+    assert (int(count), rule) == (cpus, "affinity") or (int(count) < cpus and rule == "cgroup")
+    return int(count)
 
 
 def test_a_change_of_the_environment_is_followed():

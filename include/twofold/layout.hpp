@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 
 #include "chunks.hpp"
@@ -128,17 +129,22 @@ struct block {
 template <class Arch>
 class blocks {
 public:
-    /// Of at most `block_bytes` bytes of elements each. `nest` lives longer, and has at least one axis.
-    constexpr blocks(loop_nest<Arch> const& nest, std::size_t element_bytes, std::size_t block_bytes) noexcept
+    /// Of at most `block_bytes` bytes of elements each. The nest begins so many bytes past a cache line on either side.
+    /// `nest` lives longer.
+    constexpr blocks(loop_nest<Arch> const& nest, std::size_t element_bytes, std::size_t block_bytes,
+                     std::size_t in_past_line = 0, std::size_t out_past_line = 0) noexcept
         : nest_(nest), row_axis_(find_row_axis(nest)) {
         std::size_t const most = (std::max)(block_bytes / element_bytes, std::size_t{1});
         std::size_t const line = (std::max)(cache_line_bytes / element_bytes, std::size_t{1});
-        std::size_t const least_rows = is_transposed() ? (std::min)({rows().length, line, most}) : 1;
-        most_columns_ = (std::min)(columns().length, most / least_rows);
-        most_rows_ = (std::min)(rows().length, most / most_columns_);
-        column_blocks_ = (columns().length - 1) / most_columns_ + 1;
-        row_blocks_ = (rows().length - 1) / most_rows_ + 1;
-        size_ = column_blocks_ * row_blocks_;
+        // About as many rows as columns, so that few cache lines are cut at the edges.
+        std::size_t const square = std::size_t{1} << (std::bit_width(most) - 1) / 2;
+        std::size_t const least_rows = is_transposed() ? (std::min)(rows().length, (std::max)(square, line)) : 1;
+        auto const whole_lines = [=](std::size_t n) { return n > line ? n / line * line : n; };
+        std::size_t const most_columns = whole_lines((std::max)(most / least_rows, std::size_t{1}));
+        column_pieces_ = {columns().length, most_columns, is_transposed() ? out_past_line / element_bytes : 0};
+        row_pieces_ = {rows().length, whole_lines((std::max)(most / column_pieces_.most, std::size_t{1})),
+                       is_transposed() ? in_past_line / element_bytes : 0};
+        size_ = column_pieces_.count() * row_pieces_.count();
         for (std::size_t i = 1; i < nest.size(); ++i) {
             if (i != row_axis_) size_ *= nest[i].length;
         }
@@ -158,25 +164,31 @@ public:
 
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
 
+    /// The columns of a whole block.
+    [[nodiscard]] constexpr std::size_t most_columns() const noexcept { return column_pieces_.most; }
+
     /// The memory that a whole block reads, or writes, counted in bytes of cache lines.
-    [[nodiscard]] constexpr std::size_t in_bytes() const noexcept { return most_columns_ * most_rows_ * in_cost_; }
-    [[nodiscard]] constexpr std::size_t out_bytes() const noexcept { return most_columns_ * most_rows_ * out_cost_; }
+    [[nodiscard]] constexpr std::size_t in_bytes() const noexcept {
+        return column_pieces_.most * row_pieces_.most * in_cost_;
+    }
+    [[nodiscard]] constexpr std::size_t out_bytes() const noexcept {
+        return column_pieces_.most * row_pieces_.most * out_cost_;
+    }
 
     /// Block `i`, with i < size().
     [[nodiscard]] constexpr block operator[](std::size_t i) const noexcept {
         // The input's small strides first: so the next block finds what it reads in the same pages.
-        std::size_t const row = i % row_blocks_ * most_rows_;
-        i /= row_blocks_;
-        std::size_t const column = i % column_blocks_ * most_columns_;
-        i /= column_blocks_;
-        block found{0, 0, (std::min)(most_rows_, rows().length - row),
-                    (std::min)(most_columns_, columns().length - column)};
+        chunk const row = row_pieces_[i % row_pieces_.count()];
+        i /= row_pieces_.count();
+        chunk const column = column_pieces_[i % column_pieces_.count()];
+        i /= column_pieces_.count();
+        block found{0, 0, row.count, column.count};
         auto const go = [&](axis const& along, std::size_t steps) {
             found.in += along.in * static_cast<std::ptrdiff_t>(steps);
             found.out += along.out * static_cast<std::ptrdiff_t>(steps);
         };
-        go(rows(), row);
-        go(columns(), column);
+        go(rows(), row.first);
+        go(columns(), column.first);
         for (std::size_t k = 1; i > 0; ++k) {
             if (k == row_axis_) continue;
             go(nest_[k], i % nest_[k].length);
@@ -186,6 +198,26 @@ public:
     }
 
 private:
+    // An axis cut into pieces of the same length, but for the first and the last: the first is shorter by `lead`.
+    class pieces {
+    public:
+        constexpr pieces() noexcept = default;
+        constexpr pieces(std::size_t length, std::size_t at_most, std::size_t lead) noexcept
+            : most((std::min)(length, at_most)), length_(length), lead_(most < length ? lead % most : 0) {}
+
+        [[nodiscard]] constexpr std::size_t count() const noexcept { return (length_ - 1 + lead_) / most + 1; }
+        [[nodiscard]] constexpr chunk operator[](std::size_t i) const noexcept {
+            std::size_t const begin = i == 0 ? 0 : i * most - lead_;
+            return {begin, (std::min)(length_, (i + 1) * most - lead_) - begin};
+        }
+
+        std::size_t most = 1;
+
+    private:
+        std::size_t length_ = 1;
+        std::size_t lead_ = 0;
+    };
+
     // Enough rows, even of one element each, to be worth the start of a block.
     static constexpr std::size_t enough_rows = 16;
 
@@ -204,10 +236,8 @@ private:
 
     loop_nest<Arch> const& nest_;
     std::size_t row_axis_;
-    std::size_t most_columns_;
-    std::size_t most_rows_;
-    std::size_t column_blocks_;
-    std::size_t row_blocks_;
+    pieces column_pieces_;
+    pieces row_pieces_;
     std::size_t size_;
     std::size_t in_cost_;
     std::size_t out_cost_;

@@ -237,7 +237,7 @@ public:
 
     /// run(workers), with as many workers as pay, or as are ordered, for a call that reads or writes arrays of `bytes`.
     /// It says what helpers did.
-    /// `Run` and `variant`, below 16, tell calls apart that take differently long for the same number of bytes.
+    /// `Run` and `variant` tell calls apart that take differently long for the same number of bytes.
     template <class Run>
     static void run(std::size_t bytes, allowance threads, unsigned variant, Run const& run) noexcept {
         if (threads.most == 1 || bytes < threads_pay_awake_bytes) {
@@ -320,7 +320,7 @@ private:
 
     template <class Run>
     [[nodiscard]] static experience<Arch> experience_of(std::size_t bytes, unsigned variant) noexcept {
-        std::uint64_t key = reinterpret_cast<std::uintptr_t>(&identity<Run>) * 16 + variant;
+        std::uint64_t key = reinterpret_cast<std::uintptr_t>(&identity<Run>) + (std::uint64_t{variant} << 44);
         key =
             (key ^ static_cast<std::uint64_t>(std::bit_width(bytes)) << 56) * 0x9E3779B97F4A7C15u;  // Fibonacci hashing
         experience<Arch> past(the_sharing.records[key >> 56]);

@@ -5,12 +5,59 @@
 [2, 4, 6, 8, 10]
 """
 
+import importlib
 import os
+import sys
+from types import ModuleType
 
+from twofold._after_import import await_threadpoolctl
+from twofold._config import show_config
 from twofold._core import __version__, simd_target
 from twofold._double import double
+from twofold._threads import get_num_threads, num_threads, set_num_threads, threads_info
 
-__all__ = ["__version__", "double", "get_include", "simd_target"]
+__all__ = [
+    "__version__",
+    "double",
+    "get_include",
+    "get_num_threads",
+    "num_threads",
+    "release_memory",
+    "set_num_threads",
+    "show_config",
+    "simd_target",
+    "threads_info",
+]
+
+await_threadpoolctl()
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name == "ufuncs":  # which imports NumPy
+        return importlib.import_module("twofold.ufuncs")
+    raise AttributeError(f"module 'twofold' has no attribute {name!r}")
+
+
+def release_memory() -> int:
+    """Give all memory that is kept for results to come back to the system.
+
+    New arrays of NumPy of 32 MiB and more are made of the memory of earlier ones, which otherwise is kept: at most
+    512 MiB, or a sixteenth of the memory that this process may use. Arrays that are in use stay as they are.
+
+    Returns
+    -------
+    int
+        How many bytes were given back.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> released = twofold.release_memory()
+    >>> twofold.release_memory()
+    0
+    """
+    memory = sys.modules.get("twofold._memory")  # imported with the first array of NumPy
+    return 0 if memory is None else memory.release_memory()
 
 
 def get_include() -> str:

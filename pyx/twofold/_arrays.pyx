@@ -7,7 +7,7 @@ import numpy as np
 
 from twofold cimport _double
 from twofold._core cimport (
-    Policy, SATURATE, WRAP, Side, clear_float_flags, does_not_fit, exchange_thread_limit, find_element_of,
+    Policy, RAISE, SATURATE, WRAP, Side, clear_float_flags, does_not_fit, exchange_thread_limit, find_element_of,
     index_of, overlap_partly, raised_float_flags, run_array_with_gil, run_with_gil,
     sides_overlap, type_name,
 )
@@ -154,6 +154,8 @@ cdef object ufunc_for(Policy policy):
 
 def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """An array of any class, or a scalar, of NumPy."""
+    if isinstance(values, np.generic) and not isinstance(values, np.object_) and element_of(values.dtype) < 0:
+        raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
     if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_keywords and (
             dtype is None or np.dtype(dtype) == values.dtype) and (
             out is None or is_plain_class(type(out)) or not hasattr(type(out), "__array_ufunc__")):
@@ -173,10 +175,28 @@ def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dic
         keywords["dtype"] = dtype
     cdef unsigned int before = exchange_thread_limit(threads) if threads else 0
     try:
+        if policy == RAISE and isinstance(values, np.ma.MaskedArray):
+            return double_unmasked(values, keywords)
         return ufunc_for(policy)(values, **keywords)
+    except OverflowError:
+        if hasattr(type(values), "isna") and hasattr(type(values), "mask") and not keywords:
+            return double_known(values, policy)
+        raise
     finally:
         if threads:
             exchange_thread_limit(before)
+
+cdef object double_unmasked(values, dict keywords):
+    """A masked array of NumPy. What stands under the mask does not count."""
+    if "out" not in keywords:
+        keywords["out"] = values.copy()
+    keywords.setdefault("where", ~np.ma.getmaskarray(values))
+    return ufuncs.doubled_checked(values, **keywords)
+
+cdef object double_known(values, Policy policy):
+    """A Series or DataFrame of pandas. What stands where values are missing does not count."""
+    missing = values.isna()
+    return ufunc_for(policy)(values.fillna(0)).mask(missing)
 
 cdef object double_other_dtype(values, out, Policy policy, unsigned int threads):
     """An exact array of a dtype without loops of ours."""

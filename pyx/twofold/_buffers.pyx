@@ -17,7 +17,7 @@ import sys
 
 from twofold._core cimport (
     Policy, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    index_of, run_array_with_gil, short, sides_overlap, type_name,
+    index_of, is_instance_of_loaded, run_array_with_gil, short, sides_overlap, type_name,
 )
 from twofold._lists cimport read_list
 
@@ -222,4 +222,7 @@ cdef object double_list_into(list values, out, dtype, Policy policy, unsigned in
 cdef Span as_output(out):
     if not PyObject_CheckBuffer(out):
         raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}")
+    if is_instance_of_loaded(out, "numpy", "ndarray") and type(out).__name__ not in ("ndarray", "memmap"):
+        raise TypeError(f"out is a {type_name(out)}, a subclass of numpy.ndarray whose meaning its memory alone might "
+                        "miss; pass numpy.asarray(out) if that is what you want")
     return Span(out, "out")

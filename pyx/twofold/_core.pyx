@@ -53,9 +53,11 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     const kernel_table& chosen_kernels() except +
     const kernel_table* kernels_if_chosen() noexcept
     const char* chosen_name() except +
+    size_t cache_size_here "twofold_wheel::cache_size"() noexcept
     element_description element_at(size_t i) noexcept
     int find_element(char kind, size_t size) noexcept
     unsigned int exchange_thread_limit_here "twofold_wheel::exchange_thread_limit"(unsigned int limit) noexcept
+    unsigned int current_thread_limit() noexcept
     thread_decision decide_threads(bint pool_worker) noexcept
     unsigned int decided_threads(bint pool_worker) noexcept
     unsigned int recently_decided_threads() noexcept
@@ -169,6 +171,21 @@ cdef bint sides_overlap(Side a, Side b, const Py_ssize_t* shape, int ndim, size_
 
 cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
     return exchange_thread_limit_here(limit)
+
+def as_thread_limit(limit):
+    """The argument of set_thread_limit, checked."""
+    return threads_argument(limit) or None
+
+def set_thread_limit(limit):
+    """Limits the threads of calls that this thread makes; None: no limit. Returns the limit before."""
+    return exchange_thread_limit(threads_argument(limit)) or None
+
+def decided_by():
+    """How many threads a call of this thread may use that does not say, which rule says so, and two things behind it:
+    this thread's limit, or None, and whether this process is a worker of a process pool."""
+    cdef bint pool_worker = is_pool_worker()
+    cdef thread_decision decision = decide_threads(pool_worker)
+    return decision.count, name_of_rule(decision.rule).decode(), current_thread_limit() or None, pool_worker
 
 # ---- floating-point flags
 
@@ -349,3 +366,7 @@ def supported_simd_targets():
     """The names of the instruction sets of this build that this machine supports, weakest first."""
     sets = instruction_sets()
     return [sets[i].name.decode() for i in range(instruction_set_count) if sets[i].supported]
+
+def cache_size():
+    """What the engine takes for the size of the last-level cache, in bytes."""
+    return cache_size_here()

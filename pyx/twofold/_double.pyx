@@ -8,7 +8,7 @@ from twofold._core cimport (
     Policy, WRAP, attribute_if_loaded, element_from_dtype, is_instance_of_loaded, policy_argument, threads_argument,
     type_name,
 )
-from twofold._lists cimport double_fixed_width, double_list
+from twofold._lists cimport double_fixed_width, double_list, double_range
 
 # numpy.ndarray and what doubles it, once the first array of NumPy has come. `import twofold` does not import NumPy.
 cdef PyTypeObject* exact_ndarray = NULL
@@ -54,8 +54,8 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     - a subclass of `numpy.ndarray`, or whatever has `__array_ufunc__` (of pandas, dask, xarray, polars ...): what the
       ufunc `twofold.ufuncs.doubled` makes of it
     - `array.array`: another one; any other buffer: a writable `memoryview` of the same format and shape
-    - what has `__dlpack__`, on the CPU (of torch, jax ...), or `__arrow_c_array__` (of pyarrow ...): an array of the same
-      library
+    - what has `__dlpack__`, on the CPU (of torch, jax ...), or `__arrow_c_array__` or `__arrow_c_stream__` (of pyarrow
+      ...): an array of the same library; missing values stay
     - with `out`: that object
 
     Raises
@@ -100,10 +100,10 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
 
 cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     cdef type kind = type(values)
-    if kind is list:
+    if kind is list or kind is tuple:
         return double_items(values, out, dtype, policy, threads, ufunc_keywords)
-    if kind is tuple or kind is range:
-        return double_items(list(values), out, dtype, policy, threads, ufunc_keywords)
+    if kind is range and out is None and dtype is None and not ufunc_keywords:
+        return double_range(values)
     if is_of_numpy(values):
         from twofold import _arrays
         return _arrays.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
@@ -111,9 +111,14 @@ cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, 
         return double_number(values, out, dtype, policy, threads, ufunc_keywords)
     if kind is not bytes and kind is not bytearray and kind is not memoryview:
         if getattr(kind, "__array_ufunc__", None) is not None:
+            if out is None and dtype is None and not ufunc_keywords and may_hold_arrow(kind):
+                from twofold import _exchange
+                result = _exchange.double_columns(values, policy, threads)
+                if result is not None:
+                    return result
             from twofold import _arrays
             return _arrays.double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
-        if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__dlpack__"):
+        if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
             check_no_keywords(ufunc_keywords, values)
             from twofold import _exchange
             return _exchange.double_exchanged(values, out, dtype, policy, threads)
@@ -122,11 +127,16 @@ cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, 
         return double_buffer(values, out, dtype, policy, threads)
     if isinstance(values, (list, tuple)) or is_other_sequence(values):
         return double_items(list(values), out, dtype, policy, threads, ufunc_keywords)
+    hint = "; numpy.asarray(values) may be one" if hasattr(kind, "__array__") else ""
     raise TypeError(f"values must be a list or another sequence of numbers, a number, or an array or buffer, "
-                    f"not {type_name(values)}")
+                    f"not {type_name(values)}{hint}")
 
 cdef bint is_of_numpy(values) except -1:
     return is_instance_of_loaded(values, "numpy", "ndarray") or is_instance_of_loaded(values, "numpy", "generic")
+
+cdef bint may_hold_arrow(type kind) except -1:
+    """Whether it is of a library with columns: pandas marks its classes, and the others export them."""
+    return hasattr(kind, "__pandas_priority__") or hasattr(kind, "__arrow_c_stream__")
 
 cdef bint is_other_sequence(values) except -1:
     if isinstance(values, str):
@@ -140,18 +150,18 @@ cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
                         f"not with {type_name(values)}")
     return 0
 
-cdef object double_items(list values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+cdef object double_items(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     check_no_keywords(ufunc_keywords, values)
     if out is not None:
-        return double_list_into(values, out, dtype, policy, threads)
+        return double_list_into(values if type(values) is list else list(values), out, dtype, policy, threads)
     if dtype is not None:
         return double_fixed_width(values, element_from_dtype(dtype), policy, threads)
-    return double_list(values)
+    return double_list(values, policy)
 
 cdef object double_number(value, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     check_no_keywords(ufunc_keywords, value)
     if out is not None:
         raise TypeError("out= goes with arrays, buffers and lists, not with a single number")
     if dtype is not None:
-        return double_fixed_width([value], element_from_dtype(dtype), policy, threads)[0]
-    return value + value
+        return double_fixed_width((value,), element_from_dtype(dtype), policy, threads)[0]
+    return double_list((value,), policy)[0]

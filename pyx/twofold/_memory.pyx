@@ -143,12 +143,11 @@ cdef inline cnp.npy_intp stride_or_none(cnp.ndarray values, int axis) noexcept:
 
 cdef cnp.ndarray like_from_numpy(cnp.ndarray values):
     cdef cnp.npy_intp strides[MOST_DIMENSIONS]
-    cdef const cnp.npy_intp* layout = NULL
-    if not cnp.PyArray_IS_C_CONTIGUOUS(values):
+    cdef bint in_c_order = cnp.PyArray_IS_C_CONTIGUOUS(values)
+    if not in_c_order:
         fill_strides_like(values, strides)
-        layout = strides
     return array_from_numpy(<cnp.dtype>cnp.PyArray_DESCR(values), cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
-                            layout)
+                            <const cnp.npy_intp*>NULL if in_c_order else <const cnp.npy_intp*>strides)
 
 cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
     wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None
@@ -181,23 +180,7 @@ def empty_like(cnp.ndarray values not None):
 # ---- what is kept
 
 def release_memory():
-    """Give all memory that is kept for results to come back to the system.
-
-    Results of 32 MiB and more are made of memory of earlier ones, which otherwise is kept: at most 512 MiB, or a
-    sixteenth of the memory that this process may use. Arrays that are in use stay as they are.
-
-    Returns
-    -------
-    int
-        How many bytes were given back.
-
-    Examples
-    --------
-    >>> import twofold
-    >>> released = twofold.release_memory()
-    >>> twofold.release_memory()
-    0
-    """
+    """What `twofold.release_memory` does."""
     return release_kept()
 
 def recycled_memory():

@@ -37,9 +37,6 @@ cdef struct LoopData:
 cdef int double_piece(char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides, void* loop_data) except -1 nogil:
     """A one-dimensional piece of the arrays, the whole of them where they are contiguous."""
     cdef LoopData* loop = <LoopData*>loop_data
-    if loop is NULL:  # without a loop for it, NumPy would take bool for int8
-        with gil:
-            raise TypeError("bool cannot be doubled; convert it to an integer type first")
     cdef size_t n = shape[0]
     cdef Py_ssize_t itemsize = element_size(loop.element)
     cdef Side values, out
@@ -68,7 +65,7 @@ cdef extern from *:
 
 loop_body = &double_piece
 
-# ---- timedelta64
+# ---- bool and timedelta64, which have a say in what types a call is about
 
 cdef extern from *:
     """
@@ -107,7 +104,26 @@ cdef extern from *:
         twofold_timedelta_loops[policy] = loop;
         return PyUFunc_AddLoopFromSpec(ufunc, &spec);
     }
+
+    // Without a loop for it NumPy would take bool for int8. Refused here, before anything is written.
+    static NPY_CASTING twofold_refuse_bool(
+        struct PyArrayMethodObject_tag* method, PyArray_DTypeMeta* const* dtypes, PyArray_Descr* const* given,
+        PyArray_Descr** loop, npy_intp* view_offset) {
+        (void)method, (void)dtypes, (void)given, (void)loop, (void)view_offset;
+        PyErr_SetString(PyExc_TypeError, "bool cannot be doubled; convert it to an integer type first");
+        return (NPY_CASTING)-1;
+    }
+
+    static int twofold_add_bool(PyObject* ufunc, PyObject* dtype) {
+        PyArray_DTypeMeta* dtypes[] = {(PyArray_DTypeMeta*)dtype, (PyArray_DTypeMeta*)dtype};
+        PyType_Slot slots[] = {{NPY_METH_resolve_descriptors, (void*)&twofold_refuse_bool},
+                               {NPY_METH_strided_loop, (void*)&twofold_timedelta_loop},  // there must be one
+                               {0, NULL}};
+        PyArrayMethod_Spec spec = {"refused", 1, 1, NPY_NO_CASTING, NPY_METH_NO_FLOATINGPOINT_ERRORS, dtypes, slots};
+        return PyUFunc_AddLoopFromSpec(ufunc, &spec);
+    }
     """
+    int add_bool "twofold_add_bool"(object ufunc, object dtype) except -1
     int add_timedelta_loop "twofold_add_timedelta_loop"(object ufunc, object dtype, int policy, void* loop) except -1
 
 cdef object double_object(object item):
@@ -117,11 +133,11 @@ cdef object double_object(object item):
 
 # ---- how they are made
 
-# In the order in which NumPy looks for a type that others can be cast to. bool and object have loops of their own.
+# In the order in which NumPy looks for a type that others can be cast to.
 cdef bytes element_letters = b"bBhHiIlLqQefdgFDG"
 
 cdef enum:
-    TYPE_COUNT = 19  # those, bool before and object after them
+    TYPE_COUNT = 18  # those, and object after them
 
 cdef char types[2 * TYPE_COUNT]
 
@@ -133,9 +149,7 @@ cdef object new_ufunc(str name, Policy policy, str doc):
     cdef LoopData* loops = <LoopData*>PyMem_RawMalloc((TYPE_COUNT + 1) * sizeof(LoopData))
     if functions is NULL or data is NULL or loops is NULL:
         raise MemoryError
-    functions[0], data[0] = array_loop, NULL
-    types[0] = types[1] = cnp.NPY_BOOL
-    for i, letter in enumerate(element_letters, 1):
+    for i, letter in enumerate(element_letters):
         dtype = np.dtype(chr(letter))
         loops[i].element = find_element_of(ord(dtype.kind), dtype.itemsize)
         loops[i].policy = policy
@@ -148,13 +162,14 @@ cdef object new_ufunc(str name, Policy policy, str doc):
     ufunc = cnp.PyUFunc_FromFuncAndData(functions, data, types, TYPE_COUNT, 1, 1, cnp.PyUFunc_None, names[-2], names[-1], 0)
     if hasattr(ufunc, "__dict__"):  # of NumPy 2.2 and later: pickle then need not search all modules for it
         ufunc.__module__ = "twofold.ufuncs"
-    # bool has no loop data, object its own: so the first place is free for bfloat16, and one more is for timedelta64.
-    for_bfloat16[name] = (<size_t>&loops[0], ufunc)
-    loops[0].element = find_element_of(c'b', 2)
-    loops[0].policy = policy
+    # Object has no loop data: its place is free for bfloat16, and one more is for timedelta64.
+    loops[i].element = find_element_of(c'b', 2)
+    loops[i].policy = policy
+    for_bfloat16[name] = (<size_t>&loops[i], ufunc)
     loops[TYPE_COUNT].element = find_element_of(c'm', 8)
     loops[TYPE_COUNT].policy = policy
     add_timedelta_loop(ufunc, type(np.dtype("m8")), policy, &loops[TYPE_COUNT])
+    add_bool(ufunc, type(np.dtype("?")))
     return ufunc
 
 cdef list names = []  # NumPy keeps pointers to these, too

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import twofold
 
-FORKS = int(os.environ.get("TWOFOLD_TEST_FORKS", "1000"))
+FORKS = int(os.environ.get("TWOFOLD_TEST_FORKS", "300"))
 
 SMALL = array("I", bytes(range(256)) * 4096)  # 1 MiB: shared with helpers that are awake
 SMALL_DOUBLED = array("I", [2 * v % 2**32 for v in SMALL])

@@ -1,4 +1,4 @@
-"""Fork after the parent has used threads: 1000 times. While it forks, the parent has one thread."""
+"""Fork after the parent has used threads, hundreds of times. While it forks, the parent has one thread."""
 
 from checks import FORKS, double_large, double_large_with_own_helpers, double_with_own_helpers, in_child, threads
 

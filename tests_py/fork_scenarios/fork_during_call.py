@@ -1,4 +1,4 @@
-"""Fork while another thread is inside a call: 1000 times."""
+"""Fork while another thread is inside a call, hundreds of times."""
 
 import threading
 from array import array

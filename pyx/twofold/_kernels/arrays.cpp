@@ -26,9 +26,6 @@ using loop_nest = engine::loop_nest<baseline>;
 template <class T>
 using kernels_of = engine::part_kernel_pointers<wheel_part_of<T>>;
 
-template <class T>
-using doubling_kernel = typename kernels_of<T>::doubling_kernel;
-
 // ---- slices
 
 // run(first, count) for slices of a call on `n` things that touch so many bytes each. It returns `count`, or the index
@@ -79,102 +76,188 @@ std::size_t double_contiguous(kernels_of<T> const& kernels, void const* in, void
     });
 }
 
+// ---- an element type, for all that follows: by its size and by functions, since the code is the same
+
+using packing::source;
+using packing::target;
+
+/// What a kernel of the table is to do.
+enum class doubling { wrap, wrap_turned, saturate };
+
+using block_function = void (*)(source, target, std::size_t rows, std::size_t columns) noexcept;
+
+struct element_type {
+    std::size_t bytes;
+    std::size_t part_bytes;
+    // The kernels, as the functions below take them.
+    void const* (*kernels)(kernel_table const&) noexcept;
+    // On n elements, one after another.
+    void (*run)(void const* kernels, doubling, stores, void const* in, void* out, std::size_t n) noexcept;
+    std::size_t (*first_overflow)(void const* kernels, void const* in, std::size_t n) noexcept;
+    // On a block with any strides.
+    block_function move_block;
+    block_function wrap_each[2][2];  // by whether bytes are turned round that are read, and written; null: none
+    void (*turn_round)(std::byte* parts, std::size_t n) noexcept;  // n parts in place
+    overflow_policy (*policy)(overflow_policy) noexcept;
+    bool turns_in_register;  // but for 16-bit floats, which then would raise no flag; see kernels.hpp
+};
+
+template <class T>
+constexpr element_type element_type_of() noexcept {
+    using part = wheel_part_of<T>;
+    using pointers = engine::part_kernel_pointers<part>;
+    element_type type{
+        sizeof(T),
+        sizeof(part),
+        [](kernel_table const& table) noexcept -> void const* { return &kernels_for<part>(table); },
+        [](void const* kernels, doubling how, stores where, void const* in, void* out, std::size_t n) noexcept {
+            auto const& rows = *static_cast<pointers const*>(kernels);
+            auto const& by_stores = how == doubling::wrap       ? rows.wrap
+                                    : how == doubling::saturate ? rows.saturate
+                                                                : rows.wrap_turned;
+            by_stores[static_cast<std::size_t>(where)](static_cast<part const*>(in), static_cast<part*>(out),
+                                                       n * wheel_parts<T>);
+        },
+        [](void const* kernels, void const* in, std::size_t n) noexcept {
+            auto const& rows = *static_cast<pointers const*>(kernels);
+            return rows.first_overflow(static_cast<part const*>(in), n * wheel_parts<T>) / wheel_parts<T>;
+        },
+        packing::move_block<sizeof(T)>,
+        {},
+        packing::turn_round<sizeof(part)>,
+        policy_for<T>,
+        !engine::is_half_float<part>,
+    };
+    auto const fill = [&]<class Part>(std::type_identity<Part>) {
+        type.wrap_each[0][0] = packing::double_each<Part, wheel_parts<T>, false, false>;
+        if constexpr (sizeof(Part) > 1) {
+            type.wrap_each[0][1] = packing::double_each<Part, wheel_parts<T>, false, true>;
+            type.wrap_each[1][0] = packing::double_each<Part, wheel_parts<T>, true, false>;
+            type.wrap_each[1][1] = packing::double_each<Part, wheel_parts<T>, true, true>;
+        }
+    };
+    if constexpr (std::is_integral_v<part>) fill(std::type_identity<std::make_unsigned_t<part>>{});
+    if constexpr (std::is_same_v<part, float> || std::is_same_v<part, double>) fill(std::type_identity<part>{});
+    return type;
+}
+
+constexpr auto element_types = []<std::size_t... I>(std::index_sequence<I...>) {
+    return std::array{element_type_of<element_number<I>>()...};
+}(std::make_index_sequence<element_count>{});
+
 // ---- blocks
 
 // Half of a first-level cache, so that what passes through it stays there.
 constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
-// Rows shorter than this are packed, since a call of a kernel takes some nanoseconds. Measured with rows of 1 to 64
-// bytes.
+// Rows shorter than this are packed, since a call of a kernel takes some nanoseconds.
 constexpr std::size_t least_row_bytes = 64;
+// Kernels end what they stream with a fence. Rows shorter than this are streamed from the buffer, with one fence for
+// many of them.
+constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
 
-// Whether kernels can work on the rows of a side where they lie.
-template <class T>
-bool has_rows(std::ptrdiff_t stride, std::size_t length, bool turned) noexcept {
-    return !turned && stride == static_cast<std::ptrdiff_t>(sizeof(T)) && length * sizeof(T) >= least_row_bytes;
-}
+struct alignas(engine::cache_line_bytes) block_buffer {
+    std::byte bytes[buffer_bytes];
+};
 
-// The rows of a block, in the buffer.
-template <class T>
-constexpr std::ptrdiff_t packed_row(block const& part) noexcept {
-    return static_cast<std::ptrdiff_t>(part.columns * sizeof(T));
-}
-
-template <class T>
-void turn_bytes(std::byte* buffer, std::size_t elements) noexcept {
-    packing::turn_round<sizeof(wheel_part_of<T>)>(buffer, elements * wheel_parts<T>);
-}
-
-// A block of the input, in the buffer and in this machine's byte order.
-template <class T>
-void pack(std::byte const* in, blocks const& cut, block const& part, bool turned, std::byte* buffer) noexcept {
-    packing::move_block<sizeof(T)>({in + part.in, cut.columns().in, cut.rows().in},
-                                   {buffer, std::ptrdiff_t{sizeof(T)}, packed_row<T>(part)}, part.rows, part.columns);
-    if (turned) turn_bytes<T>(buffer, part.rows * part.columns);
-}
-
-template <class T>
-void unpack(std::byte* buffer, blocks const& cut, block const& part, bool turned, std::byte* out) noexcept {
-    if (turned) turn_bytes<T>(buffer, part.rows * part.columns);
-    packing::move_block<sizeof(T)>({buffer, std::ptrdiff_t{sizeof(T)}, packed_row<T>(part)},
-                                   {out + part.out, cut.columns().out, cut.rows().out}, part.rows, part.columns);
-}
-
-// Doubles one block.
-template <class T>
-struct block_doubling {
+/// What is done with each block of a call.
+struct block_work {
+    element_type const& type;
+    void const* kernels;
     blocks const& cut;
-    std::byte const* in;
-    std::byte* out;
     bool turn_in;
     bool turn_out;
-    doubling_kernel<T> kernel;
 
-    [[nodiscard]] bool reads_rows() const noexcept {
-        return has_rows<T>(cut.columns().in, cut.columns().length, turn_in);
+    // Whether kernels can work on the rows of a side where they lie: short ones, if they lie one after another.
+    [[nodiscard]] bool has_rows(std::ptrdiff_t column, std::ptrdiff_t row, bool turned) const noexcept {
+        std::size_t const row_bytes = cut.columns().length * type.bytes;
+        return !turned && column == step() &&
+               (row_bytes >= least_row_bytes || row == static_cast<std::ptrdiff_t>(row_bytes));
     }
-    [[nodiscard]] bool writes_rows() const noexcept {
-        return has_rows<T>(cut.columns().out, cut.columns().length, turn_out);
+    [[nodiscard]] bool reads_rows() const noexcept { return has_rows(cut.columns().in, cut.rows().in, turn_in); }
+    [[nodiscard]] bool writes_rows() const noexcept { return has_rows(cut.columns().out, cut.rows().out, turn_out); }
+
+    // Whether a block is transposed in squares, by way of the buffer.
+    [[nodiscard]] bool transposes_squares() const noexcept {
+        return cut.is_transposed() && (std::min)(cut.columns().length, cut.rows().length) * type.bytes >= 16;
+    }
+    // Whether to turn bytes round in the buffer, by vectors, is faster than to do so one by one.
+    [[nodiscard]] bool turns_vectors() const noexcept {
+        return turn_in != turn_out && type.part_bytes < 8 && cut.columns().in == step() && cut.columns().out == step();
     }
 
-    void operator()(block const& part) const noexcept {
-        std::byte const* const from = in + part.in;
-        std::byte* const to = out + part.out;
-        if (reads_rows() && writes_rows()) return double_rows(part, from, cut.rows().in, to, cut.rows().out);
-        alignas(engine::cache_line_bytes) std::byte buffer[buffer_bytes];
-        if (reads_rows()) {
-            double_rows(part, from, cut.rows().in, buffer, packed_row<T>(part));
-        } else {
-            pack<T>(in, cut, part, turn_in, buffer);
-        }
-        if (writes_rows()) return double_rows(part, buffer, packed_row<T>(part), to, cut.rows().out);
-        if (!reads_rows()) run_kernel(buffer, buffer, part.rows * part.columns);
-        unpack<T>(buffer, cut, part, turn_out, out);
+    [[nodiscard]] source in(std::byte const* start, block const& part) const noexcept {
+        return {start + part.in, cut.columns().in, cut.rows().in};
+    }
+    [[nodiscard]] target out(std::byte* start, block const& part) const noexcept {
+        return {start + part.out, cut.columns().out, cut.rows().out};
+    }
+    [[nodiscard]] target packed(block_buffer& buffer, block const& part) const noexcept {
+        return {buffer.bytes, step(), step() * static_cast<std::ptrdiff_t>(part.columns)};
+    }
+
+    // A block of the input, in the buffer and in this machine's byte order.
+    void pack(std::byte const* start, block const& part, block_buffer& buffer) const noexcept {
+        type.move_block(in(start, part), packed(buffer, part), part.rows, part.columns);
+        if (turn_in) turn_round(buffer, part);
+    }
+    void turn_round(block_buffer& buffer, block const& part) const noexcept {
+        type.turn_round(buffer.bytes, part.rows * part.columns * (type.bytes / type.part_bytes));
     }
 
 private:
-    void run_kernel(std::byte const* from, std::byte* to, std::size_t elements) const noexcept {
-        kernel(reinterpret_cast<wheel_part_of<T> const*>(from), reinterpret_cast<wheel_part_of<T>*>(to),
-               elements * wheel_parts<T>);
-    }
-
-    void double_rows(block const& part, std::byte const* from, std::ptrdiff_t from_row, std::byte* to,
-                     std::ptrdiff_t to_row) const noexcept {
-        for (std::size_t r = 0; r < part.rows; ++r, from += from_row, to += to_row) run_kernel(from, to, part.columns);
-    }
+    [[nodiscard]] std::ptrdiff_t step() const noexcept { return static_cast<std::ptrdiff_t>(type.bytes); }
 };
 
-// work(block) for every block, on as many threads as pay. Returns their number, or `stopped`.
+// Doubles one block.
+void double_block(block_work const& work, doubling how, std::byte const* in, std::byte* out, block const& part,
+                  stores where) noexcept {
+    source const from = work.in(in, part);
+    target const to = work.out(out, part);
+    auto const double_rows = [&](source const& rows_in, target const& rows_out, stores to_where) {
+        auto const packed_row = static_cast<std::ptrdiff_t>(part.columns * work.type.bytes);
+        bool const is_one = rows_in.row == packed_row && rows_out.row == packed_row;
+        std::size_t const rows = is_one ? 1 : part.rows;
+        std::size_t const columns = is_one ? part.rows * part.columns : part.columns;
+        for (std::size_t r = 0; r < rows; ++r) {
+            work.type.run(work.kernels, how, to_where, rows_in.at(r, 0), rows_out.at(r, 0), columns);
+        }
+    };
+    bool const reads_rows = work.reads_rows();
+    bool const writes_rows = work.writes_rows();
+    bool const streams_packed = where == stores::streaming && part.columns * work.type.bytes < least_streamed_bytes;
+    if (reads_rows && writes_rows && !streams_packed) return double_rows(from, to, where);
+    bool const turns = how == doubling::wrap_turned;
+    block_function const wrap_each = work.type.wrap_each[work.turn_in || turns][work.turn_out || turns];
+    if (how != doubling::saturate && wrap_each != nullptr && !work.transposes_squares() && !work.turns_vectors()) {
+        return wrap_each(from, to, part.rows, part.columns);
+    }
+    block_buffer buffer;
+    target const packed = work.packed(buffer, part);
+    source const repacked{packed.start, packed.column, packed.row};
+    if (!reads_rows) work.pack(in, part, buffer);
+    if (writes_rows && !streams_packed) return double_rows(repacked, to, where);
+    double_rows(reads_rows ? from : repacked, packed, stores::cached);
+    if (streams_packed) return packing::stream_rows(repacked, to, part.rows, part.columns * work.type.bytes);
+    if (work.turn_out) work.turn_round(buffer, part);
+    work.type.move_block(repacked, to, part.rows, part.columns);
+}
+
+// work(block, stores) for every block, on as many threads as pay; by streaming stores if `may_stream` and they pay.
+// Returns the number of blocks, or `stopped`.
 template <class Work>
-std::size_t for_each_block(blocks const& cut, allowance threads, unsigned variant, go_on_function go_on,
-                           Work const& work) noexcept {
+std::size_t for_each_block(blocks const& cut, allowance threads, unsigned variant, bool may_stream,
+                           go_on_function go_on, Work const& work) noexcept {
     std::size_t const bytes = (std::max)(cut.in_bytes(), cut.out_bytes());
-    return in_slices(cut.size(), cut.in_bytes() + cut.out_bytes(), go_on, [&](std::size_t first, std::size_t count) {
+    std::size_t const touched = cut.in_bytes() + cut.out_bytes();
+    return in_slices(cut.size(), touched, go_on, [&](std::size_t first, std::size_t count) {
         engine::sharing<baseline>::run(count * bytes, threads, variant, [&](unsigned workers) noexcept {
-            return engine::for_each_chunk<baseline>(nullptr, count, bytes, workers,
-                                                    [&](std::size_t begin, std::size_t blocks_here) noexcept {
-                                                        for (std::size_t i = 0; i < blocks_here; ++i)
-                                                            work(cut[first + begin + i]);
-                                                    });
+            bool const stream = may_stream && engine::streaming_pays<baseline>(cut.size() * touched, workers);
+            stores const where = stream ? stores::streaming : stores::cached;
+            auto const run = [&](std::size_t begin, std::size_t blocks_here) noexcept {
+                for (std::size_t i = 0; i < blocks_here; ++i) work(cut[first + begin + i], where);
+                if (stream) engine::finish_streaming<baseline>();
+            };
+            return engine::for_each_chunk<baseline>(nullptr, count, bytes, workers, run);
         });
         return count;
     });
@@ -182,82 +265,88 @@ std::size_t for_each_block(blocks const& cut, allowance threads, unsigned varian
 
 // ---- the first element that overflows
 
-// Whether one does, met in whatever order suits memory: 0, 1 or `stopped`.
-template <class T>
-std::size_t any_overflows(kernels_of<T> const& kernels, array_side const& in, std::size_t const* shape, int ndim,
-                          allowance threads, go_on_function go_on) noexcept {
-    loop_nest const loops(shape, in.strides, in.strides, ndim);
-    blocks const cut(loops, sizeof(T), buffer_bytes);
-    auto const* const start = static_cast<std::byte const*>(in.data) + loops.in_start();
-    bool const has_rows_here = has_rows<T>(cut.columns().in, cut.columns().length, in.swapped);
+/// One side of a call, whose elements are looked at.
+struct input {
+    element_type const& type;
+    void const* kernels;
+    array_side side;
+    std::size_t const* shape;
+    int ndim;
+    std::size_t n;
+
+    [[nodiscard]] std::byte const* start() const noexcept { return static_cast<std::byte const*>(side.data); }
+};
+
+// Whether one overflows, met in whatever order suits memory: 0, 1 or `stopped`.
+std::size_t any_overflows(input const& in, allowance threads, go_on_function go_on) noexcept {
+    loop_nest const loops(in.shape, in.side.strides, in.side.strides, in.ndim);
+    blocks const cut(loops, in.type.bytes, buffer_bytes);
+    block_work const work{in.type, in.kernels, cut, in.side.swapped, false};
+    std::byte const* const start = in.start() + loops.in_start();
+    bool const reads_rows = work.reads_rows();
     std::atomic<bool> found{false};
-    auto const overflows = [&](std::byte const* elements, std::size_t n) {
-        std::size_t const parts = n * wheel_parts<T>;
-        return kernels.first_overflow(reinterpret_cast<wheel_part_of<T> const*>(elements), parts) < parts;
-    };
-    std::size_t const done = for_each_block(cut, threads, has_rows_here, go_on, [&](block const& part) noexcept {
-        if (found.load(std::memory_order_relaxed)) return;
-        bool here = false;
-        if (has_rows_here) {
-            for (std::size_t r = 0; r < part.rows && !here; ++r) {
-                here = overflows(start + part.in + static_cast<std::ptrdiff_t>(r) * cut.rows().in, part.columns);
+    std::size_t const done =
+        for_each_block(cut, threads, reads_rows, false, go_on, [&](block const& part, stores) noexcept {
+            if (found.load(std::memory_order_relaxed)) return;
+            block_buffer buffer;
+            target const packed = work.packed(buffer, part);
+            source rows{packed.start, packed.column, packed.row};
+            if (reads_rows) {
+                rows = work.in(start, part);
+            } else {
+                work.pack(start, part, buffer);
             }
-        } else {
-            alignas(engine::cache_line_bytes) std::byte buffer[buffer_bytes];
-            pack<T>(start, cut, part, in.swapped, buffer);
-            here = overflows(buffer, part.rows * part.columns);
-        }
-        if (here) found.store(true, std::memory_order_relaxed);
-    });
+            for (std::size_t r = 0; r < part.rows; ++r) {
+                if (in.type.first_overflow(in.kernels, rows.at(r, 0), part.columns) < part.columns) {
+                    found.store(true, std::memory_order_relaxed);
+                }
+            }
+        });
     return found ? 1 : done == stopped ? stopped : 0;
 }
 
 // The first of `count` elements from the `first` one on, in C order, that overflows; `count` where none does.
-template <class T>
-std::size_t find_in_order(kernels_of<T> const& kernels, std::byte const* start, loop_nest const& loops, bool turned,
-                          std::size_t first, std::size_t count) noexcept {
+std::size_t find_in_order(input const& in, loop_nest const& loops, std::size_t first, std::size_t count) noexcept {
+    auto const step = static_cast<std::ptrdiff_t>(in.type.bytes);
+    axis const row = loops[0];
+    bool const reads_rows = row.in == step && !in.side.swapped;
+    std::size_t const most = reads_rows ? count : buffer_bytes / in.type.bytes;
     for (std::size_t done = 0; done < count;) {
         std::size_t left = first + done;
-        axis const row = loops[0];
-        std::size_t const run = (std::min)({row.length - left % row.length, count - done, buffer_bytes / sizeof(T)});
-        std::byte const* from = start;
+        std::size_t const run = (std::min)({row.length - left % row.length, count - done, most});
+        std::byte const* from = in.start();
         for (std::size_t i = 0; i < loops.size(); ++i) {
             from += loops[i].in * static_cast<std::ptrdiff_t>(left % loops[i].length);
             left /= loops[i].length;
         }
-        alignas(engine::cache_line_bytes) std::byte buffer[buffer_bytes];
-        packing::move_block<sizeof(T)>({from, row.in, 0}, {buffer, std::ptrdiff_t{sizeof(T)}, 0}, 1, run);
-        if (turned) turn_bytes<T>(buffer, run);
-        std::size_t const parts = run * wheel_parts<T>;
-        std::size_t const found =
-            kernels.first_overflow(reinterpret_cast<wheel_part_of<T> const*>(buffer), parts) / wheel_parts<T>;
+        block_buffer buffer;
+        if (!reads_rows) {
+            in.type.move_block({from, row.in, 0}, {buffer.bytes, step, 0}, 1, run);
+            if (in.side.swapped) in.type.turn_round(buffer.bytes, run * (in.type.bytes / in.type.part_bytes));
+            from = buffer.bytes;
+        }
+        std::size_t const found = in.type.first_overflow(in.kernels, from, run);
         if (found < run) return done + found;
         done += run;
     }
     return count;
 }
 
-// The index of the first, in C order, of `n` elements that overflows; n where none does; or `stopped`.
-template <class T>
-std::size_t find_in_array(kernels_of<T> const& kernels, array_side const& in, std::size_t const* shape, int ndim,
-                          std::size_t n, allowance threads, go_on_function go_on) noexcept {
-    loop_nest const loops(shape, in.strides, in.strides, ndim, order::index);
-    auto const* const start = static_cast<std::byte const*>(in.data);
-    if (loops.is_contiguous(sizeof(T)) && !in.swapped) {
-        return find_in_contiguous<T>(kernels, reinterpret_cast<wheel_part_of<T> const*>(start), n, threads, go_on);
-    }
-    // Memory is met in its own order first, which is far faster: that overflow comes up is the exception.
-    std::size_t const any = any_overflows<T>(kernels, in, shape, ndim, threads, go_on);
+// The index of the first, in C order, of the elements that overflows; n where none does; or `stopped`.
+std::size_t find_overflow(input const& in, allowance threads, go_on_function go_on) noexcept {
+    loop_nest const loops(in.shape, in.side.strides, in.side.strides, in.ndim, order::index);
+    // Memory is met in its own order first, which may be far faster: that overflow comes up is the exception.
+    std::size_t const any = any_overflows(in, threads, go_on);
     if (any == stopped) return stopped;
-    if (any == 0) return n;
-    engine::first_index<baseline> found(n);
-    std::size_t const bytes = (std::max)(sizeof(T), engine::cache_line_bytes);
-    return in_slices(n, bytes, go_on, [&](std::size_t first, std::size_t count) {
+    if (any == 0) return in.n;
+    engine::first_index<baseline> found(in.n);
+    std::size_t const bytes = (std::max)(in.type.bytes, engine::cache_line_bytes);
+    return in_slices(in.n, bytes, go_on, [&](std::size_t first, std::size_t count) {
         engine::sharing<baseline>::run(count * bytes, threads, 0, [&](unsigned workers) noexcept {
             return engine::for_each_chunk<baseline>(
                 nullptr, count, bytes, workers, [&](std::size_t begin, std::size_t length) noexcept {
                     if (first + begin > found.least()) return;
-                    std::size_t const i = find_in_order<T>(kernels, start, loops, in.swapped, first + begin, length);
+                    std::size_t const i = find_in_order(in, loops, first + begin, length);
                     if (i < length) found.report(first + begin + i);
                 });
         });
@@ -267,53 +356,23 @@ std::size_t find_in_array(kernels_of<T> const& kernels, array_side const& in, st
 
 // ---- any array
 
-template <class T>
-std::size_t double_array_of(kernels_of<T> const& kernels, array_side in, array_side out, std::size_t const* shape,
-                            int ndim, allowance threads, overflow_policy policy, go_on_function go_on) noexcept {
-    std::size_t n = 1;
-    for (int i = 0; i < ndim; ++i) n *= shape[i];
-    if (n == 0) return 0;
-    if (sizeof(wheel_part_of<T>) == 1) in.swapped = out.swapped = false;
-    policy = policy_for<T>(policy);
-    loop_nest const loops(shape, in.strides, out.strides, ndim);
-    auto const* const from = static_cast<std::byte const*>(in.data) + loops.in_start();
-    auto* const to = static_cast<std::byte*>(out.data) + loops.out_start();
-    bool const is_contiguous = loops.is_contiguous(sizeof(T));
-    if (is_contiguous && !in.swapped && !out.swapped &&
-        (policy != overflow_policy::raise ||
-         loop_nest(shape, in.strides, out.strides, ndim, order::index).is_contiguous(sizeof(T)))) {
-        return double_contiguous<T>(kernels, from, to, n, threads, policy, go_on);
-    }
-    if (policy == overflow_policy::raise) {
-        std::size_t const found = find_in_array<T>(kernels, in, shape, ndim, n, threads, go_on);
-        if (found != n) return found;
-        policy = overflow_policy::wrap;
-    }
-    // What is turned in the register raises no flag for 16-bit floats; see kernels.hpp.
-    bool const turn_in_register =
-        in.swapped && out.swapped && policy == overflow_policy::wrap && !engine::is_half_float<wheel_part_of<T>>;
-    auto const& by_stores = policy == overflow_policy::saturate ? kernels.saturate
-                            : turn_in_register                  ? kernels.wrap_turned
-                                                                : kernels.wrap;
-    if (turn_in_register) in.swapped = out.swapped = false;
-    if (is_contiguous && !in.swapped && !out.swapped) {
-        constexpr std::size_t parts = wheel_parts<T>;
-        return in_slices(n, 2 * sizeof(T), go_on, [&](std::size_t first, std::size_t count) noexcept {
-            auto const* const source = reinterpret_cast<wheel_part_of<T> const*>(from) + first * parts;
-            auto* const target = reinterpret_cast<wheel_part_of<T>*>(to) + first * parts;
-            engine::run_in_chunks<baseline>(source, target, count * parts, n * parts, threads,
-                                            [&](std::size_t begin, std::size_t length, stores where) noexcept {
-                                                by_stores[static_cast<std::size_t>(where)](source + begin,
-                                                                                           target + begin, length);
-                                            });
-            return count;
+// Contiguous on both sides, and bytes the other way round.
+std::size_t double_turned(element_type const& type, void const* kernels, std::byte const* in, std::byte* out,
+                          std::size_t n, allowance threads, go_on_function go_on) noexcept {
+    return in_slices(n, 2 * type.bytes, go_on, [&](std::size_t first, std::size_t count) noexcept {
+        std::byte const* const from = in + first * type.bytes;
+        std::byte* const to = out + first * type.bytes;
+        engine::sharing<baseline>::run(count * type.bytes, threads, in == out, [&](unsigned workers) noexcept {
+            bool const stream = in != out && engine::streaming_pays<baseline>(2 * n * type.bytes, workers);
+            stores const where = stream ? stores::streaming : stores::cached;
+            return engine::for_each_chunk<baseline>(
+                to, count, type.bytes, workers, [&](std::size_t begin, std::size_t length) noexcept {
+                    type.run(kernels, doubling::wrap_turned, where, from + begin * type.bytes, to + begin * type.bytes,
+                             length);
+                });
         });
-    }
-    blocks const cut(loops, sizeof(T), buffer_bytes);
-    block_doubling<T> const work{cut, from, to, in.swapped, out.swapped, by_stores[0]};
-    unsigned const variant = (in.data == out.data ? 1u : 0u) + (work.reads_rows() ? 2u : 0u) +
-                             (work.writes_rows() ? 4u : 0u) + (cut.is_transposed() ? 8u : 0u);
-    return for_each_block(cut, threads, variant, go_on, work) == stopped ? stopped : n;
+        return count;
+    });
 }
 
 }  // namespace
@@ -327,14 +386,50 @@ std::size_t double_elements(kernel_table const& kernels, int element, void const
     return done;
 }
 
-std::size_t double_array(kernel_table const& kernels, int element, array_side in, array_side out,
+std::size_t double_array(kernel_table const& table, int element, array_side in, array_side out,
                          std::size_t const* shape, int ndim, allowance threads, overflow_policy policy,
                          go_on_function go_on) noexcept {
-    std::size_t done = 0;
-    with_element(element, [&]<class T>(std::type_identity<T>) {
-        done = double_array_of<T>(kernels_for<wheel_part_of<T>>(kernels), in, out, shape, ndim, threads, policy, go_on);
-    });
-    return done;
+    element_type const& type = element_types[static_cast<std::size_t>(element)];
+    std::size_t n = 1;
+    for (int i = 0; i < ndim; ++i) n *= shape[i];
+    if (n == 0) return 0;
+    if (type.part_bytes == 1) in.swapped = out.swapped = false;
+    policy = type.policy(policy);
+    loop_nest const loops(shape, in.strides, out.strides, ndim);
+    auto const* const from = static_cast<std::byte const*>(in.data) + loops.in_start();
+    auto* const to = static_cast<std::byte*>(out.data) + loops.out_start();
+    bool const is_contiguous = loops.is_contiguous(type.bytes);
+    // An index has to be that of the shape.
+    if (is_contiguous && !in.swapped && !out.swapped &&
+        (policy != overflow_policy::raise ||
+         loop_nest(shape, in.strides, out.strides, ndim, order::index).is_contiguous(type.bytes))) {
+        return double_elements(table, element, from, to, n, threads, policy, go_on);
+    }
+    void const* const kernels = type.kernels(table);
+    if (policy == overflow_policy::raise) {
+        std::size_t const found = find_overflow({type, kernels, in, shape, ndim, n}, threads, go_on);
+        if (found != n) return found;
+    }
+    doubling how = policy == overflow_policy::saturate ? doubling::saturate : doubling::wrap;
+    if (in.swapped && out.swapped && how == doubling::wrap && type.turns_in_register) {
+        if (is_contiguous) return double_turned(type, kernels, from, to, n, threads, go_on);
+        how = doubling::wrap_turned;
+        in.swapped = out.swapped = false;
+    }
+    auto const past_line = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % engine::cache_line_bytes; };
+    blocks const cut(loops, type.bytes, buffer_bytes, past_line(from), past_line(to));
+    block_work const work{type, kernels, cut, in.swapped, out.swapped};
+    bool const in_place = in.data == out.data;
+    bool const may_stream =
+        !in_place && work.writes_rows() && cut.most_columns() * type.bytes >= engine::cache_line_bytes;
+    // Kinds of calls, of which each costs what it costs.
+    unsigned const variant = static_cast<unsigned>(element) * 16 + (in_place ? 1u : 0u) +
+                             (work.reads_rows() ? 2u : 0u) + (work.writes_rows() ? 4u : 0u) +
+                             (cut.is_transposed() ? 8u : 0u);
+    std::size_t const done = for_each_block(
+        cut, threads, variant, may_stream, go_on,
+        [&](block const& part, stores where) noexcept { double_block(work, how, from, to, part, where); });
+    return done == stopped ? stopped : n;
 }
 
 }  // namespace twofold_wheel

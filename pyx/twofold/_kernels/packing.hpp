@@ -8,8 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <twofold/chunks.hpp>
+#include <twofold/streaming.hpp>
 #include <type_traits>
 #include <utility>
+#include <xsimd/xsimd.hpp>
 
 namespace twofold_wheel::packing {
 
@@ -65,12 +68,73 @@ using target = grid<std::byte>;
 
 // ---- elements one by one
 
-template <std::size_t Bytes>
-void move_each(source const& from, target const& to, std::size_t rows, std::size_t columns) noexcept {
+// one(in, out) for each element. Four at a time, read before they are written: else the processor is busy with
+// counting.
+template <class T, class Function>
+[[gnu::always_inline]] inline void each(source const& from, target const& to, std::size_t rows, std::size_t columns,
+                                        Function function) noexcept {
     for (std::size_t r = 0; r < rows; ++r) {
         std::byte const* in = from.at(r, 0);
         std::byte* out = to.at(r, 0);
-        for (std::size_t c = 0; c < columns; ++c, in += from.column, out += to.column) move<Bytes>(in, out);
+        std::size_t left = columns;
+        for (; left >= 4; left -= 4, in += 4 * from.column, out += 4 * to.column) {
+            T const a = loaded<T>(in);
+            T const b = loaded<T>(in + from.column);
+            T const c = loaded<T>(in + 2 * from.column);
+            T const d = loaded<T>(in + 3 * from.column);
+            store(out, function(a));
+            store(out + to.column, function(b));
+            store(out + 2 * to.column, function(c));
+            store(out + 3 * to.column, function(d));
+        }
+        for (; left > 0; --left, in += from.column, out += to.column) store(out, function(loaded<T>(in)));
+    }
+}
+
+// Along the longer axis.
+inline void run_along(source& from, target& to, std::size_t& rows, std::size_t& columns) noexcept {
+    if (rows <= columns) return;
+    from = from.turned();
+    to = to.turned();
+    std::swap(rows, columns);
+}
+
+template <std::size_t Bytes>
+void move_each(source from, target to, std::size_t rows, std::size_t columns) noexcept {
+    using element = chunk_of_bytes<Bytes>;
+    run_along(from, to, rows, columns);
+    each<element>(from, to, rows, columns, [](element const& x) { return x; });
+}
+
+template <bool Turned, class Part>
+[[nodiscard, gnu::always_inline]] inline Part turned_if(Part x) noexcept {
+    using bits = lane_of_size<sizeof(Part)>;
+    if constexpr (!Turned || sizeof(Part) == 1) return x;
+    if constexpr (sizeof(Part) == 2) return std::bit_cast<Part>(__builtin_bswap16(std::bit_cast<bits>(x)));
+    if constexpr (sizeof(Part) == 4) return std::bit_cast<Part>(__builtin_bswap32(std::bit_cast<bits>(x)));
+    if constexpr (sizeof(Part) == 8) return std::bit_cast<Part>(__builtin_bswap64(std::bit_cast<bits>(x)));
+}
+
+/// Doubles a block of elements of `Parts` parts each, integers modulo 2^bits. Turns the bytes of a part round that is
+/// read, or is to be written, in the other byte order.
+template <class Part, std::size_t Parts, bool TurnIn, bool TurnOut>
+void double_each(source from, target to, std::size_t rows, std::size_t columns) noexcept {
+    run_along(from, to, rows, columns);
+    if constexpr (Parts == 1) {
+        using bits = lane_of_size<sizeof(Part)>;  // which are moved as they are, also if they look like a NaN
+        each<bits>(from, to, rows, columns, [](bits x) {
+            auto const value = std::bit_cast<Part>(turned_if<TurnIn>(x));
+            return turned_if<TurnOut>(std::bit_cast<bits>(static_cast<Part>(value + value)));
+        });
+    } else if constexpr (!TurnIn && !TurnOut) {
+        using element [[gnu::vector_size(Parts * sizeof(Part))]] = Part;
+        each<element>(from, to, rows, columns, [](element const& x) { return x + x; });
+    } else {
+        for (std::size_t part = 0; part < Parts; ++part) {
+            auto const offset = part * sizeof(Part);
+            double_each<Part, 1, TurnIn, TurnOut>({from.start + offset, from.column, from.row},
+                                                  {to.start + offset, to.column, to.row}, rows, columns);
+        }
     }
 }
 
@@ -94,6 +158,22 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
         for (std::size_t r = 0; r < rows; ++r) std::memcpy(to.at(r, 0), from.at(r, 0), row_bytes);
         return;
     }
+    if (std::has_single_bit(row_bytes)) {
+        switch (row_bytes) {
+            case 2:
+                return move_each<2>(from, to, rows, 1);
+            case 4:
+                return move_each<4>(from, to, rows, 1);
+            case 8:
+                return move_each<8>(from, to, rows, 1);
+            case 16:
+                return move_each<16>(from, to, rows, 1);
+            case 32:
+                return move_each<32>(from, to, rows, 1);
+            default:
+                break;
+        }
+    }
     switch (std::bit_width(row_bytes - 1)) {
         case 0:
             return move_each<1>(from.turned(), to.turned(), 1, rows);
@@ -112,6 +192,26 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
     }
 }
 
+/// The same, past the cache, but for cache lines that a row has only in part. finish_streaming is left to the caller:
+/// it takes as long as hundreds of bytes.
+inline void stream_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
+    using batch = xsimd::batch<std::uint8_t, xsimd::default_arch>;
+    constexpr std::size_t line = twofold::detail::cache_line_bytes;
+    for (std::size_t r = 0; r < rows; ++r) {
+        std::byte const* const in = from.at(r, 0);
+        std::byte* const out = to.at(r, 0);
+        std::size_t const past_line = reinterpret_cast<std::uintptr_t>(out) % line;
+        std::size_t const head = (std::min)((line - past_line) % line, row_bytes);
+        std::size_t const end = head + (row_bytes - head) / line * line;
+        std::memcpy(out, in, head);
+        for (std::size_t i = head; i < end; i += batch::size) {
+            auto const values = batch::load_unaligned(reinterpret_cast<std::uint8_t const*>(in + i));
+            twofold::detail::stream_store(reinterpret_cast<std::uint8_t*>(out + i), values);
+        }
+        std::memcpy(out + end, in + end, row_bytes - end);
+    }
+}
+
 // ---- columns without gaps become rows without gaps
 
 // The lanes of two vectors in turn, the lower or the upper halves of them.
@@ -122,23 +222,26 @@ template <std::size_t Half, class Lane, std::size_t... I>
     return __builtin_shufflevector(a, b, (Half * lanes / 2 + I / 2 + (I % 2 == 0 ? 0 : lanes))...);
 }
 
-// A square of as many rows as a vector has lanes. Each round of interleaving doubles the length of what has come
-// together of each column.
-template <class Lane>
-[[gnu::always_inline]] inline void transpose_square(source const& from, target const& to) noexcept {
-    constexpr std::size_t lanes = 16 / sizeof(Lane);
-    constexpr auto each_lane = std::make_index_sequence<lanes>{};
-    vector<Lane> square[lanes];
-    for (std::size_t i = 0; i < lanes; ++i) square[i] = loaded<vector<Lane>>(from.at(0, i));
-    for (std::size_t round = 1; round < lanes; round *= 2) {
-        vector<Lane> next[lanes];
-        for (std::size_t i = 0; i < lanes / 2; ++i) {
-            next[2 * i] = interleaved<0, Lane>(square[i], square[i + lanes / 2], each_lane);
-            next[2 * i + 1] = interleaved<1, Lane>(square[i], square[i + lanes / 2], each_lane);
-        }
-        for (std::size_t i = 0; i < lanes; ++i) square[i] = next[i];
-    }
-    for (std::size_t i = 0; i < lanes; ++i) store(to.at(i, 0), square[i]);
+// One round of interleaving, which doubles the length of what has come together of each column.
+template <class Lane, std::size_t... I>
+[[gnu::always_inline]] inline void interleave(vector<Lane> (&square)[sizeof...(I)],
+                                              std::index_sequence<I...> each_lane) noexcept {
+    constexpr std::size_t half = sizeof...(I) / 2;
+    vector<Lane> const next[] = {interleaved<I % 2, Lane>(square[I / 2], square[I / 2 + half], each_lane)...};
+    ((square[I] = next[I]), ...);
+}
+
+// A square of as many rows as a vector has lanes. All of it is written out, without loops, and so stays in registers.
+template <class Lane, std::size_t... I>
+[[gnu::always_inline]] inline void transpose_square(source const& from, target const& to,
+                                                    std::index_sequence<I...> each_lane) noexcept {
+    constexpr std::size_t lanes = sizeof...(I);
+    vector<Lane> square[] = {loaded<vector<Lane>>(from.at(0, I))...};
+    interleave<Lane>(square, each_lane);
+    if constexpr (lanes > 2) interleave<Lane>(square, each_lane);
+    if constexpr (lanes > 4) interleave<Lane>(square, each_lane);
+    if constexpr (lanes > 8) interleave<Lane>(square, each_lane);
+    (store(to.at(I, 0), square[I]), ...);
 }
 
 // In `from` an element is followed by the next one of its column, in `to` by the next one of its row.
@@ -152,17 +255,20 @@ void transpose(source const& from, target const& to, std::size_t rows, std::size
         // Along the columns of `from`: so each of its cache lines is met once.
         for (std::size_t c = 0; c < whole_columns; c += lanes) {
             for (std::size_t r = 0; r < whole_rows; r += lanes) {
-                transpose_square<lane>({from.at(r, c), from.column, from.row}, {to.at(r, c), to.column, to.row});
+                transpose_square<lane>({from.at(r, c), from.column, from.row}, {to.at(r, c), to.column, to.row},
+                                       std::make_index_sequence<lanes>{});
             }
         }
         source const from_right{from.at(0, whole_columns), from.column, from.row};
         target const to_right{to.at(0, whole_columns), to.column, to.row};
         move_each<Bytes>(from_right, to_right, whole_rows, columns - whole_columns);
-        source const from_below{from.at(whole_rows, 0), from.row, from.column};
-        target const to_below{to.at(whole_rows, 0), to.row, to.column};
-        move_each<Bytes>(from_below, to_below, columns, rows - whole_rows);
+        source const from_below{from.at(whole_rows, 0), from.column, from.row};
+        target const to_below{to.at(whole_rows, 0), to.column, to.row};
+        move_each<Bytes>(from_below, to_below, rows - whole_rows, columns);
     } else {
-        move_each<Bytes>(from.turned(), to.turned(), columns, rows);
+        for (std::size_t c = 0; c < columns; ++c) {
+            for (std::size_t r = 0; r < rows; ++r) move<Bytes>(from.at(r, c), to.at(r, c));
+        }
     }
 }
 
@@ -181,7 +287,6 @@ void move_block(source from, target to, std::size_t rows, std::size_t columns) n
     if (from.column == step && to.column == step) return move_rows(from, to, rows, columns * Bytes);
     if (from.row == step && to.column == step) return transpose<Bytes>(from, to, rows, columns);
     if (from.column == step && to.row == step) return transpose<Bytes>(from.turned(), to.turned(), columns, rows);
-    if (rows > columns) return move_each<Bytes>(from.turned(), to.turned(), columns, rows);
     move_each<Bytes>(from, to, rows, columns);
 }
 

@@ -88,6 +88,10 @@ char const* chosen_name() {
     return std::ranges::find(sets, kernels, &instruction_set::kernels)->name;
 }
 
+std::size_t cache_size() noexcept {
+    return twofold::detail::cache_size<baseline>();
+}
+
 twofold::element_description element_at(std::size_t i) noexcept {
     return descriptions[i];
 }
@@ -100,6 +104,10 @@ int find_element(char kind, std::size_t bytes) noexcept {
 
 unsigned exchange_thread_limit(unsigned limit) noexcept {
     return std::exchange(thread_limit, limit);
+}
+
+unsigned current_thread_limit() noexcept {
+    return thread_limit;
 }
 
 twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept {
@@ -153,3 +161,7 @@ bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int nd
 }
 
 }  // namespace twofold_wheel
+
+char const* twofold_version() noexcept {
+    return TWOFOLD_VERSION;
+}

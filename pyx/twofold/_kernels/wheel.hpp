@@ -28,6 +28,10 @@ extern "C" {
     TWOFOLD_ON_##machine(extern twofold::detail::kernel_table const twofold_kernels_##name;)
 #include "instruction_sets.def"
 #undef TWOFOLD_INSTRUCTION_SET
+
+/// The version, as a C string. The one symbol that the extension module shows to those who look at loaded libraries, as
+/// threadpoolctl does.
+[[gnu::visibility("default")]] char const* twofold_version() noexcept;
 }
 
 namespace twofold_wheel {
@@ -66,6 +70,9 @@ twofold::detail::kernel_table const* kernels_if_chosen() noexcept;
 /// The name of their instruction set. Throws as chosen_kernels does.
 char const* chosen_name();
 
+/// What the engine takes for the size of the last-level cache, in bytes.
+std::size_t cache_size() noexcept;
+
 /// Element number `i` of wheel_element_types, with i < element_count.
 twofold::element_description element_at(std::size_t i) noexcept;
 
@@ -77,6 +84,9 @@ inline constexpr std::size_t threads_pay_bytes = twofold::detail::threads_pay_aw
 
 /// Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.
 unsigned exchange_thread_limit(unsigned limit) noexcept;
+
+/// The limit of this thread; 0: none.
+unsigned current_thread_limit() noexcept;
 
 /// How many threads a call of this thread may use that does not say, and by which rule. Reads the environment.
 /// `pool_worker`: whether this process is a worker of a process pool.

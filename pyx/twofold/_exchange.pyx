@@ -1,0 +1,857 @@
+"""Arrays of other libraries, by DLPack and by Arrow's C data interface: their memory comes in, and new memory goes out.
+
+No library is imported: whoever has such an array has its library, and what makes an array of that kind from ours is
+found there.
+"""
+cimport cython
+from cpython.buffer cimport PyBuffer_ToContiguous
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
+from cpython.ref cimport Py_DECREF
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memset, strlen
+
+import sys
+
+from twofold._core cimport (
+    Policy, RAISE, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
+    find_element_of, index_of, is_instance_of_loaded, run_array_with_gil, run_with_gil, short, sides_overlap, type_name,
+)
+
+
+def double_exchanged(values, out, dtype, Policy policy, unsigned int threads):
+    """What has `__arrow_c_array__`, `__arrow_c_stream__` or `__dlpack__`."""
+    cdef type kind = type(values)
+    if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__"):
+        if out is not None:
+            raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
+        if hasattr(kind, "__arrow_c_array__"):
+            return double_arrow(values, dtype, policy, threads)
+        return double_chunks(values, dtype, policy, threads)
+    return double_tensor(values, out, dtype, policy, threads)
+
+cdef list homes_of(type kind):
+    """The modules, already imported, of the libraries that a class and its bases are from: theirs first."""
+    names = [getattr(base, "__module__", "").partition(".")[0] for base in kind.__mro__]
+    return [sys.modules[name] for name in dict.fromkeys(names) if name != "builtins" and name in sys.modules]
+
+cdef int check_dtype(dtype, values, int element) except -1:
+    """Refuses a dtype= that is not the type of `values`, whether it is named in our way or in that of its library."""
+    if dtype is None or dtype is getattr(values, "dtype", None):
+        return 0
+    try:
+        same = element_from_dtype(dtype) == element
+    except TypeError:
+        same = False
+    if not same:
+        raise TypeError(f"values holds {element_name(element)}, and dtype is {short(dtype)}; convert values first")
+    return 0
+
+cdef enum:
+    CACHE_LINE = 64  # bytes; Arrow recommends this alignment, too
+
+cdef inline void* aligned(void* address) noexcept nogil:
+    return <void*>((<uintptr_t>address + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE)
+
+
+# ---- DLPack: https://dmlc.github.io/dlpack/latest/c_api.html
+
+cdef struct DLDevice:
+    int32_t device_type
+    int32_t device_id
+
+cdef struct DLDataType:
+    uint8_t code
+    uint8_t bits
+    uint16_t lanes
+
+cdef struct DLTensor:
+    void* data
+    DLDevice device
+    int32_t ndim
+    DLDataType dtype
+    int64_t* shape
+    int64_t* strides  # in elements; null for C's order
+    uint64_t byte_offset
+
+cdef struct DLManagedTensor:
+    DLTensor dl_tensor
+    void* manager_ctx
+    void (*deleter)(DLManagedTensor*) noexcept nogil
+
+cdef struct DLManagedTensorVersioned:
+    uint32_t major
+    uint32_t minor
+    void* manager_ctx
+    void (*deleter)(DLManagedTensorVersioned*) noexcept nogil
+    uint64_t flags
+    DLTensor dl_tensor
+
+# What a library's class may have, too: the same without a call of Python.
+cdef struct DLPackExchangeAPI:
+    uint32_t major
+    uint32_t minor
+    void* older
+    void* new_tensor
+    int (*tensor_of_object)(void*, DLManagedTensorVersioned**) except -1
+    int (*object_of_tensor)(DLManagedTensorVersioned*, void**) except -1
+
+cdef enum:
+    READ_ONLY = 1  # of the flags
+    CPU = 1  # of the device types
+    MOST_DIMENSIONS = 64
+
+cdef dict other_devices = {
+    2: "CUDA", 3: "CUDA host", 4: "OpenCL", 7: "Vulkan", 8: "Metal", 9: "VPI", 10: "ROCm", 11: "ROCm host", 13: "managed CUDA",
+    14: "oneAPI", 15: "WebGPU", 16: "Hexagon", 17: "MAIA",
+}
+cdef tuple type_codes = (
+    "int", "uint", "float", "opaque", "bfloat", "complex", "bool", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz",
+    "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float6_e2m3fn",
+    "float6_e3m2fn", "float4_e2m1fn",
+)
+
+cdef int element_of(DLDataType dtype) noexcept:
+    """-1: none of ours."""
+    if dtype.lanes != 1 or dtype.code > 5 or dtype.code == 3 or dtype.bits % 8 or dtype.bits > 64 * (1 + (dtype.code == 5)):
+        return -1
+    return find_element_of(b"iuf?bc"[dtype.code], dtype.bits // 8)
+
+cdef str name_of_type(DLDataType dtype):
+    name = type_codes[dtype.code] if dtype.code < len(type_codes) else f"type code {dtype.code}, "
+    if "_" not in name:
+        name = "bool" if name == "bool" else f"{name}{dtype.bits}"
+    return name if dtype.lanes == 1 else f"{name} in {dtype.lanes} lanes"
+
+
+cdef DLPackExchangeAPI* exchange_api_of(type kind) except? NULL:
+    """NULL: it has none. Looked for in the very class, since a subclass may have another __dlpack__."""
+    cdef DLPackExchangeAPI* api
+    capsule = kind.__dict__.get("__dlpack_c_exchange_api__")
+    if capsule is None:
+        return NULL
+    api = <DLPackExchangeAPI*>PyCapsule_GetPointer(capsule, "dlpack_exchange_api")
+    return api if api.major == 1 else NULL
+
+cdef int check_device(int device, str name) except -1:
+    if device != CPU:
+        raise BufferError(f"{name} is in the memory of {other_devices.get(device, 'another device')} (DLPack's device "
+                          f"{device}); it has to be copied to the CPU first")
+    return 0
+
+cdef int check_nothing_is_lost(owner, str name) except -1:
+    """Tensors of PyTorch have properties that DLPack has no word for; not all of its doors ask for all of them."""
+    if getattr(owner, "requires_grad", False):
+        raise BufferError(f"{name} requires a gradient, which would be lost; call {name}.detach() first")
+    for property, remedy in (("is_conj", "resolve_conj"), ("is_neg", "resolve_neg")):
+        if hasattr(owner, property) and getattr(owner, property)():
+            raise BufferError(f"{name} is still to be conjugated or negated; call {name}.{remedy}() first")
+    return 0
+
+
+@cython.internal
+@cython.final
+cdef class Tensor:
+    """A tensor of another library, held until this object goes."""
+    cdef object capsule  # whose destructor gives the tensor back,
+    cdef DLManagedTensorVersioned* managed  # or the tensor itself
+    cdef Side side
+    cdef Py_ssize_t shape[MOST_DIMENSIONS]
+    cdef Py_ssize_t strides[MOST_DIMENSIONS]  # bytes
+    cdef DLDataType dtype
+    cdef bint writable
+    cdef bint writable_is_known
+    cdef int ndim
+    cdef int element
+    cdef size_t n  # elements
+    cdef Py_ssize_t itemsize
+
+    def __cinit__(self, owner, str name not None):
+        cdef DLPackExchangeAPI* api = exchange_api_of(type(owner))
+        check_nothing_is_lost(owner, name)
+        if api is not NULL and self.take(owner, api):
+            check_device(self.managed.dl_tensor.device.device_type, name)
+            self.read_versioned(self.managed, name)
+            return
+        check_device(int(owner.__dlpack_device__()[0]), name)
+        try:
+            self.capsule = owner.__dlpack__(max_version=(1, 0))
+        except TypeError:  # of a library that knows no versions yet
+            self.capsule = owner.__dlpack__()
+        if PyCapsule_IsValid(self.capsule, "dltensor_versioned"):
+            self.read_versioned(<DLManagedTensorVersioned*>PyCapsule_GetPointer(self.capsule, "dltensor_versioned"), name)
+        else:
+            self.read(&(<DLManagedTensor*>PyCapsule_GetPointer(self.capsule, "dltensor")).dl_tensor, name)
+
+    cdef bint take(self, owner, DLPackExchangeAPI* api) except -1:
+        """Whether the short way works. Where it does not, the long one has the clearer words for it."""
+        try:
+            api.tensor_of_object(<PyObject*>owner, &self.managed)
+        except Exception:
+            return False
+        return True
+
+    def __dealloc__(self):
+        if self.managed is not NULL and self.managed.deleter is not NULL:
+            self.managed.deleter(self.managed)
+
+    cdef int read_versioned(self, DLManagedTensorVersioned* versioned, str name) except -1:
+        if versioned.major != 1:
+            raise BufferError(f"{name} comes by DLPack {versioned.major}.{versioned.minor}; known is 1.x")
+        self.writable_is_known = True
+        self.writable = not versioned.flags & READ_ONLY
+        return self.read(&versioned.dl_tensor, name)
+
+    cdef int read(self, DLTensor* tensor, str name) except -1:
+        self.dtype = tensor.dtype
+        self.element = element_of(tensor.dtype)
+        if self.element < 0:
+            raise TypeError(f"{name} holds {name_of_type(tensor.dtype)}, which cannot be doubled")
+        if tensor.ndim > MOST_DIMENSIONS:
+            raise ValueError(f"{name} has {tensor.ndim} dimensions; at most {MOST_DIMENSIONS} will do")
+        self.ndim = tensor.ndim
+        self.itemsize = tensor.dtype.bits // 8
+        self.n = 1
+        for i in reversed(range(self.ndim)):
+            self.shape[i] = tensor.shape[i]
+            self.strides[i] = self.itemsize * (<int64_t>self.n if tensor.strides is NULL else tensor.strides[i])
+            self.n *= tensor.shape[i]
+        self.side.data = <char*>tensor.data + tensor.byte_offset
+        self.side.strides = self.strides
+        self.side.swapped = False
+        return 0
+
+    cdef tuple shape_as_tuple(self):
+        return tuple([self.shape[i] for i in range(self.ndim)])
+
+    cdef int check_as_output_of(self, Tensor values) except -1:
+        # Arrays that must not be changed, as those of JAX, come by the older DLPack, which cannot say so.
+        if not self.writable_is_known:
+            raise ValueError("out does not say whether it may be written: its library knows no DLPack 1.0")
+        if not self.writable:
+            raise ValueError("out is read-only")
+        if self.element != values.element:
+            raise TypeError(f"out holds {element_name(self.element)}, but values holds {element_name(values.element)}; "
+                            "they must be the same")
+        if self.shape_as_tuple() != values.shape_as_tuple():
+            raise ValueError(f"out has shape {self.shape_as_tuple()}, but values has {values.shape_as_tuple()}; "
+                             "they must be the same")
+        if not self.elements_are_apart():
+            raise ValueError("out has elements that share memory")
+        return 0
+
+    cdef bint elements_are_apart(self) noexcept:
+        """Whether, from the least stride to the greatest, each steps over all that the ones before it reach."""
+        cdef Py_ssize_t reach = 0, least = 0
+        cdef bint seen[MOST_DIMENSIONS]
+        cdef int next_one
+        if self.n == 0:
+            return True
+        memset(seen, 0, sizeof(seen))
+        for _ in range(self.ndim):
+            next_one = -1
+            for i in range(self.ndim):
+                if not seen[i] and (next_one < 0 or abs(self.strides[i]) < least):
+                    next_one, least = i, abs(self.strides[i])
+            seen[next_one] = True
+            if self.shape[next_one] > 1:
+                if least < reach + self.itemsize:
+                    return False
+                reach += (self.shape[next_one] - 1) * least
+        return True
+
+    cdef bint fills_its_memory(self) noexcept:
+        """Whether its elements lie one after another, the dimensions in any order."""
+        cdef Py_ssize_t expected = self.itemsize
+        cdef int left = 0
+        for i in range(self.ndim):
+            left += self.shape[i] != 1
+        for _ in range(left):
+            for i in range(self.ndim):
+                if self.strides[i] == expected and self.shape[i] > 1:
+                    expected *= self.shape[i]
+                    break
+            else:
+                return False
+        return True
+
+    cdef bytearray elements(self):
+        """A copy of the elements, in C's order."""
+        cdef Py_buffer view
+        cdef bytearray copy = bytearray(self.n * self.itemsize)
+        memset(&view, 0, sizeof(view))
+        view.buf, view.len, view.itemsize, view.ndim = self.side.data, len(copy), self.itemsize, self.ndim
+        view.shape, view.strides = self.shape, self.strides
+        PyBuffer_ToContiguous(<char*>copy, &view, view.len, c'C')
+        return copy
+
+
+cdef struct TensorBlock:  # before the shape, the strides and the elements, all in one piece of memory
+    DLManagedTensor plain
+    DLManagedTensorVersioned versioned
+
+cdef void delete_plain(DLManagedTensor* tensor) noexcept nogil:
+    PyMem_RawFree(tensor.manager_ctx)
+
+cdef void delete_versioned(DLManagedTensorVersioned* tensor) noexcept nogil:
+    PyMem_RawFree(tensor.manager_ctx)
+
+cdef void destroy_tensor_capsule(object capsule) noexcept:
+    """For a capsule that nobody has taken the tensor out of."""
+    for name in (b"dltensor", b"dltensor_versioned"):
+        if PyCapsule_IsValid(capsule, name):
+            # Both begin with what leads to the block.
+            PyMem_RawFree(block_of_capsule(capsule, name))
+
+cdef void* block_of_capsule(object capsule, bytes name) noexcept:
+    cdef void* tensor = PyCapsule_GetPointer(capsule, name)
+    return (<DLManagedTensor*>tensor).manager_ctx if name == b"dltensor" else (<DLManagedTensorVersioned*>tensor).manager_ctx
+
+
+@cython.internal
+@cython.final
+cdef class NewTensor:
+    """New memory of the type, shape and, where it has no gaps, the layout of `model`, for one library to take over."""
+    cdef TensorBlock* block  # null once it has been taken over
+    cdef Side side
+    cdef Py_ssize_t strides[MOST_DIMENSIONS]
+
+    def __cinit__(self, Tensor model not None):
+        cdef int ndim = model.ndim
+        cdef size_t nbytes = model.n * model.itemsize
+        cdef size_t dimensions = ndim * sizeof(int64_t)
+        cdef DLTensor* tensor
+        cdef Py_ssize_t stride = model.itemsize
+        cdef bint same_layout = model.fills_its_memory()
+        self.block = <TensorBlock*>PyMem_RawMalloc(sizeof(TensorBlock) + 2 * dimensions + CACHE_LINE + nbytes)
+        if self.block is NULL:
+            raise MemoryError(f"{nbytes} bytes for the result")
+        tensor = &self.block.plain.dl_tensor
+        tensor.device.device_type, tensor.device.device_id = CPU, 0
+        tensor.dtype = model.dtype
+        tensor.ndim = ndim
+        tensor.shape = <int64_t*>(self.block + 1)
+        tensor.strides = tensor.shape + ndim
+        tensor.data = aligned(tensor.strides + ndim)
+        tensor.byte_offset = 0
+        for i in reversed(range(ndim)):
+            self.strides[i] = model.strides[i] if same_layout else stride
+            stride *= model.shape[i]
+            tensor.shape[i] = model.shape[i]
+            tensor.strides[i] = self.strides[i] // model.itemsize
+        self.side.data, self.side.strides, self.side.swapped = tensor.data, self.strides, False
+        self.block.plain.manager_ctx = self.block
+        self.block.plain.deleter = delete_plain
+        self.block.versioned.major, self.block.versioned.minor = 1, 0
+        self.block.versioned.manager_ctx = self.block
+        self.block.versioned.deleter = delete_versioned
+        self.block.versioned.flags = 0
+        self.block.versioned.dl_tensor = tensor[0]
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.block)
+
+    def __dlpack_device__(self):
+        return (CPU, 0)
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        if self.block is NULL:
+            raise BufferError("this memory was taken over before")
+        if max_version is not None and max_version[0] >= 1:
+            capsule = PyCapsule_New(&self.block.versioned, "dltensor_versioned", destroy_tensor_capsule)
+        else:
+            capsule = PyCapsule_New(&self.block.plain, "dltensor", destroy_tensor_capsule)
+        self.block = NULL
+        return capsule
+
+    cdef object taken_over_by(self, DLPackExchangeAPI* api):
+        cdef void* taken
+        api.object_of_tensor(&self.block.versioned, &taken)
+        self.block = NULL
+        result = <object>taken
+        Py_DECREF(result)  # which `taken` was already a reference to
+        return result
+
+
+cdef object find_from_dlpack(values):
+    """What makes an array of the library of `values` from one that has `__dlpack__`."""
+    homes = homes_of(type(values))
+    if hasattr(type(values), "__array_namespace__"):
+        homes.append(values.__array_namespace__())
+    for home in homes:
+        for holder in (home, getattr(getattr(home, "utils", None), "dlpack", None)):
+            found = getattr(holder, "from_dlpack", None)
+            if found is not None:
+                return found
+    raise TypeError(f"values is {type_name(values)}, whose library has no from_dlpack to make the result with; "
+                    "pass out=, or convert values first")
+
+cdef object double_tensor(values, out, dtype, Policy policy, unsigned int threads):
+    cdef Tensor source = Tensor(values, "values")
+    cdef Tensor target
+    cdef NewTensor result
+    cdef DLPackExchangeAPI* api
+    check_dtype(dtype, values, source.element)
+    if out is None:
+        api = exchange_api_of(type(values))
+        from_dlpack = find_from_dlpack(values) if api is NULL else None
+        result = NewTensor(source)
+        double_sides(values, source, result.side, policy, threads)
+        return from_dlpack(result) if api is NULL else result.taken_over_by(api)
+    if out is not values and not hasattr(type(out), "__dlpack__"):
+        raise TypeError(f"out must be a writable array with __dlpack__, as values is, not {type_name(out)}")
+    target = source if out is values else Tensor(out, "out")
+    target.check_as_output_of(source)
+    double_sides(values, source, target.side, policy, threads)
+    return out
+
+cdef int double_sides(values, Tensor source, Side out, Policy policy, unsigned int threads) except -1:
+    """Doubles into memory of the shape of `source`. If they overlap, as if `values` were copied first."""
+    cdef Side side = source.side
+    cdef Py_ssize_t strides[MOST_DIMENSIONS]
+    cdef Py_ssize_t stride = source.itemsize
+    cdef bytearray elements
+    if sides_overlap(side, out, source.shape, source.ndim, source.itemsize):
+        elements = source.elements()
+        for i in reversed(range(source.ndim)):
+            strides[i] = stride
+            stride *= source.shape[i]
+        side.data, side.strides = <char*>elements, strides
+    cdef size_t index = run_array_with_gil(source.element, side, out, source.shape, source.ndim,
+                                           source.n * source.itemsize, policy, threads)
+    if index < source.n:
+        where = index_of(index, source.shape, source.ndim)
+        raise does_not_fit(f"values[{', '.join(map(str, where))}]", item_at(values, where), source.element)
+    return 0
+
+cdef object item_at(values, where):
+    item = values[where]
+    for name in ("item", "as_py"):  # what makes Python's own numbers of those of a library
+        if hasattr(item, name):
+            return getattr(item, name)()
+    return item
+
+
+# ---- Arrow: https://arrow.apache.org/docs/format/CDataInterface.html
+
+cdef struct ArrowSchema:
+    const char* format
+    const char* name
+    const char* metadata
+    int64_t flags
+    int64_t n_children
+    ArrowSchema** children
+    ArrowSchema* dictionary
+    void (*release)(ArrowSchema*) noexcept nogil
+    void* private_data
+
+cdef struct ArrowArray:
+    int64_t length
+    int64_t null_count  # -1: not counted
+    int64_t offset
+    int64_t n_buffers
+    int64_t n_children
+    const void** buffers
+    ArrowArray** children
+    ArrowArray* dictionary
+    void (*release)(ArrowArray*) noexcept nogil
+    void* private_data
+
+cdef struct ArrowArrayStream:
+    int (*get_schema)(ArrowArrayStream*, ArrowSchema*) noexcept nogil
+    int (*get_next)(ArrowArrayStream*, ArrowArray*) noexcept nogil
+    const char* (*get_last_error)(ArrowArrayStream*) noexcept nogil
+    void (*release)(ArrowArrayStream*) noexcept nogil
+    void* private_data
+
+cdef extern from *:
+    long add_and_fetch "__atomic_add_fetch"(long*, long, int) noexcept nogil
+    const int in_order "__ATOMIC_ACQ_REL"
+
+cdef bint counts_down_to_zero(long* references) noexcept nogil:
+    return add_and_fetch(references, -1, in_order) == 0
+
+# Whoever takes a result over may release it at any time, without the GIL. So what a result is made of is counted.
+
+cdef struct Schema:
+    ArrowSchema source
+    long references
+
+cdef struct Values:  # before the new elements, in one piece of memory
+    ArrowArray source  # which has the validity bitmap
+    const void* buffers[2]
+    int64_t offset
+    long references
+
+cdef void drop_schema(Schema* schema) noexcept nogil:
+    if schema is not NULL and counts_down_to_zero(&schema.references):
+        if schema.source.release is not NULL:
+            schema.source.release(&schema.source)
+        PyMem_RawFree(schema)
+
+cdef void drop_values(Values* values) noexcept nogil:
+    if values is not NULL and counts_down_to_zero(&values.references):
+        if values.source.release is not NULL:
+            values.source.release(&values.source)
+        PyMem_RawFree(values)
+
+cdef void release_schema(ArrowSchema* exported) noexcept nogil:
+    exported.release = NULL
+    drop_schema(<Schema*>exported.private_data)
+
+cdef void release_array(ArrowArray* exported) noexcept nogil:
+    exported.release = NULL
+    drop_values(<Values*>exported.private_data)
+
+cdef void export_schema(Schema* schema, ArrowSchema* out) noexcept nogil:
+    out[0] = schema.source
+    out.release = release_schema
+    out.private_data = schema
+    add_and_fetch(&schema.references, 1, in_order)
+
+cdef void export_values(Values* values, ArrowArray* out) noexcept nogil:
+    out[0] = values.source
+    out.offset = values.offset
+    out.buffers = values.buffers
+    out.release = release_array
+    out.private_data = values
+    add_and_fetch(&values.references, 1, in_order)
+
+
+# The structs in capsules, which outlive whoever takes them out; they are released if nobody does.
+
+cdef void destroy_schema_capsule(object capsule) noexcept:
+    cdef ArrowSchema* schema = <ArrowSchema*>PyCapsule_GetPointer(capsule, "arrow_schema")
+    if schema.release is not NULL:
+        schema.release(schema)
+    PyMem_RawFree(schema)
+
+cdef void destroy_array_capsule(object capsule) noexcept:
+    cdef ArrowArray* array = <ArrowArray*>PyCapsule_GetPointer(capsule, "arrow_array")
+    if array.release is not NULL:
+        array.release(array)
+    PyMem_RawFree(array)
+
+cdef void destroy_stream_capsule(object capsule) noexcept:
+    cdef ArrowArrayStream* stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
+    if stream.release is not NULL:
+        stream.release(stream)
+    PyMem_RawFree(stream)
+
+cdef void* new_struct(size_t nbytes) except NULL:
+    cdef void* memory = PyMem_RawMalloc(nbytes)
+    if memory is NULL:
+        raise MemoryError
+    memset(memory, 0, nbytes)
+    return memory
+
+
+@cython.internal
+@cython.final
+cdef class SchemaHolder:
+    """The type of a result, as it was the type of what came in."""
+    cdef Schema* schema
+    cdef int element
+
+    def __cinit__(self):
+        self.schema = <Schema*>new_struct(sizeof(Schema))
+        self.schema.references = 1
+
+    def __dealloc__(self):
+        drop_schema(self.schema)
+
+    cdef int take(self, ArrowSchema* schema, values) except -1:
+        if schema.release is NULL:
+            raise ValueError("values exports a schema that was released")
+        self.schema.source = schema[0]
+        schema.release = NULL
+        self.element = element_of_schema(&self.schema.source)
+        if self.element < 0:
+            raise TypeError(f"values is of Arrow type {name_of_schema(&self.schema.source, values)}, which cannot be doubled")
+        return 0
+
+    cdef object capsule(self):
+        cdef ArrowSchema* schema = <ArrowSchema*>new_struct(sizeof(ArrowSchema))
+        capsule = PyCapsule_New(schema, "arrow_schema", destroy_schema_capsule)
+        export_schema(self.schema, schema)
+        return capsule
+
+cdef int element_of_schema(ArrowSchema* schema) noexcept:
+    """-1: none of ours."""
+    cdef const char* format = schema.format
+    if schema.dictionary is not NULL or extension_name(schema.metadata):
+        return -1
+    if format[0] == c't' and format[1] == c'D':  # durations, whose limits and missing values are those of timedelta64
+        return find_element_of(c'm', 8)
+    if format[0] == 0 or format[1] != 0:
+        return -1
+    if format[0] in b"csil":
+        return find_element_of(c'i', 1 << b"csil".index(format[0]))
+    if format[0] in b"CSIL":
+        return find_element_of(c'u', 1 << b"CSIL".index(format[0]))
+    if format[0] in b"efg":
+        return find_element_of(c'f', 2 << b"efg".index(format[0]))
+    return -1
+
+cdef bytes extension_name(const char* metadata):
+    """The value of ARROW:extension:name, which gives the elements a meaning of their own."""
+    cdef int32_t pairs, size
+    if metadata is NULL:
+        return b""
+    memcpy(&pairs, metadata, 4)
+    metadata += 4
+    key = b""
+    for i in range(2 * pairs):
+        memcpy(&size, metadata, 4)
+        text = metadata[4:4 + size]
+        if i % 2 and key == b"ARROW:extension:name":
+            return text
+        key = text
+        metadata += 4 + size
+    return b""
+
+cdef str name_of_schema(ArrowSchema* schema, values):
+    name = extension_name(schema.metadata)
+    if name:
+        return name.decode("utf-8", "replace")
+    for attribute in ("type", "dtype"):
+        if hasattr(values, attribute):
+            return str(getattr(values, attribute))
+    if schema.format == b"+s":  # as tables are exported
+        return "struct"
+    return repr((b"dictionary" if schema.dictionary is not NULL else schema.format).decode("utf-8", "replace"))
+
+
+@cython.internal
+@cython.final
+cdef class NewArrow:
+    """An array of Arrow with new elements and the validity bitmap of another one."""
+    cdef SchemaHolder schema
+    cdef Values* values
+
+    def __cinit__(self, SchemaHolder schema not None):
+        self.schema = schema
+        self.values = NULL
+
+    def __dealloc__(self):
+        drop_values(self.values)
+
+    cdef int64_t double(self, ArrowArray* array, Policy policy, unsigned int threads) except -2:
+        """Takes the array over. Returns the index of the first valid element that does not fit, -1 if all do."""
+        cdef int element = self.schema.element
+        cdef size_t itemsize = element_size(element)
+        cdef size_t n = array.length, nbytes = n * itemsize, index
+        cdef size_t lead = 0, skipped, i
+        cdef const uint8_t* valid = NULL
+        cdef const char* source
+        cdef char* start
+        cdef char* target
+        if array.release is NULL or array.n_buffers != 2:
+            raise ValueError("values exports an array that is not as Arrow wants it")
+        if array.buffers[0] is not NULL and array.null_count != 0:
+            # The bitmap is shared from a word on, so that only the elements up to its first bit are made for nothing.
+            lead = array.offset % 64
+            skipped = array.offset - lead
+            valid = <const uint8_t*>array.buffers[0] + skipped // 8
+        self.values = <Values*>PyMem_RawMalloc(sizeof(Values) + 2 * CACHE_LINE + lead * itemsize + nbytes)
+        if self.values is NULL:
+            raise MemoryError(f"{nbytes} bytes for the result")
+        self.values.references = 1
+        self.values.source = array[0]
+        array.release = NULL
+        start = <char*>aligned(self.values + 1)
+        memset(start, 0, lead * itemsize)
+        target = start + lead * itemsize
+        self.values.offset = lead
+        self.values.buffers[0] = valid
+        self.values.buffers[1] = start
+        if n == 0:
+            return -1
+        source = <const char*>array.buffers[1] + array.offset * itemsize
+        index = run_with_gil(element, source, target, n, nbytes, policy, threads)
+        if index < n and valid is not NULL:  # it may be what stands where nothing is valid
+            memcpy(target, source, nbytes)
+            for i in range(n):
+                if not (valid[(lead + i) >> 3] >> ((lead + i) & 7) & 1):
+                    memset(target + i * itemsize, 0, itemsize)
+            index = run_with_gil(element, target, target, n, nbytes, policy, threads)
+        return -1 if index >= n else <int64_t>index
+
+    def __arrow_c_schema__(self):
+        return self.schema.capsule()
+
+    def __arrow_c_array__(self, requested_schema=None):
+        cdef ArrowArray* array = <ArrowArray*>new_struct(sizeof(ArrowArray))
+        capsule = PyCapsule_New(array, "arrow_array", destroy_array_capsule)
+        export_values(self.values, array)
+        return self.schema.capsule(), capsule
+
+
+cdef object double_arrow(values, dtype, Policy policy, unsigned int threads):
+    schema_capsule, array_capsule = values.__arrow_c_array__()
+    cdef SchemaHolder schema = SchemaHolder()
+    schema.take(<ArrowSchema*>PyCapsule_GetPointer(schema_capsule, "arrow_schema"), values)
+    check_dtype(dtype, values, schema.element)
+    cdef NewArrow result = NewArrow(schema)
+    cdef int64_t index = result.double(<ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array"), policy, threads)
+    if index >= 0:
+        raise arrow_overflow(values, index, schema)
+    return in_its_library(values, "array", result)
+
+cdef object arrow_overflow(values, int64_t index, SchemaHolder schema):
+    return does_not_fit(f"values[{index}]", item_at(values, index), schema.element)
+
+cdef object in_its_library(values, str maker, result):
+    """The result as an array of the kind of `values`; as it is, where nothing is known to make one."""
+    cdef type kind = type(values)
+    if is_polars_series(kind):
+        return kind(result)
+    if hasattr(kind, "from_arrow"):
+        return kind.from_arrow(result)
+    for home in homes_of(kind):
+        make = getattr(home, maker, None)
+        if callable(make):
+            return make(result)
+    return result
+
+
+# ---- in chunks
+
+cdef struct Chunks:
+    Schema* schema
+    int64_t n
+    int64_t next
+    Values** chunks  # behind this struct
+
+cdef int schema_of_chunks(ArrowArrayStream* stream, ArrowSchema* out) noexcept nogil:
+    export_schema((<Chunks*>stream.private_data).schema, out)
+    return 0
+
+cdef int next_chunk(ArrowArrayStream* stream, ArrowArray* out) noexcept nogil:
+    cdef Chunks* chunks = <Chunks*>stream.private_data
+    if chunks.next == chunks.n:
+        out.release = NULL
+    else:
+        export_values(chunks.chunks[chunks.next], out)
+        chunks.next += 1
+    return 0
+
+cdef const char* no_error(ArrowArrayStream* stream) noexcept nogil:
+    return NULL
+
+cdef void release_chunks(ArrowArrayStream* stream) noexcept nogil:
+    cdef Chunks* chunks = <Chunks*>stream.private_data
+    stream.release = NULL
+    for i in range(chunks.n):
+        drop_values(chunks.chunks[i])
+    drop_schema(chunks.schema)
+    PyMem_RawFree(chunks)
+
+
+@cython.internal
+@cython.final
+cdef class NewChunks:
+    """Arrays of Arrow, one after another."""
+    cdef SchemaHolder schema
+    cdef list chunks
+
+    def __cinit__(self, SchemaHolder schema not None):
+        self.schema = schema
+        self.chunks = []
+
+    def __arrow_c_schema__(self):
+        return self.schema.capsule()
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        cdef ArrowArrayStream* stream = <ArrowArrayStream*>new_struct(sizeof(ArrowArrayStream))
+        capsule = PyCapsule_New(stream, "arrow_array_stream", destroy_stream_capsule)
+        cdef int64_t n = len(self.chunks)
+        cdef Chunks* chunks = <Chunks*>new_struct(sizeof(Chunks) + n * sizeof(Values*))
+        cdef NewArrow chunk
+        chunks.chunks = <Values**>(chunks + 1)
+        chunks.schema = self.schema.schema
+        add_and_fetch(&chunks.schema.references, 1, in_order)
+        for chunk in self.chunks:
+            chunks.chunks[chunks.n] = chunk.values
+            add_and_fetch(&chunk.values.references, 1, in_order)
+            chunks.n += 1
+        stream.get_schema, stream.get_next = schema_of_chunks, next_chunk
+        stream.get_last_error, stream.release, stream.private_data = no_error, release_chunks, chunks
+        return capsule
+
+
+cdef object double_chunks(values, dtype, Policy policy, unsigned int threads):
+    cdef object capsule = values.__arrow_c_stream__()
+    cdef ArrowArrayStream* stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
+    cdef SchemaHolder schema = SchemaHolder()
+    cdef ArrowSchema type_of_chunks
+    cdef ArrowArray array
+    cdef NewChunks result
+    cdef NewArrow chunk
+    cdef int64_t index, before = 0
+    memset(&type_of_chunks, 0, sizeof(ArrowSchema))
+    check_stream(stream, stream.get_schema(stream, &type_of_chunks))
+    schema.take(&type_of_chunks, values)
+    check_dtype(dtype, values, schema.element)
+    result = NewChunks(schema)
+    while True:
+        memset(&array, 0, sizeof(ArrowArray))
+        check_stream(stream, stream.get_next(stream, &array))
+        if array.release is NULL:
+            return in_its_library(values, "chunked_array", result)
+        chunk = NewArrow(schema)
+        try:
+            index = chunk.double(&array, policy, threads)
+        finally:
+            if array.release is not NULL:
+                array.release(&array)
+        if index >= 0:
+            raise arrow_overflow(values, before + index, schema)
+        result.chunks.append(chunk)
+        before += chunk.values.source.length
+
+cdef int check_stream(ArrowArrayStream* stream, int code) except -1:
+    cdef const char* message
+    if code:
+        message = stream.get_last_error(stream)
+        raise OSError(code, "reading values: " + ("" if message is NULL else message.decode("utf-8", "replace")))
+    return 0
+
+
+# ---- columns
+
+cdef bint is_polars_series(type kind) except -1:
+    series = attribute_if_loaded("polars", "Series")
+    return series is not None and issubclass(kind, series)
+
+def double_columns(values, Policy policy, unsigned int threads):
+    """Columns that Arrow has the memory of, although their library knows ufuncs: for those it would go through floats, or
+    through Python objects, and doubles dates. None for all else.
+    """
+    if is_polars_series(type(values)):
+        return double_chunks(values, None, policy, threads)
+    if is_instance_of_loaded(values, "pandas", "DataFrame"):
+        if not any(map(is_arrow_dtype, values.dtypes)):
+            return None
+        return values.apply(lambda column: double_column(column, policy, threads))
+    return double_arrow_backed(values, policy, threads) if is_arrow_dtype(getattr(values, "dtype", None)) else None
+
+cdef bint is_arrow_dtype(dtype) except -1:
+    return hasattr(dtype, "pyarrow_dtype")  # of pandas.ArrowDtype
+
+cdef object double_column(column, Policy policy, unsigned int threads):
+    if is_arrow_dtype(column.dtype):
+        return double_arrow_backed(column, policy, threads)
+    from twofold import _arrays
+    return _arrays.double_by_ufunc(column, None, None, policy, threads, {})
+
+cdef object double_arrow_backed(values, Policy policy, unsigned int threads):
+    """An array of pandas that Arrow has the memory of, or a Series or an Index of it."""
+    array = getattr(values, "array", values)
+    doubled = type(array)(double_chunks(array.__arrow_array__(), None, policy, threads))
+    if array is values:
+        return doubled
+    if is_instance_of_loaded(values, "pandas", "Series"):
+        return values._constructor(doubled, index=values.index, name=values.name).__finalize__(values)
+    return values._constructor(doubled, name=values.name)

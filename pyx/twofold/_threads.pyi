@@ -1,0 +1,23 @@
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal, ParamSpec, Self, SupportsIndex, TypedDict, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+class _ThreadsInfo(TypedDict):
+    num_threads: int
+    rule: Literal["thread limit", "TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS", "pool worker", "affinity", "cgroup"]
+    limit: int | None
+    pool_worker: bool
+
+def set_num_threads(n: SupportsIndex | None) -> None: ...
+def get_num_threads() -> int: ...
+
+class num_threads:  # noqa: N801
+    def __init__(self, n: SupportsIndex | None) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: type[BaseException] | BaseException | TracebackType | None) -> None: ...
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]: ...
+
+def threads_info() -> _ThreadsInfo: ...

@@ -1,0 +1,51 @@
+"""Shows twofold to threadpoolctl, so that `threadpool_info` lists it and `threadpool_limits` limits it.
+
+It is imported by itself as soon as a program has imported both twofold and threadpoolctl, in any order.
+
+A limit is one of the calling thread, as `twofold.set_num_threads` sets it: threads that are started in a block of
+`threadpool_limits` are not limited.
+
+>>> import twofold
+>>> from threadpoolctl import threadpool_limits
+>>> with threadpool_limits(limits=1, user_api="twofold"):
+...     twofold.get_num_threads()
+1
+"""
+
+from threadpoolctl import LibController, register
+
+from twofold._core import __version__
+from twofold._threads import get_num_threads, set_num_threads, threads_info
+
+__all__ = ["TwofoldController"]
+
+
+class Unlimited(int):
+    """The number of threads where there is no limit. Set again, it takes the limit away.
+
+    threadpoolctl restores what it was told before, and would otherwise leave a limit where there was none: then a
+    change of the environment would no longer be followed.
+    """
+
+
+class TwofoldController(LibController):
+    """What threadpoolctl asks."""
+
+    user_api = internal_api = "twofold"
+    filename_prefixes = ("_core",)  # the extension module's; as other packages have one, too:
+    check_symbols = ("twofold_version",)
+
+    def get_num_threads(self):
+        """Return what `twofold.get_num_threads` says."""
+        return get_num_threads() if threads_info()["limit"] else Unlimited(get_num_threads())
+
+    def set_num_threads(self, num_threads):
+        """Limit the calling thread."""
+        set_num_threads(None if isinstance(num_threads, Unlimited) else num_threads)
+
+    def get_version(self):
+        """Return the version of twofold."""
+        return __version__
+
+
+register(TwofoldController)

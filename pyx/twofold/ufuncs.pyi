@@ -1,0 +1,11 @@
+from typing import Any
+
+from numpy import ufunc
+
+__all__ = ["doubled", "doubled_checked", "doubled_saturating"]
+
+doubled: ufunc
+doubled_saturating: ufunc
+doubled_checked: ufunc
+
+def is_bfloat16(dtype: Any) -> bool: ...

@@ -1,0 +1,412 @@
+// Promises of double_array and of slices: any array of any element type comes out as a plain loop has it, and nothing
+// else in memory changes.
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "expected.hpp"
+#include "forced_sharing.hpp"
+#include "wheel.hpp"
+
+namespace {
+
+using twofold_wheel::array_side;
+using twofold_wheel::stopped;
+using twofold_wheel::timedelta64;
+using bytes = std::vector<std::byte>;
+
+constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
+
+// ---- what is expected of the elements that only the wheel has; expected.hpp has the others
+
+template <class T>
+constexpr bool is_extended = std::is_same_v<twofold_wheel::wheel_part_of<T>, long double>;
+
+template <class T>
+T any_value(std::size_t i) {
+    if constexpr (std::is_same_v<T, long double>) {
+        // Of every magnitude that there is.
+        return std::ldexp(static_cast<long double>(arbitrary<std::int64_t>(i)),
+                          static_cast<int>(arbitrary<std::uint16_t>(i) % 32768) - 16446);
+    } else if constexpr (is_extended<T>) {
+        return {any_value<long double>(2 * i), any_value<long double>(2 * i + 1)};
+    } else if constexpr (std::is_same_v<T, timedelta64>) {
+        return {i % 5 == 0 ? timedelta64::not_a_time : arbitrary<std::int64_t>(i)};
+    } else {
+        return arbitrary<T>(i);
+    }
+}
+
+template <class T>
+bool overflows(T x) {
+    if constexpr (std::is_same_v<T, long double>) {
+        return std::isfinite(x) && std::isinf(x + x);
+    } else if constexpr (is_extended<T>) {
+        return overflows(x.real()) || overflows(x.imag());
+    } else if constexpr (std::is_same_v<T, timedelta64>) {
+        std::int64_t sum;
+        if (x.ticks == timedelta64::not_a_time) return false;
+        return __builtin_add_overflow(x.ticks, x.ticks, &sum) || sum == timedelta64::not_a_time;
+    } else {
+        return expected_overflows(x);
+    }
+}
+
+template <class T>
+T doubled(T x, overflow_policy policy) {
+    if constexpr (std::is_same_v<T, long double>) {
+        return x + x;
+    } else if constexpr (is_extended<T>) {
+        return {x.real() + x.real(), x.imag() + x.imag()};
+    } else if constexpr (std::is_same_v<T, timedelta64>) {
+        if (x.ticks == timedelta64::not_a_time) return x;
+        if (!overflows(x)) return {2 * x.ticks};
+        return {x.ticks < 0 ? -std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::max()};
+    } else {
+        return expected_double(x, policy);
+    }
+}
+
+template <class T>
+bool raises(overflow_policy policy) {
+    return policy == overflow_policy::raise || (std::is_same_v<T, timedelta64> && policy == overflow_policy::wrap);
+}
+
+template <class T>
+T any_value_that_fits(std::size_t i) {
+    T x = any_value<T>(i);
+    while (overflows(x)) x = any_value<T>(i += 1'000'003);
+    return x;
+}
+
+// ---- arrays
+
+struct random_numbers {
+    std::size_t i;
+    std::size_t below(std::size_t n) { return arbitrary<std::uint64_t>(i++) % n; }
+    bool one_in(std::size_t n) { return below(n) == 0; }
+};
+
+template <class T>
+struct array {
+    std::vector<std::size_t> shape;
+    std::vector<std::ptrdiff_t> strides;
+    bool swapped;
+    bytes memory;  // with a margin all round
+    std::ptrdiff_t first;
+
+    [[nodiscard]] array_side side() { return {memory.data() + first, strides.data(), swapped}; }
+    [[nodiscard]] std::size_t size() const {
+        return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+    }
+
+    // Element `index` in C order.
+    [[nodiscard]] std::byte* at(std::size_t index) {
+        std::ptrdiff_t offset = first;
+        for (std::size_t k = shape.size(); k > 0; --k) {
+            offset += strides[k - 1] * static_cast<std::ptrdiff_t>(index % shape[k - 1]);
+            index /= shape[k - 1];
+        }
+        return memory.data() + offset;
+    }
+    [[nodiscard]] T get(std::size_t index) {
+        std::byte raw[sizeof(T)];
+        std::copy_n(at(index), sizeof(T), raw);
+        turn_round(raw);
+        T value;
+        std::memcpy(static_cast<void*>(&value), raw, sizeof(T));
+        return value;
+    }
+    void set(std::size_t index, T const& value) {
+        std::byte raw[sizeof(T)];
+        std::memcpy(raw, &value, sizeof(T));
+        turn_round(raw);
+        std::copy_n(raw, sizeof(T), at(index));
+    }
+
+    // An x87 number has 10 bytes; the others are nobody's.
+    void clear_padding() {
+        if constexpr (is_extended<T> && std::numeric_limits<long double>::digits == 64) {
+            for (std::size_t i = 0; i < size(); ++i) {
+                for (std::size_t part = 0; part < sizeof(T); part += 16) {
+                    std::fill_n(at(i) + part + (swapped ? 0 : 10), 6, std::byte{0});
+                }
+            }
+        }
+    }
+
+private:
+    void turn_round(std::byte* raw) const {
+        constexpr std::size_t part = sizeof(twofold_wheel::wheel_part_of<T>);
+        if (!swapped) return;
+        for (std::size_t i = 0; i < sizeof(T); i += part) std::reverse(raw + i, raw + i + part);
+    }
+};
+
+template <class T>
+array<T> any_array(random_numbers& random, std::vector<std::size_t> const& shape, bool may_repeat) {
+    constexpr std::ptrdiff_t margin = 64;
+    array<T> made{shape, std::vector<std::ptrdiff_t>(shape.size()), random.one_in(3), {}, 0};
+    std::vector<std::size_t> axes(shape.size());
+    for (std::size_t i = 0; i < axes.size(); ++i) axes[i] = axes.size() - 1 - i;
+    if (random.one_in(2)) {
+        for (std::size_t i = 1; i < axes.size(); ++i) std::swap(axes[i], axes[random.below(i + 1)]);
+    }
+    // Elements may also lie at addresses that are no multiple of their size.
+    std::size_t step = sizeof(T) + (random.one_in(4) ? random.below(5) : 0);
+    made.first = margin + static_cast<std::ptrdiff_t>(random.one_in(2) ? random.below(64) : 0);
+    for (std::size_t const i : axes) {
+        if (random.one_in(4)) step *= 1 + random.below(3);
+        made.strides[i] = static_cast<std::ptrdiff_t>(step);
+        step *= std::max<std::size_t>(shape[i], 1);
+        if (may_repeat && random.one_in(10)) {
+            made.strides[i] = 0;
+        } else if (random.one_in(4) && shape[i] > 0) {
+            made.first += made.strides[i] * static_cast<std::ptrdiff_t>(shape[i] - 1);
+            made.strides[i] = -made.strides[i];
+        }
+    }
+    made.memory.assign(step + sizeof(T) + 3 * margin, std::byte{0x5A});
+    return made;
+}
+
+std::vector<std::size_t> any_shape(random_numbers& random, bool large) {
+    std::vector<std::size_t> shape;
+    if (large) {
+        switch (random.below(3)) {
+            case 0:
+                return {70'001};
+            case 1:
+                return {201, 347};
+            default:
+                return {2, 41, 3, 290};
+        }
+    }
+    std::size_t const sizes[] = {0, 1, 2, 3, 4, 7, 16, 17, 33, 64};
+    std::size_t const ndim = random.below(6);
+    for (std::size_t i = 0; i < ndim; ++i) shape.push_back(sizes[random.below(ndim > 3 ? 5 : 10)]);
+    return shape;
+}
+
+template <class T>
+int number_of() {
+    constexpr auto description = twofold_wheel::describe_wheel_element<T>();
+    return twofold_wheel::find_element(description.kind, sizeof(T));
+}
+
+// One call, against a plain loop. What is wrong with it, or nothing.
+template <class T>
+std::string fault_of_call(twofold_wheel::instruction_set const& set, array<T> in, array<T>* separate_out,
+                          overflow_policy policy, unsigned threads) {
+    array<T>& out = separate_out != nullptr ? *separate_out : in;
+    std::size_t const n = in.size();
+    std::size_t first = n;
+    array<T> right = out;
+    for (std::size_t i = 0; i < n; ++i) {
+        T const value = in.get(i);
+        if (first == n && raises<T>(policy) && overflows(value)) first = i;
+        right.set(i, doubled(value, policy));
+    }
+    bytes const before = in.memory;
+    share_next_call();
+    std::size_t const done =
+        twofold_wheel::double_array(*set.kernels, number_of<T>(), in.side(), out.side(), in.shape.data(),
+                                    static_cast<int>(in.shape.size()), {threads, true}, policy);
+    if (done != first) return "returned " + std::to_string(done) + ", not " + std::to_string(first);
+    if ((separate_out != nullptr || first < n) && in.memory != before) return "the input has changed";
+    if (first < n) return "";  // of another output nothing is promised
+    out.clear_padding();
+    right.clear_padding();
+    return out.memory == right.memory ? "" : "the output is wrong";
+}
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and nothing else in memory changes",
+                        "[arrays]", twofold_wheel::wheel_element_types) {
+    using T = TestType;
+    for (auto const& set : twofold_wheel::instruction_sets()) {
+        if (!set.supported) continue;
+        for (std::size_t seed = 0; seed < 200; ++seed) {
+            random_numbers random{seed * 1000};
+            auto const shape = any_shape(random, seed % 20 == 0);
+            auto in = any_array<T>(random, shape, true);
+            auto out = any_array<T>(random, shape, false);
+            if (random.one_in(3)) {  // of the same layout
+                in.strides = out.strides;
+                in.first = out.first;
+                in.memory = out.memory;
+            }
+            overflow_policy const policy = all_policies[random.below(3)];
+            bool const fits = raises<T>(policy) && random.one_in(2);
+            std::size_t const n = in.size();
+            for (std::size_t i = 0; i < n; ++i) {
+                in.set(i, raises<T>(policy) ? any_value_that_fits<T>(i + seed) : any_value<T>(i + seed));
+            }
+            // In a few places, so that the first in memory is not the first in the order of C.
+            for (std::size_t k = 0; k < 3 && raises<T>(policy) && !fits && n > 0; ++k) {
+                std::size_t i = seed + k;
+                while (!overflows(any_value<T>(i))) ++i;
+                in.set(random.below(n), any_value<T>(i));
+            }
+            std::string const case_name = std::string(set.name) + ", seed " + std::to_string(seed);
+            CAPTURE(case_name, static_cast<int>(policy));
+            CHECK(fault_of_call<T>(set, in, &out, policy, seed % 2 == 0 ? 2 : 1) == "");
+            auto here = any_array<T>(random, shape, false);
+            for (std::size_t i = 0; i < n; ++i) here.set(i, in.get(i));
+            CHECK(fault_of_call<T>(set, here, nullptr, policy, seed % 2 == 0 ? 2 : 1) == "");
+        }
+    }
+}
+
+// Beyond the cache, which is set as small as it may be: stores are streamed, whole lines from the buffer and others
+// not.
+TEMPLATE_LIST_TEST_CASE("large arrays are written past the cache, and right", "[arrays]",
+                        twofold_wheel::wheel_element_types) {
+    using T = TestType;
+    std::size_t const cache_before = twofold::detail::the_cache_size;
+    twofold::detail::the_cache_size = std::size_t{1} << 20;
+    auto const set = twofold_wheel::instruction_sets().back().supported ? twofold_wheel::instruction_sets().back()
+                                                                        : twofold_wheel::instruction_sets().front();
+    auto const side = static_cast<std::size_t>(std::sqrt(std::size_t{3} << 20) / std::sqrt(sizeof(T))) + 1;
+    auto const step = static_cast<std::ptrdiff_t>(sizeof(T));
+    auto const row = step * static_cast<std::ptrdiff_t>(side);
+    std::size_t const memory = side * side * sizeof(T) * 2 + 256;
+    struct {
+        std::vector<std::ptrdiff_t> in;
+        std::vector<std::ptrdiff_t> out;
+        bool swapped;
+    } const layouts[] = {
+        {{step, row}, {row, step}, false},     {{step, row}, {2 * row, step}, false}, {{row, step}, {row, step}, true},
+        {{2 * row, step}, {row, step}, false}, {{step, row}, {row, step}, true},      {{row, step}, {step, row}, false},
+    };
+    for (auto const& layout : layouts) {
+        for (unsigned const threads : {1u, 2u}) {
+            array<T> in{{side, side}, layout.in, layout.swapped, bytes(memory, std::byte{0x5A}), 64 + 16};
+            array<T> out{{side, side}, layout.out, layout.swapped, bytes(memory, std::byte{0x5A}), 64 + 3 * 16};
+            for (std::size_t i = 0; i < side * side; ++i) in.set(i, any_value_that_fits<T>(i % 1000));
+            CAPTURE(threads, layout.in, layout.out, layout.swapped);
+            CHECK(fault_of_call<T>(set, in, &out, overflow_policy::wrap, threads) == "");
+        }
+    }
+    twofold::detail::the_cache_size = cache_before;
+}
+
+TEST_CASE("an array in the order of Fortran names the first overflow in the order of C", "[arrays]") {
+    std::vector<std::uint32_t> values(600 * 500, 1);
+    std::size_t const shape[] = {600, 500};
+    std::ptrdiff_t const strides[] = {4, 2400};
+    values[1 * 600 + 7] = values[499 * 600 + 3] = 0x80000000u;  // at (7, 1), first in memory, and (3, 499)
+    auto const before = values;
+    auto const& kernels = *twofold_wheel::instruction_sets().front().kernels;
+    std::vector<std::uint32_t> out(values.size());
+    array_side const side{values.data(), strides, false};
+    for (void* const target : {static_cast<void*>(values.data()), static_cast<void*>(out.data())}) {
+        share_next_call();
+        CHECK(twofold_wheel::double_array(kernels, number_of<std::uint32_t>(), side, {target, strides, false}, shape, 2,
+                                          {2, true}, overflow_policy::raise) == 3 * 500 + 499);
+        CHECK((values == before));
+    }
+}
+
+TEST_CASE("durations: what is not a time stays so, and what overflows is never taken for it", "[arrays]") {
+    auto const& kernels = *twofold_wheel::instruction_sets().front().kernels;
+    int const number = number_of<timedelta64>();
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    std::vector<std::int64_t> const values{0, -1, most / 2, -(most / 2), timedelta64::not_a_time};
+    std::vector<std::int64_t> out(5);
+    for (overflow_policy const policy : all_policies) {
+        CHECK(twofold_wheel::double_elements(kernels, number, values.data(), out.data(), 5, {1, true}, policy) == 5);
+        CHECK((out == std::vector<std::int64_t>{0, -2, most - 1, -(most - 1), timedelta64::not_a_time}));
+    }
+    for (std::int64_t const least : {most / 2 + 1, -(most / 2) - 1}) {
+        for (overflow_policy const policy : {overflow_policy::wrap, overflow_policy::raise}) {
+            CHECK(twofold_wheel::double_elements(kernels, number, &least, out.data(), 1, {1, true}, policy) == 0);
+        }
+        twofold_wheel::double_elements(kernels, number, &least, out.data(), 1, {1, true}, overflow_policy::saturate);
+        CHECK(out[0] == (least < 0 ? -most : most));
+    }
+}
+
+// ---- slices
+
+namespace {
+
+int asked = 0;
+int enough = 0;
+
+bool ask() {
+    return ++asked < enough;
+}
+
+std::size_t double_in_slices(array_side in, array_side out, std::vector<std::size_t> const& shape, int most_slices,
+                             overflow_policy policy = overflow_policy::wrap) {
+    asked = 0;
+    enough = most_slices;
+    return twofold_wheel::double_array(*twofold_wheel::instruction_sets().front().kernels, number_of<std::uint32_t>(),
+                                       in, out, shape.data(), static_cast<int>(shape.size()), {1, true}, policy, ask);
+}
+
+constexpr int any_number = 1000;
+
+}  // namespace
+
+TEST_CASE("between the slices of a long call it is asked whether to go on", "[arrays][slices]") {
+    std::size_t const slice = twofold_wheel::slice_bytes / 8;  // elements of a contiguous call
+    std::vector<std::uint32_t> values(2 * slice + 7, 3);
+    std::ptrdiff_t const step[] = {4};
+    array_side const side{values.data(), step, false};
+    CHECK(double_in_slices(side, side, {values.size()}, any_number) == values.size());
+    CHECK(asked == 2);
+    CHECK(std::ranges::count(values, 6u) == static_cast<std::ptrdiff_t>(values.size()));
+    CHECK(double_in_slices(side, side, {slice}, any_number) == slice);
+    CHECK(asked == 0);
+}
+
+TEST_CASE("a call that is told to stop leaves whole slices doubled", "[arrays][slices]") {
+    std::size_t const slice = twofold_wheel::slice_bytes / 8;
+    std::vector<std::uint32_t> values(2 * slice + 7, 3);
+    std::ptrdiff_t const step[] = {4};
+    array_side const side{values.data(), step, false};
+    CHECK(double_in_slices(side, side, {values.size()}, 2) == stopped);
+    CHECK(asked == 2);
+    CHECK(std::ranges::count(values, 6u) == static_cast<std::ptrdiff_t>(2 * slice));
+    CHECK(std::ranges::count(values, 3u) == 7);
+    CHECK(double_in_slices(side, side, {values.size()}, 1, overflow_policy::raise) == stopped);
+    CHECK(std::ranges::count(values, 3u) == 7);
+}
+
+TEST_CASE("an overflow is counted from the start of the call, not of its slice", "[arrays][slices]") {
+    std::size_t const slice = twofold_wheel::slice_bytes / 8;
+    std::size_t const n = 2 * slice + 7;
+    std::vector<std::uint32_t> values(n, 3);
+    std::vector<std::uint32_t> out(n);
+    std::ptrdiff_t const step[] = {4};
+    array_side const side{values.data(), step, false};
+    values[slice + 5] = values[n - 1] = 0x80000000u;
+    auto const before = values;
+    CHECK(double_in_slices(side, {out.data(), step, false}, {n}, any_number, overflow_policy::raise) == slice + 5);
+    CHECK(double_in_slices(side, side, {n}, any_number, overflow_policy::raise) == slice + 5);
+    CHECK((values == before));
+}
+
+TEST_CASE("layouts that touch more memory than their elements are asked as often", "[arrays][slices]") {
+    // Each element on a cache line of its own.
+    std::size_t const n = twofold_wheel::slice_bytes / 128 * 2 + 5;
+    std::vector<std::uint32_t> values(n * 16, 3);
+    std::ptrdiff_t const step[] = {64};
+    array_side const side{values.data(), step, false};
+    CHECK(double_in_slices(side, side, {n}, any_number) == n);
+    CHECK(asked >= 2);
+    CHECK(std::ranges::count(values, 6u) == static_cast<std::ptrdiff_t>(n));
+    CHECK(double_in_slices(side, side, {n}, 1) == stopped);
+    CHECK(std::ranges::count(values, 12u) > 0);
+    CHECK(std::ranges::count(values, 6u) > 0);
+    values[16 * (n - 1)] = 0x80000000u;
+    CHECK(double_in_slices(side, side, {n}, any_number, overflow_policy::raise) == n - 1);
+    CHECK(double_in_slices(side, side, {n}, 1, overflow_policy::raise) == stopped);
+}

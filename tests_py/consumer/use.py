@@ -1,0 +1,68 @@
+"""Uses the consumer, whose directory is the argument: every function of both doors, on few elements and on many."""
+
+import random
+import sys
+from array import array
+
+sys.path.insert(0, sys.argv[1])
+import header_free_door  # noqa: E402
+import template_door  # noqa: E402
+
+# What array.array calls them. A complex number is two floats; a 16-bit float is given as its bits.
+INTEGERS = {
+    "int8": "b",
+    "uint8": "B",
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+}
+FLOATS = {"float32": ("f", 1), "float64": ("d", 1), "complex64": ("f", 2), "complex128": ("d", 2)}
+EXPONENT_ONE = {"float16": 1 << 10, "bfloat16": 1 << 7}
+
+
+def check_door(name: str, values: array, n: int, expected: array) -> None:
+    out = array(values.typecode, bytes(len(values) * values.itemsize))
+    header_free_door.double_by_name(name, values, out, n)
+    assert out == expected, (name, n)
+
+
+for n in (1, 5, 1000, 300_000):
+    for name, letter in INTEGERS.items():
+        values = array(letter, random.Random(n).randbytes(n * array(letter).itemsize))
+        span = 256**values.itemsize
+        lowest = 0 if letter.isupper() else -span // 2
+        check_door(name, values, n, array(letter, [(2 * v - lowest) % span + lowest for v in values]))
+    for name, (letter, parts) in FLOATS.items():
+        values = array(letter, [0.375 * i for i in range(n * parts)])
+        check_door(name, values, n, array(letter, [v + v for v in values]))
+    for name, one in EXPONENT_ONE.items():
+        values = array("H", [one + i % 0x7000 for i in range(n)])  # normal numbers, whose double is finite
+        check_door(name, values, n, array("H", [bits + one for bits in values]))
+
+values = array("I", [1, 2**31, 3])
+header_free_door.double_with_the_gil(values)
+assert values.tolist() == [2, 0, 6]
+for n in (3, 1_000_000):
+    values = array("I", range(n))
+    try:
+        header_free_door.double_next(values)
+    except ValueError as error:
+        assert "overlap" in str(error)
+    else:
+        sys.exit("an overlap was accepted")
+    assert values == array("I", range(n))
+
+assert template_door.double_vector([1, 2, 2**31]) == ([2, 4, 0], [2, 4, 0])
+values, out = array("I", range(1_000_000)), array("I", bytes(4_000_000))
+for threads in (0, 1, 4):
+    template_door.double_memory(values, out, threads)
+    assert out == array("I", range(0, 2_000_000, 2))
+try:
+    template_door.double_into_too_short([1.0, 2.0])
+except ValueError as error:
+    assert "the input has 2 elements, but the output has 0" in str(error)
+else:
+    sys.exit("a short output was accepted")

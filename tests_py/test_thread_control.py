@@ -1,0 +1,307 @@
+"""What users say about threads, and what they are told: limits, threads_info, show_config."""
+
+import contextlib
+import doctest
+import threading
+
+import pytest
+import twofold
+from conftest import run_script, without_thread_variables
+from twofold import _config, _threads
+
+NOT_COUNTS = [
+    (0, ValueError, "threads must be at least 1, not 0"),
+    (-1, ValueError, "threads must be at least 1, not -1"),
+    (1.5, TypeError, "threads must be an integer or None, not 1.5"),
+    ("2", TypeError, "threads must be an integer or None, not '2'"),
+]
+
+
+def in_new_thread(function):
+    """What `function` returns in a thread of its own."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+@pytest.fixture(autouse=True)
+def no_limit():
+    """No test leaves a limit behind."""
+    yield
+    left = twofold.threads_info()["limit"]
+    twofold.set_num_threads(None)
+    assert left is None
+
+
+def test_a_limit_holds_until_it_is_taken_away():
+    before = twofold.get_num_threads()
+    twofold.set_num_threads(7)
+    assert twofold.get_num_threads() == 7
+    twofold.set_num_threads(None)
+    assert twofold.get_num_threads() == before
+
+
+def test_a_limit_is_of_one_thread():
+    with twofold.num_threads(7):
+        assert in_new_thread(lambda: twofold.threads_info()["limit"]) is None
+        in_new_thread(lambda: twofold.set_num_threads(3))
+        assert twofold.get_num_threads() == 7
+
+
+@pytest.mark.parametrize("function", [twofold.set_num_threads, twofold.num_threads])
+@pytest.mark.parametrize(("count", "error", "message"), NOT_COUNTS)
+def test_what_is_no_count(function, count, error, message):
+    with pytest.raises(error, match=message):
+        function(count)
+
+
+def test_blocks_nest_and_restore():
+    with twofold.num_threads(3):
+        with twofold.num_threads(5):  # the innermost one holds, also where it allows more
+            assert twofold.get_num_threads() == 5
+            with twofold.num_threads(None):
+                assert twofold.threads_info()["limit"] is None
+            assert twofold.get_num_threads() == 5
+        assert twofold.get_num_threads() == 3
+
+
+def test_a_block_restores_after_an_exception():
+    with contextlib.suppress(KeyError), twofold.num_threads(3):
+        raise KeyError
+    assert twofold.threads_info()["limit"] is None
+
+
+def test_one_object_may_be_entered_twice():
+    limit = twofold.num_threads(3)
+    with limit, twofold.num_threads(5), limit:
+        assert twofold.get_num_threads() == 3
+    with limit:
+        assert twofold.get_num_threads() == 3
+
+
+def test_as_a_decorator():
+    @twofold.num_threads(3)
+    def count(first, *, second=0):
+        """Counts."""
+        if first:
+            raise KeyError
+        return twofold.get_num_threads(), second
+
+    assert (count.__name__, count.__doc__) == ("count", "Counts.")
+    assert count(0, second=4) == (3, 4)
+    with pytest.raises(KeyError):
+        count(1)
+    assert twofold.threads_info()["limit"] is None
+
+
+def test_a_decorated_function_runs_in_many_threads_at_once():
+    meeting = threading.Barrier(8, timeout=60)
+
+    @twofold.num_threads(3)
+    def meet():
+        meeting.wait()
+        return twofold.get_num_threads()
+
+    def limits():
+        return meet(), twofold.threads_info()["limit"]
+
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(limits())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [(3, None)] * 8
+
+
+@pytest.mark.parametrize(
+    ("limit", "variables", "rule", "count"),
+    [
+        (3, {"TWOFOLD_NUM_THREADS": "4", "OMP_NUM_THREADS": "5"}, "thread limit", 3),
+        (None, {"TWOFOLD_NUM_THREADS": "4", "OMP_NUM_THREADS": "5"}, "TWOFOLD_NUM_THREADS", 4),
+        (None, {"OMP_NUM_THREADS": "5"}, "OMP_NUM_THREADS", 5),
+        (None, {"OMP_NUM_THREADS": "5", "OMP_THREAD_LIMIT": "2"}, "OMP_NUM_THREADS", 2),
+        (None, {}, ("affinity", "cgroup"), None),
+    ],
+)
+def test_info_says_which_rule_decided(limit, variables, rule, count):
+    script = f"""
+        import twofold
+        with twofold.num_threads({limit}):
+            print(twofold.threads_info())
+    """
+    info = eval(run_script(script, env={**without_thread_variables(), **variables}))
+    assert list(info) == ["num_threads", "rule", "limit", "pool_worker"]
+    assert info["rule"] in rule
+    assert count is None or info["num_threads"] == count
+    assert info["limit"] == limit
+    assert info["pool_worker"] is False
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "twofold.double(x, out=x)",
+        "twofold.double(memoryview(x), out=x)",
+        "np.add(twofold.double(np.frombuffer(x, 'u4')), 0)",
+        "twofold.ufuncs.doubled(np.frombuffer(x, 'u4'))",
+        "twofold.double(np.frombuffer(x, 'u4').reshape(1024, -1).T)",
+    ],
+)
+def test_calls_keep_to_the_limit(call):
+    run_script(f"""
+        import os, twofold, twofold.ufuncs
+        import numpy as np
+        from array import array
+        x = array("I", bytes(64 << 20))
+        before = len(os.listdir("/proc/self/task"))  # NumPy's linear algebra has threads
+        def helpers():
+            {call}
+            return len(os.listdir("/proc/self/task")) - before
+        with twofold.num_threads(1):
+            assert helpers() == 0
+        with twofold.num_threads(3):
+            assert helpers() == 2
+    """)
+
+
+def test_an_argument_goes_before_the_limit():
+    run_script("""
+        import os, twofold
+        from array import array
+        x = array("I", bytes(64 << 20))
+        with twofold.num_threads(1):
+            twofold.double(x, out=x, threads=3)
+            assert len(os.listdir("/proc/self/task")) == 3
+            assert twofold.get_num_threads() == 1
+    """)
+
+
+def test_a_fork_keeps_the_limit():
+    run_script("""
+        import os, twofold
+        twofold.set_num_threads(7)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(twofold.get_num_threads())
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    """)
+
+
+def test_show_config_prints_what_it_returns():
+    script = "import twofold; print(twofold.show_config('dicts')); twofold.show_config()"
+    variables = {"TWOFOLD_SIMD": twofold.simd_target(), "TWOFOLD_CACHE_BYTES": "8M", "OMP_NUM_THREADS": "2"}
+    returned, *printed = run_script(script, env={**without_thread_variables(), **variables}).splitlines()
+    config = eval(returned)
+    assert config["version"] == twofold.__version__
+    assert config["simd"]["target"] in config["simd"]["supported"]
+    assert config["cache_bytes"] == 8 << 20
+    assert config["threads"]["rule"] == "OMP_NUM_THREADS"
+    assert config["environment"] == variables
+    assert [line.partition(":")[0] for line in printed] == list(config)
+    assert f"cache_bytes: {8 << 20}" in printed
+
+
+def test_show_config_knows_two_modes():
+    with pytest.raises(ValueError, match="mode must be 'stdout' or 'dicts', not 'yaml'"):
+        twofold.show_config("yaml")
+
+
+@pytest.mark.parametrize("module", [_threads, _config], ids=lambda module: module.__name__)
+def test_the_examples_of_the_docstrings(module):
+    result = doctest.testmod(module)
+    assert result.failed == 0
+    assert result.attempted > 0
+
+
+# ---- threadpoolctl
+
+ORDERS = {
+    "twofold first": "import twofold, threadpoolctl",
+    "threadpoolctl first": "import threadpoolctl, twofold",
+    "found before": "import importlib.util, twofold; importlib.util.find_spec('threadpoolctl'); import threadpoolctl",
+    "by hand": "import twofold.threadpoolctl, threadpoolctl",
+}
+
+
+@pytest.fixture(scope="module")
+def threadpoolctl():
+    return pytest.importorskip("threadpoolctl")
+
+
+@pytest.mark.parametrize("imports", ORDERS.values(), ids=ORDERS)
+@pytest.mark.usefixtures("threadpoolctl")
+def test_threadpoolctl_sees_and_limits_it(imports):
+    run_script(
+        f"""
+        {imports}
+        import os, sys
+        from array import array
+        [info] = [info for info in threadpoolctl.threadpool_info() if info["user_api"] == "twofold"]
+        assert info["internal_api"] == "twofold"
+        assert info["version"] == twofold.__version__
+        assert info["num_threads"] == twofold.get_num_threads()
+        assert os.path.samefile(info["filepath"], twofold._core.__file__)
+        x = array("I", bytes(64 << 20))
+        for keywords in ({{"user_api": "twofold"}}, {{}}):
+            with threadpoolctl.threadpool_limits(limits=1, **keywords):
+                assert twofold.get_num_threads() == 1
+                twofold.double(x, out=x)
+                assert len(os.listdir("/proc/self/task")) == 1
+        with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+            assert twofold.threads_info()["limit"] is None
+        assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("twofold")]
+        assert type(threadpoolctl.__loader__) is type(twofold.__loader__)
+        assert threadpoolctl.__spec__.loader is threadpoolctl.__loader__
+        """,
+        env={**without_thread_variables(), "TWOFOLD_NUM_THREADS": "3"},
+    )
+
+
+@pytest.mark.usefixtures("threadpoolctl")
+def test_threadpoolctl_leaves_no_limit_behind():
+    """A change of the environment is still followed after a block, and a limit that was there before is there again."""
+    run_script("""
+        import os, twofold
+        from threadpoolctl import threadpool_limits
+        with threadpool_limits(1):
+            pass
+        assert twofold.threads_info()["limit"] is None
+        os.environ["OMP_NUM_THREADS"] = "5"
+        assert twofold.get_num_threads() == 5
+        with twofold.num_threads(3):
+            with threadpool_limits(1):
+                assert twofold.get_num_threads() == 1
+            assert twofold.threads_info()["limit"] == 3
+    """)
+
+
+def test_without_threadpoolctl():
+    """Nothing imports it, and whoever looks for it is told that there is none."""
+    run_script("""
+        import sys, twofold
+        assert "threadpoolctl" not in sys.modules
+        sys.path[:] = []
+        try:
+            import threadpoolctl
+        except ModuleNotFoundError as error:
+            assert error.name == "threadpoolctl"
+        else:
+            raise AssertionError(threadpoolctl)
+    """)
+
+
+def test_an_old_threadpoolctl_is_left_alone(tmp_path):
+    """Before 3.2 it knows no controllers of others."""
+    (tmp_path / "threadpoolctl.py").write_text("__version__ = '3.1'\n")
+    run_script(
+        """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import twofold, threadpoolctl
+        assert threadpoolctl.__version__ == "3.1"
+        """,
+        str(tmp_path),
+    )
