@@ -181,7 +181,7 @@ def mutate(session: nox.Session) -> None:
 @nox.session
 def py(session: nox.Session) -> None:
     """The Python tests, on the wheel that is built from the sdist. Further arguments go to pytest."""
-    session.install("build", "Cython>=3.1", "setuptools>=77", "numpy", "pytest", "pytest-timeout")
+    session.install("build", "Cython>=3.1", "setuptools>=77", "numpy", "pytest", "pytest-timeout", "hypothesis")
     dist = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist))  # the sdist, and from it the wheel
