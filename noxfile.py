@@ -14,7 +14,7 @@ nox.options.stop_on_first_error = True
 MESON = ["meson>=1.6", "ninja"]
 MYPY = ["mypy==2.4.1", "numpy", "typing-extensions"]
 BUILD = ["build", "Cython>=3.1", "setuptools>=77", "numpy"]
-PY_TESTS = [*BUILD, *MYPY, *MESON, "cmake", "pkgconf", "pytest", "pytest-timeout", "threadpoolctl"]
+PY_TESTS = [*BUILD, *MYPY, *MESON, "cmake", "pkgconf", "hypothesis", "pytest", "pytest-timeout", "threadpoolctl"]
 
 # The ends of what is supported: the compiler, and where the headers of xsimd come from. Those of PyPI's pythran are
 # found without its dependencies, which do not all install everywhere.
