@@ -20,6 +20,7 @@ HEADERS = sorted(
     str(path.relative_to(INSTALLED)) for path in (INSTALLED / "include/twofold").glob("*.hpp") if path.is_file()
 )
 
+
 def build(directory: Path, site: Path | None = None, *, alone: bool = True) -> subprocess.CompletedProcess[str]:
     """Builds the consumer in `directory`, against the installed packages or those in `site`, with or without the others."""
     no_site = ["-S"] if site and alone else []

@@ -70,6 +70,7 @@ def test_public_names():
         "get_include",
         "get_num_threads",
         "num_threads",
+        "release_memory",
         "set_num_threads",
         "show_config",
         "simd_target",
@@ -89,7 +90,10 @@ def test_a_public_function_tells_its_signature_and_what_its_parameters_are(publi
 
 
 # Those with examples, and what is imported with them.
-MODULES_WITH_EXAMPLES = {"twofold": None, "twofold._core": None, "twofold._double": None, "twofold.ufuncs": "numpy"}
+MODULES_WITH_EXAMPLES = {
+    **dict.fromkeys(["twofold", "twofold._config", "twofold._core", "twofold._double", "twofold._threads"]),
+    **dict.fromkeys(["twofold._memory", "twofold.ufuncs"], "numpy"),
+}
 
 
 @pytest.mark.parametrize("name", MODULES_WITH_EXAMPLES)
@@ -110,7 +114,9 @@ def test_the_examples_of_the_docstrings(name):
 
 
 def test_no_module_has_examples_that_are_not_run():
-    others = {f"twofold.{module.name}" for module in pkgutil.iter_modules(twofold.__path__)} - set(MODULES_WITH_EXAMPLES)
+    others = {f"twofold.{module.name}" for module in pkgutil.iter_modules(twofold.__path__)} - set(
+        MODULES_WITH_EXAMPLES
+    )
     others.discard("twofold.__main__")
     for name in sorted(others):
         try:
