@@ -178,6 +178,14 @@ def mutate(session: nox.Session) -> None:
     session.run("python", "scripts/mutate.py", *session.posargs, env=headers_of(session, NEW_XSIMD))
 
 
+# Each test in four threads at once, but for those that have processes of their own or look at the whole of this one.
+IN_FOUR_THREADS = [
+    "--parallel-threads=4",
+    "--skip-thread-unsafe=true",
+    "--override-ini=thread_unsafe_functions=*.run_script\nsubprocess.*",
+]
+
+
 @nox.session
 def py(session: nox.Session) -> None:
     """The Python tests, on the wheel that is built from the sdist. Further arguments go to pytest."""
@@ -187,3 +195,5 @@ def py(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--outdir", str(dist))  # the sdist, and from it the wheel
     session.install("--force-reinstall", "--no-deps", *map(str, dist.glob("*.whl")))
     session.run("pytest", *session.posargs)
+    if not session.posargs:
+        session.run("pytest", *IN_FOUR_THREADS)
