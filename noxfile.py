@@ -14,7 +14,8 @@ nox.options.stop_on_first_error = True
 MESON = ["meson>=1.6", "ninja"]
 MYPY = ["mypy==2.4.1", "numpy", "typing-extensions"]
 BUILD = ["build", "Cython>=3.1", "setuptools>=77", "numpy"]
-PY_TESTS = [*BUILD, *MYPY, *MESON, "cmake", "pkgconf", "hypothesis", "pytest", "pytest-timeout", "threadpoolctl"]
+PY_TESTS = [*BUILD, *MYPY, *MESON, "cmake", "pkgconf", "hypothesis", "pytest", "pytest-timeout"]
+PY_TESTS += ["pytest-run-parallel", "threadpoolctl"]
 
 # The ends of what is supported: the compiler, and where the headers of xsimd come from. Those of PyPI's pythran are
 # found without its dependencies, which do not all install everywhere.
@@ -185,6 +186,12 @@ def mutate(session: nox.Session) -> None:
 LIBRARIES = ["dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"]
 # Where pip finds no such build, its tests are skipped.
 TORCH = "torch==2.13.0"
+# Each test in four threads at once, but for those that have processes of their own or look at the whole of this one.
+IN_FOUR_THREADS = [
+    "--parallel-threads=4",
+    "--skip-thread-unsafe=true",
+    "--override-ini=thread_unsafe_functions=*.run_script\nsubprocess.*",
+]
 
 
 @nox.session
@@ -195,6 +202,8 @@ def py(session: nox.Session) -> None:
     dist = make_dist(session)  # the sdist, and from it the wheel
     session.install("--force-reinstall", "--no-deps", *map(str, dist.glob("*.whl")))
     session.run("pytest", *session.posargs, env={"TWOFOLD_DIST": str(dist)})
+    if not session.posargs:
+        session.run("pytest", *IN_FOUR_THREADS)
     allowed = "tests_py/stubtest_allowlist.txt"
     session.run("stubtest", "twofold", "--allowlist", allowed, "--mypy-config-file", "pyproject.toml")
 

@@ -1,4 +1,4 @@
-"""What setup.cfg cannot say: the extension modules, the kernels and their flags, and what C++ users find in the wheel."""
+"""What setup.cfg cannot say: the extension modules, the kernels and their flags, what C++ users find in the wheel."""
 
 import os
 import platform
@@ -100,7 +100,7 @@ C_FLAGS = ["-fvisibility=hidden", "-g0"]
 
 
 def module(name, *sources, depends=(), **arguments):
-    """An extension module of the package, made of <name>.pyx. Which .pxd files that cimports, cythonize sees by itself."""
+    """An extension module of the package, made of <name>.pyx. cythonize sees by itself which .pxd files it cimports."""
     return Extension(
         f"twofold.{name}", [f"pyx/twofold/{name}.pyx", *sources], depends=["setup.py", *depends], **arguments
     )

@@ -78,7 +78,8 @@ class Cell:
             return f"{name}   {self.failed}"
         low, median, high = self.ratio
         promise = f"   promised {self.promised:g}" if self.falls_short else ""
-        return f"{name} {duration(self.ours)} {duration(self.theirs)} {median:8.2f} ({low:.2f}..{high:.2f}) {self.best:8.2f}{promise}"
+        times = f"{duration(self.ours)} {duration(self.theirs)}"
+        return f"{name} {times} {median:8.2f} ({low:.2f}..{high:.2f}) {self.best:8.2f}{promise}"
 
 
 def duration(seconds: float) -> str:

@@ -22,7 +22,7 @@ HEADERS = sorted(
 
 
 def build(directory: Path, site: Path | None = None, *, alone: bool = True) -> subprocess.CompletedProcess[str]:
-    """Builds the consumer in `directory`, against the installed packages or those in `site`, with or without the others."""
+    """Builds the consumer in `directory`, against the installed packages or those in `site`, the others aside."""
     no_site = ["-S"] if site and alone else []
     return subprocess.run(
         [sys.executable, *no_site, "setup.py", "-q", "build_ext", "--inplace"],
