@@ -8,7 +8,6 @@
 import os
 import sys
 
-from twofold._after_import import await_threadpoolctl
 from twofold._config import show_config
 from twofold._core import __version__, simd_target
 from twofold._double import double
@@ -27,7 +26,8 @@ __all__ = [
     "threads_info",
 ]
 
-await_threadpoolctl()
+if hasattr(sys.modules.get("threadpoolctl"), "register"):  # of 3.2 and later. Else it may be imported by hand
+    import twofold.threadpoolctl  # noqa: F401
 
 
 def __getattr__(name: str) -> object:

@@ -1,11 +1,11 @@
 """Shows twofold to threadpoolctl, so that `threadpool_info` lists it and `threadpool_limits` limits it.
 
-It is imported by itself as soon as a program has imported both twofold and threadpoolctl, in any order.
+`import twofold` imports it where threadpoolctl is imported already; else import it by hand.
 
 A limit is one of the calling thread, as `twofold.set_num_threads` sets it: threads that are started in a block of
 `threadpool_limits` are not limited.
 
->>> import twofold
+>>> import twofold.threadpoolctl
 >>> from threadpoolctl import threadpool_limits
 >>> with threadpool_limits(limits=1, user_api="twofold"):
 ...     twofold.get_num_threads()

@@ -4,7 +4,7 @@ from threadpoolctl import LibController
 
 __all__ = ["TwofoldController"]
 
-class TwofoldController(LibController, metaclass=ABCMeta):
+class TwofoldController(LibController, metaclass=ABCMeta):  # type: ignore[misc]
     user_api: str
     internal_api: str
     filename_prefixes: tuple[str, ...]
