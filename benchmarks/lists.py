@@ -4,8 +4,8 @@
     python benchmarks/lists.py --most 100000 --pairs 11
 
 The two of a row are timed in turn, in pairs whose order alternates, on the same list. Printed are the median times for
-one item, and the median of the pairs' ratios with its quartiles: above 1, twofold is faster. To drop the result, which takes both equally
-long, is part of what is timed where calls are so short that they are repeated.
+one item, and the median of the pairs' ratios with its quartiles: above 1, twofold is faster. To drop the result, which
+takes both equally long, is part of what is timed where calls are so short that they are repeated.
 
 "shuffled" lists hold their items in an order that is not the one of the items in memory, as after a sort or a shuffle.
 With dtype="uint32" the peers are a comprehension that wraps, and what a native function on a list of uint32 does at the
