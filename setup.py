@@ -26,7 +26,18 @@ XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
 SHARED_SOURCES = [
     "setup.py",
     *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
-    *(f"{KERNELS}/{name}" for name in ("half_floats.hpp", "instruction_sets.def", "items.hpp", "kernels.hpp", "packing.hpp", "wheel.hpp", "wheel_elements.hpp")),
+    *(
+        f"{KERNELS}/{name}"
+        for name in (
+            "half_floats.hpp",
+            "instruction_sets.def",
+            "items.hpp",
+            "kernels.hpp",
+            "packing.hpp",
+            "wheel.hpp",
+            "wheel_elements.hpp",
+        )
+    ),
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
@@ -114,8 +125,13 @@ setup(
                 "_core",
                 f"{KERNELS}/wheel.cpp",
                 f"{KERNELS}/arrays.cpp",
+                f"{RECYCLING}/recycled_memory.cpp",
                 include_dirs=INCLUDE_DIRS,
-                depends=[*SHARED_SOURCES, *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp"))],
+                depends=[
+                    *SHARED_SOURCES,
+                    f"{RECYCLING}/recycled_memory.hpp",
+                    *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp")),
+                ],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
@@ -133,9 +149,8 @@ setup(
             ),
             module(
                 "_memory",
-                f"{RECYCLING}/recycled_memory.cpp",
-                include_dirs=["include", RECYCLING, numpy.get_include()],
-                depends=["include/twofold/cgroup.hpp", f"{RECYCLING}/recycled_memory.hpp"],
+                include_dirs=[RECYCLING, numpy.get_include()],
+                depends=[f"{RECYCLING}/recycled_memory.hpp"],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),

@@ -20,6 +20,7 @@ HEADERS = sorted(
     str(path.relative_to(INSTALLED)) for path in (INSTALLED / "include/twofold").glob("*.hpp") if path.is_file()
 )
 
+
 def build(directory: Path, site: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Builds the consumer in `directory`, against the installed packages or, instead, those in `site`."""
     no_site = ["-S"] if site else []

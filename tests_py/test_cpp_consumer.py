@@ -67,7 +67,9 @@ def test_a_program_is_built_and_runs(tool, tmp_path):
 
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize(
-    "wanted", [f">={MAJOR}.{MINOR}.{PATCH + 1}", f">={MAJOR}.{MINOR + 1}", f">={MAJOR + 1}.0"], ids=["patch", "minor", "major"]
+    "wanted",
+    [f">={MAJOR}.{MINOR}.{PATCH + 1}", f">={MAJOR}.{MINOR + 1}", f">={MAJOR + 1}.0"],
+    ids=["patch", "minor", "major"],
 )
 def test_a_newer_version_is_not_found(tool, wanted, tmp_path):
     """The proof that it is our file that was found above, with our version."""
