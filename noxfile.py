@@ -12,6 +12,10 @@ nox.options.sessions = ["lint", "cpp", "emulate", "py", "sanitize"]
 nox.options.stop_on_first_error = True
 
 MESON = ["meson>=1.6", "ninja"]
+MYPY = ["mypy==2.4.1", "numpy", "typing-extensions"]
+BUILD = ["build", "Cython>=3.1", "setuptools>=77", "numpy"]
+PY_TESTS = [*BUILD, *MYPY, *MESON, "cmake", "pkgconf", "hypothesis", "pytest", "pytest-timeout"]
+PY_TESTS += ["pytest-run-parallel", "threadpoolctl"]
 
 # The ends of what is supported: the compiler, and where the headers of xsimd come from. Those of PyPI's pythran are
 # found without its dependencies, which do not all install everywhere.
@@ -23,7 +27,7 @@ TOOLCHAINS = {"gcc": ("g++", NEW_XSIMD), "clang": ("clang++", OLD_XSIMD)}
 @nox.session
 def lint(session: nox.Session) -> None:
     """Formatting and types."""
-    session.install("ruff==0.17.6", "clang-format==19.1.7", "mypy==2.4.1", "numpy", "typing-extensions")
+    session.install("ruff==0.17.6", "clang-format==19.1.7", *MYPY)
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     folders = ["include", "pyx", "tests_cpp", "benchmarks", "examples"]
@@ -179,19 +183,47 @@ def mutate(session: nox.Session) -> None:
 
 
 # Whose containers the tests double. 120 MB to download; PyTorch, in the build for the CPU, is 190 MB more.
-LIBRARIES = [
-    *("dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"),
-    # This very one, since pip has a build of it without CUDA, or is shown where to find one.
-    "torch==2.13.0",
+LIBRARIES = ["dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"]
+# Where pip finds no such build, its tests are skipped.
+TORCH = "torch==2.13.0"
+# Each test in four threads at once, but for those that have processes of their own or look at the whole of this one.
+IN_FOUR_THREADS = [
+    "--parallel-threads=4",
+    "--skip-thread-unsafe=true",
+    "--override-ini=thread_unsafe_functions=*.run_script\nsubprocess.*",
 ]
 
 
 @nox.session
 def py(session: nox.Session) -> None:
     """The Python tests, on the wheel that is built from the sdist. Further arguments go to pytest."""
-    session.install("build", "Cython>=3.1", "setuptools>=77", "numpy", "pytest", "pytest-timeout", *LIBRARIES)
+    session.install(*PY_TESTS, *LIBRARIES)
+    session.install(TORCH, success_codes=[0, 1])
+    dist = make_dist(session)  # the sdist, and from it the wheel
+    session.install("--force-reinstall", "--no-deps", *map(str, dist.glob("*.whl")))
+    session.run("pytest", *session.posargs, env={"TWOFOLD_DIST": str(dist)})
+    if not session.posargs:
+        session.run("pytest", *IN_FOUR_THREADS)
+    allowed = "tests_py/stubtest_allowlist.txt"
+    session.run("stubtest", "twofold", "--allowlist", allowed, "--mypy-config-file", "pyproject.toml")
+
+
+@nox.session
+def editable(session: nox.Session) -> None:
+    """What is built on twofold, built on an editable install of it. Further arguments go to pytest."""
+    session.install(*PY_TESTS)
+    tree = Path(session.create_tmp()).resolve() / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    (sdist,) = make_dist(session, "--sdist").glob("*.tar.gz")
+    shutil.unpack_archive(sdist, tree, filter="data")
+    (project,) = tree.iterdir()
+    session.install("--no-build-isolation", "--no-deps", "-e", str(project), env=headers_of(session, NEW_XSIMD))
+    session.run("pytest", "tests_py/test_consumer.py", "tests_py/test_cpp_consumer.py", *session.posargs)
+
+
+def make_dist(session: nox.Session, *options: str) -> Path:
+    """Makes the files to distribute, and returns the directory that they are in."""
     dist = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(dist))  # the sdist, and from it the wheel
-    session.install("--force-reinstall", "--no-deps", *map(str, dist.glob("*.whl")))
-    session.run("pytest", *session.posargs)
+    session.run("python", "-m", "build", *options, "--outdir", str(dist))
+    return dist

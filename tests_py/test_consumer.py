@@ -21,9 +21,9 @@ HEADERS = sorted(
 )
 
 
-def build(directory: Path, site: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Builds the consumer in `directory`, against the installed packages or, instead, those in `site`."""
-    no_site = ["-S"] if site else []
+def build(directory: Path, site: Path | None = None, *, alone: bool = True) -> subprocess.CompletedProcess[str]:
+    """Builds the consumer in `directory`, against the installed packages or those in `site`, the others aside."""
+    no_site = ["-S"] if site and alone else []
     return subprocess.run(
         [sys.executable, *no_site, "setup.py", "-q", "build_ext", "--inplace"],
         cwd=directory,
@@ -132,3 +132,41 @@ def test_with_all_files_a_copy_of_the_package_will_do(built, tmp_path):
         shutil.copy2(built / name, directory / name)
     done = build(directory, site)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# What setuptools does in an editable install, besides building the modules, which are those of the installed package.
+PREPARE_TREE = """
+import setuptools
+from distutils.core import run_setup
+import Cython.Build
+Cython.Build.cythonize = lambda modules, **_: modules
+build_py = run_setup("setup.py", stop_after="init").get_command_obj("build_py")
+build_py.editable_mode = True
+build_py.ensure_finalized()
+build_py.run()
+"""
+
+
+def test_both_doors_work_with_a_source_tree(tmp_path):
+    """As an editable install puts it on the path. `nox -s editable` makes a real one, which takes minutes."""
+    project = Path(__file__).parent.parent
+    tree = tmp_path / "tree"
+    generated = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "share", "*.egg-info")
+    for folder in ("pyx", "include", "scripts"):
+        shutil.copytree(project / folder, tree / folder, ignore=generated)
+    shutil.rmtree(tree / "pyx/twofold/include", ignore_errors=True)
+    for file in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(project / file, tree / file)
+    for module in INSTALLED.glob("*.so"):
+        shutil.copy2(module, tree / "pyx/twofold")
+    xsimd = {"XSIMD_INCLUDE_DIR": twofold.get_include()}
+    subprocess.run([sys.executable, "-c", PREPARE_TREE], cwd=tree, env={**os.environ, **xsimd}, timeout=120, check=True)
+
+    directory = tmp_path / "consumer"
+    shutil.copytree(SOURCE, directory)
+    done = build(directory, tree / "pyx", alone=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(tree / "pyx") in (directory / "template_door.cpp").read_text()
+    use(directory, {**os.environ, "PYTHONPATH": str(tree / "pyx")})
+    header = tree / "include/twofold/version.hpp"
+    assert (tree / "pyx/twofold/include/twofold/version.hpp").samefile(header), "an edit would not be seen"

@@ -1,17 +1,20 @@
 """What the installed package is and is not."""
 
 import doctest
+import importlib
 import importlib.metadata
+import inspect
+import os
 import pickle
+import pkgutil
 import re
+import tarfile
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 import twofold
 from conftest import needs_wheel, run_script
-from twofold import _core
-
-INSTALLED = Path(twofold.__file__).parent
 
 
 def test_there_is_one_version():
@@ -20,30 +23,44 @@ def test_there_is_one_version():
     assert twofold.__version__ == importlib.metadata.version("twofold") == ".".join(numbers)
 
 
+def differences(files: set[str], listed: str) -> tuple[list[str], list[str]]:
+    """The files that no line of a stored list stands for, and the lines that stand for none."""
+    lines = [line for line in Path(__file__).with_name(listed).read_text().splitlines() if not line.startswith("#")]
+    unlisted = sorted(file for file in files if not any(fnmatchcase(file, line) for line in lines))
+    missing = [line for line in lines if not any(fnmatchcase(file, line) for file in files)]
+    return unlisted, missing
+
+
 @needs_wheel
-def test_what_the_package_holds():
-    """Compiled modules, doors, types and headers; no sources and nothing of ours besides."""
-    files = {
-        str(path.relative_to(INSTALLED))
-        for path in INSTALLED.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and "xsimd" not in path.parts
-    }
-    modules = {name for name in files if name.endswith(".so")}
-    assert {name.partition(".")[0] for name in modules} == {"_array", "_core", "_memory"}
-    headers = {name for name in files if name.startswith("include/twofold/")}
-    assert files - modules - headers == {
-        "__init__.py",
-        "__init__.pxd",
-        "_array.pyi",
-        "_core.pxd",
-        "_core.pyi",
-        "_memory.pxd",
-        "_memory.pyi",
-        "libtwofold.pxd",
-        "py.typed",
-    }
-    project = Path(__file__).parent.parent
-    assert headers == {f"include/twofold/{path.name}" for path in (project / "include/twofold").glob("*.hpp")}
+def test_what_the_wheel_holds():
+    """Modules, doors, types, headers, and what tools for C++ look for; no sources and nothing of ours besides."""
+    files = {str(path) for path in importlib.metadata.files("twofold") if "__pycache__" not in path.parts}
+    assert differences({file for file in files if ".dist-info/" not in file}, "wheel_files.txt") == ([], [])
+
+
+def test_a_file_more_and_a_file_less_are_noticed():
+    files = set(Path(__file__).with_name("wheel_files.txt").read_text().splitlines())
+    files = files - {"twofold/py.typed"} | {"twofold/_core.cpp"}
+    assert differences(files, "wheel_files.txt") == (["twofold/_core.cpp"], ["twofold/py.typed"])
+
+
+def built(pattern: str) -> Path:
+    """The file that nox has built; it says where."""
+    if "TWOFOLD_DIST" not in os.environ:
+        pytest.skip("TWOFOLD_DIST does not say where the sdist and the wheel are, as it does under nox -s py")
+    (path,) = Path(os.environ["TWOFOLD_DIST"]).glob(pattern)
+    return path
+
+
+def test_what_the_sdist_holds():
+    """All that the wheel and the tests are made of, and nothing that a build has made."""
+    with tarfile.open(built("*.tar.gz")) as sdist:
+        files = {member.name.partition("/")[2] for member in sdist if member.isfile()}
+    assert differences({file for file in files if ".egg-info/" not in file}, "sdist_files.txt") == ([], [])
+
+
+def test_the_wheel_is_small():
+    assert built("*.whl").stat().st_size < 1_500_000
 
 
 def test_public_names():
@@ -53,6 +70,7 @@ def test_public_names():
         "get_include",
         "get_num_threads",
         "num_threads",
+        "release_memory",
         "set_num_threads",
         "show_config",
         "simd_target",
@@ -61,11 +79,51 @@ def test_public_names():
     assert all(hasattr(twofold, name) for name in twofold.__all__)
 
 
-@pytest.mark.parametrize("module", [twofold, _core], ids=lambda module: module.__name__)
-def test_the_examples_of_the_docstrings(module):
-    result = doctest.testmod(module)
-    assert result.failed == 0
-    assert result.attempted > 0
+PUBLIC = [getattr(twofold, name) for name in twofold.__all__ if name != "__version__"]
+
+
+@pytest.mark.parametrize("public", PUBLIC, ids=lambda public: public.__name__)
+def test_a_public_function_tells_its_signature_and_what_its_parameters_are(public):
+    described = inspect.getdoc(public)
+    for name in inspect.signature(public).parameters:
+        assert re.search(rf"^(\w+, )*\*{{0,2}}{name}(, \w+)* : ", described, re.MULTILINE), name
+
+
+# Those with examples, and what is imported with them.
+MODULES_WITH_EXAMPLES = {
+    **dict.fromkeys(["twofold", "twofold._config", "twofold._core", "twofold._double", "twofold._threads"]),
+    **dict.fromkeys(["twofold._memory", "twofold.ufuncs"], "numpy"),
+}
+
+
+@pytest.mark.parametrize("name", MODULES_WITH_EXAMPLES)
+def test_the_examples_of_the_docstrings(name):
+    if MODULES_WITH_EXAMPLES[name]:
+        pytest.importorskip(MODULES_WITH_EXAMPLES[name])
+    module = importlib.import_module(name)
+    finder = doctest.DocTestFinder()
+    tests = finder.find(module)
+    for public in getattr(module, "__all__", []):  # ufuncs are no functions to doctest
+        if type(getattr(module, public)).__name__ == "ufunc":
+            tests += finder.find(getattr(module, public), public, module)
+    runner = doctest.DocTestRunner()
+    for test in tests:
+        runner.run(test)
+    assert runner.failures == 0
+    assert runner.tries > 0
+
+
+def test_no_module_has_examples_that_are_not_run():
+    others = {f"twofold.{module.name}" for module in pkgutil.iter_modules(twofold.__path__)} - set(
+        MODULES_WITH_EXAMPLES
+    )
+    others.discard("twofold.__main__")
+    for name in sorted(others):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:  # of a library that it is for
+            continue
+        assert [test.name for test in doctest.DocTestFinder().find(module) if test.examples] == [], name
 
 
 def test_double_is_pickled_by_its_name():
@@ -84,6 +142,18 @@ def test_importing_brings_little_and_prints_nothing():
         assert brought == {"twofold"}, brought
     """)
     assert output == ""
+
+
+def test_importing_starts_no_thread_and_leaves_the_environment():
+    run_script("""
+        import os
+        before = dict(os.environ)
+        import twofold
+        assert len(os.listdir("/proc/self/task")) == 1, "a thread was started"
+        assert dict(os.environ) == before
+        os.environ["TWOFOLD_NUM_THREADS"] = "3"  # looked at by calls, not by the import
+        assert twofold.get_num_threads() == 3
+    """)
 
 
 def test_only_the_crew_makes_threads():

@@ -1,4 +1,4 @@
-"""Whatever dtype, shape, strides, byte order, alignment and `out`: NumPy's answer, bit for bit, and no other byte touched.
+"""Whatever dtype, shape, strides, byte order, alignment and `out`: NumPy's answer to the bit, no other byte written.
 
     TWOFOLD_TEST_EXAMPLES=20000 python -m pytest tests_py/test_property.py
 

@@ -99,13 +99,13 @@ std::size_t double_parts(part_kernel_pointers<T> const& kernels, T const* in, T*
     whole_n = (std::max)(n, whole_n);
     if (policy == overflow_policy::raise && in != out) {
         first_index<Arch> found(n);
-        run_in_chunks<Arch>(
-            in, out, n, whole_n, threads, [&](std::size_t first, std::size_t count, stores where) noexcept {
-                if (first > found.least()) return;
-                if (kernels.checked[static_cast<std::size_t>(where)](in + first, out + first, count)) {
-                    found.report(first + kernels.first_overflow(in + first, count));
-                }
-            });
+        run_in_chunks<Arch>(in, out, n, whole_n, threads,
+                            [&](std::size_t first, std::size_t count, stores where) noexcept {
+                                if (first > found.least()) return;
+                                if (kernels.checked[static_cast<std::size_t>(where)](in + first, out + first, count)) {
+                                    found.report(first + kernels.first_overflow(in + first, count));
+                                }
+                            });
         return found.least();
     }
     if (policy == overflow_policy::raise) {

@@ -133,6 +133,7 @@ cdef bint may_raise_flags[64]  # by element
 
 for dtype in map(np.dtype, "efdgFDG"):
     may_raise_flags[find_element_of(ord(dtype.kind), dtype.itemsize)] = True
+del dtype
 may_raise_flags[find_element_of(c'b', 2)] = True
 
 cdef object overflowing = np.array([np.finfo(np.float64).max])

@@ -1,5 +1,7 @@
 from typing import Any, Literal, overload
 
+VARIABLES: tuple[str, ...]
+
 @overload
 def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload

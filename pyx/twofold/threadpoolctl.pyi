@@ -1,8 +1,10 @@
+from abc import ABCMeta
+
 from threadpoolctl import LibController
 
 __all__ = ["TwofoldController"]
 
-class TwofoldController(LibController):
+class TwofoldController(LibController, metaclass=ABCMeta):
     user_api: str
     internal_api: str
     filename_prefixes: tuple[str, ...]

@@ -5,8 +5,8 @@ import sys
 from array import array
 
 sys.path.insert(0, sys.argv[1])
-import header_free_door  # noqa: E402
-import template_door  # noqa: E402
+import header_free_door
+import template_door
 
 # What array.array calls them. A complex number is two floats; a 16-bit float is given as its bits.
 INTEGERS = {

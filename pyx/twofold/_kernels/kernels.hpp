@@ -44,8 +44,7 @@ struct table_for;
 
 template <class... T>
 struct table_for<std::tuple<T...>> {
-    static constexpr engine::kernel_table value{
-        engine::pointers_to<kernels<T>, T>...};
+    static constexpr engine::kernel_table value{engine::pointers_to<kernels<T>, T>...};
 };
 
 }  // namespace
