@@ -551,6 +551,11 @@ def test_pandas_with_out_and_ufunc_keywords(pd, np):
     assert twofold.double(series, dtype="int32").dtype == "int32"
 
 
+def test_time_differences_of_pandas(pd):
+    series = pd.Series(pd.to_timedelta(["1s", None]))
+    pd.testing.assert_series_equal(twofold.double(series), series + series)
+
+
 def test_refused_by_pandas(pd):
     library("pyarrow")
     cases = [
