@@ -234,6 +234,7 @@ def test_tensors_leave_no_memory_behind(torch):
         twofold.double(values)
         twofold.double(values[::2])
         twofold.double(values, out=values)
+        twofold.double(torch.ones(1 << 20))  # of which nothing but the call holds the memory
     assert resident_megabytes() - before < 100
 
 
@@ -548,6 +549,11 @@ def test_pandas_with_out_and_ufunc_keywords(pd, np):
     twofold.double(series, out=out)
     assert out.tolist() == [4, 8]
     assert twofold.double(series, dtype="int32").dtype == "int32"
+
+
+def test_time_differences_of_pandas(pd):
+    series = pd.Series(pd.to_timedelta(["1s", None]))
+    pd.testing.assert_series_equal(twofold.double(series), series + series)
 
 
 def test_refused_by_pandas(pd):

@@ -81,3 +81,16 @@ cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim)  # an index
 
 cdef object attribute_if_loaded(str module, str name)
 cdef bint is_instance_of_loaded(value, str module, str name) except -1
+
+# Memory for results, aligned to 64 bytes and not filled. That of large ones is recycled: see recycled_memory.hpp.
+cdef void* new_memory(size_t nbytes) except NULL
+cdef void free_memory(void* block) noexcept nogil  # from any thread; null is none
+
+# The recycling itself, for the arrays of NumPy.
+cdef void* recycled_block(size_t nbytes) noexcept nogil
+cdef void* recycled_zeros(size_t count, size_t nbytes) noexcept nogil
+cdef void* recycled_again(void* block, size_t nbytes) noexcept nogil
+cdef bint recycling_is_on() noexcept nogil
+cdef size_t recycling_cap() noexcept nogil
+cdef size_t recycling_keeps() noexcept nogil
+cdef size_t recycling_ends() noexcept nogil

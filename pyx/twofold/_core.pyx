@@ -342,6 +342,50 @@ cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):
     return tuple(reversed(where))
 
 
+# ---- memory
+
+cdef extern from "_recycling/recycled_memory.hpp" namespace "twofold_memory" nogil:
+    void* allocate(size_t nbytes) noexcept
+    void* allocate_zeros(size_t count, size_t nbytes) noexcept
+    void* reallocate(void* block, size_t nbytes) noexcept
+    void release(void* block) noexcept
+    bint is_on() noexcept
+    size_t cap() noexcept
+    size_t kept_bytes() noexcept
+    size_t release_kept() noexcept
+
+cdef void* new_memory(size_t nbytes) except NULL:
+    is_on()  # which reads the environment once, for which it wants the GIL
+    cdef void* block = allocate(nbytes)
+    if block is NULL:
+        raise MemoryError(f"{nbytes} bytes for the result")
+    return block
+
+cdef void free_memory(void* block) noexcept nogil:
+    release(block)
+
+cdef void* recycled_block(size_t nbytes) noexcept nogil:
+    return allocate(nbytes)
+
+cdef void* recycled_zeros(size_t count, size_t nbytes) noexcept nogil:
+    return allocate_zeros(count, nbytes)
+
+cdef void* recycled_again(void* block, size_t nbytes) noexcept nogil:
+    return reallocate(block, nbytes)
+
+cdef bint recycling_is_on() noexcept nogil:
+    return is_on()
+
+cdef size_t recycling_cap() noexcept nogil:
+    return cap()
+
+cdef size_t recycling_keeps() noexcept nogil:
+    return kept_bytes()
+
+cdef size_t recycling_ends() noexcept nogil:
+    return release_kept()
+
+
 # ---- instruction sets
 
 def simd_target():

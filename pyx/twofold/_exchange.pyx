@@ -16,7 +16,7 @@ import sys
 
 from twofold._core cimport (
     Policy, RAISE, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
-    find_element_of, index_of, is_instance_of_loaded, run_array_with_gil, run_with_gil, short, sides_overlap, type_name,
+    find_element_of, free_memory, index_of, is_instance_of_loaded, new_memory, run_array_with_gil, run_with_gil, short, sides_overlap, type_name,
 )
 
 
@@ -292,17 +292,17 @@ cdef struct TensorBlock:  # before the shape, the strides and the elements, all 
     DLManagedTensorVersioned versioned
 
 cdef void delete_plain(DLManagedTensor* tensor) noexcept nogil:
-    PyMem_RawFree(tensor.manager_ctx)
+    free_memory(tensor.manager_ctx)
 
 cdef void delete_versioned(DLManagedTensorVersioned* tensor) noexcept nogil:
-    PyMem_RawFree(tensor.manager_ctx)
+    free_memory(tensor.manager_ctx)
 
 cdef void destroy_tensor_capsule(object capsule) noexcept:
     """For a capsule that nobody has taken the tensor out of."""
     for name in (b"dltensor", b"dltensor_versioned"):
         if PyCapsule_IsValid(capsule, name):
             # Both begin with what leads to the block.
-            PyMem_RawFree(block_of_capsule(capsule, name))
+            free_memory(block_of_capsule(capsule, name))
 
 cdef void* block_of_capsule(object capsule, bytes name) noexcept:
     cdef void* tensor = PyCapsule_GetPointer(capsule, name)
@@ -324,9 +324,7 @@ cdef class NewTensor:
         cdef DLTensor* tensor
         cdef Py_ssize_t stride = model.itemsize
         cdef bint same_layout = model.fills_its_memory()
-        self.block = <TensorBlock*>PyMem_RawMalloc(sizeof(TensorBlock) + 2 * dimensions + CACHE_LINE + nbytes)
-        if self.block is NULL:
-            raise MemoryError(f"{nbytes} bytes for the result")
+        self.block = <TensorBlock*>new_memory(sizeof(TensorBlock) + 2 * dimensions + CACHE_LINE + nbytes)
         tensor = &self.block.plain.dl_tensor
         tensor.device.device_type, tensor.device.device_id = CPU, 0
         tensor.dtype = model.dtype
@@ -350,7 +348,7 @@ cdef class NewTensor:
         self.block.versioned.dl_tensor = tensor[0]
 
     def __dealloc__(self):
-        PyMem_RawFree(self.block)
+        free_memory(self.block)
 
     def __dlpack_device__(self):
         return (CPU, 0)
@@ -498,7 +496,7 @@ cdef void drop_values(Values* values) noexcept nogil:
     if values is not NULL and counts_down_to_zero(&values.references):
         if values.source.release is not NULL:
             values.source.release(&values.source)
-        PyMem_RawFree(values)
+        free_memory(values)
 
 cdef void release_schema(ArrowSchema* exported) noexcept nogil:
     exported.release = NULL
@@ -658,9 +656,7 @@ cdef class NewArrow:
             lead = array.offset % 64
             skipped = array.offset - lead
             valid = <const uint8_t*>array.buffers[0] + skipped // 8
-        self.values = <Values*>PyMem_RawMalloc(sizeof(Values) + 2 * CACHE_LINE + lead * itemsize + nbytes)
-        if self.values is NULL:
-            raise MemoryError(f"{nbytes} bytes for the result")
+        self.values = <Values*>new_memory(sizeof(Values) + 2 * CACHE_LINE + lead * itemsize + nbytes)
         self.values.references = 1
         self.values.source = array[0]
         array.release = NULL

@@ -13,6 +13,11 @@ from libc.string cimport strcpy
 
 import numpy as np
 
+from twofold._core cimport (
+    free_memory, recycled_again, recycled_block, recycled_zeros, recycling_cap, recycling_ends, recycling_is_on,
+    recycling_keeps,
+)
+
 cnp.import_array()
 
 cdef extern from "numpy/arrayobject.h":
@@ -36,28 +41,20 @@ cdef extern from "numpy/arrayobject.h":
 
 cdef extern from "recycled_memory.hpp" namespace "twofold_memory" nogil:
     const size_t recycled_bytes
-    void* allocate(size_t bytes) noexcept
-    void* allocate_zeros(size_t count, size_t bytes) noexcept
-    void* reallocate(void* block, size_t bytes) noexcept
-    void release(void* block) noexcept
-    bint is_on() noexcept
-    size_t cap() noexcept
-    size_t kept_bytes() noexcept
-    size_t release_kept() noexcept
 
 # ---- the handler: the four functions as NumPy calls them
 
 cdef void* handler_malloc(void* ctx, size_t size) noexcept nogil:
-    return allocate(size)
+    return recycled_block(size)
 
 cdef void* handler_calloc(void* ctx, size_t count, size_t size) noexcept nogil:
-    return allocate_zeros(count, size)
+    return recycled_zeros(count, size)
 
 cdef void* handler_realloc(void* ctx, void* block, size_t size) noexcept nogil:
-    return reallocate(block, size)
+    return recycled_again(block, size)
 
 cdef void handler_free(void* ctx, void* block, size_t size) noexcept nogil:
-    release(block)
+    free_memory(block)
 
 # Never destroyed: there are arrays that outlive everything else.
 cdef PyDataMem_Handler recycling
@@ -73,7 +70,7 @@ cdef object handler = PyCapsule_New(&recycling, "mem_handler", NULL)
 
 cdef object handler_of(size_t nbytes):
     """The memory handler that an array of that size should have; None for the one that is set."""
-    if nbytes < recycled_bytes or not is_on():
+    if nbytes < recycled_bytes or not recycling_is_on():
         return None
     # A program that has set one of its own wants that.
     return handler if PyDataMem_GetHandler() is <object>PyDataMem_DefaultHandler else None
@@ -198,7 +195,7 @@ def release_memory():
     >>> twofold.release_memory()
     0
     """
-    return release_kept()
+    return recycling_ends()
 
 def recycled_memory():
     """What is kept for results to come.
@@ -215,4 +212,4 @@ def recycled_memory():
     >>> sorted(recycled_memory())
     ['bytes', 'cap', 'on']
     """
-    return {"on": bool(is_on()), "bytes": kept_bytes(), "cap": cap() if is_on() else 0}
+    return {"on": bool(recycling_is_on()), "bytes": recycling_keeps(), "cap": recycling_cap() if recycling_is_on() else 0}
