@@ -1,4 +1,4 @@
-"""What setup.cfg cannot say: the extension modules, the kernels and their flags, and what C++ users find in the wheel."""
+"""What setup.cfg cannot say: the modules, the kernels and their flags, and what C++ users find in the wheel."""
 
 import os
 import platform
@@ -25,8 +25,12 @@ XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
 # kernels and callers that disagree. `setup.py` stands for the flags and for the place of xsimd.
 SHARED_SOURCES = [
     "setup.py",
-    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
-    *(f"{KERNELS}/{name}" for name in ("half_floats.hpp", "instruction_sets.def", "items.hpp", "kernels.hpp", "packing.hpp", "wheel.hpp", "wheel_elements.hpp")),
+    f"{KERNELS}/instruction_sets.def",
+    *(
+        str(path.relative_to(ROOT))
+        for folder in ("include/twofold", KERNELS)
+        for path in sorted(ROOT.glob(f"{folder}/*.hpp"))
+    ),
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
@@ -99,7 +103,7 @@ C_FLAGS = ["-fvisibility=hidden", "-g0"]
 
 
 def module(name, *sources, depends=(), **arguments):
-    """An extension module of the package, made of <name>.pyx. Which .pxd files that cimports, cythonize sees by itself."""
+    """An extension module of the package, made of <name>.pyx; cythonize sees by itself which .pxd files that uses."""
     return Extension(
         f"twofold.{name}", [f"pyx/twofold/{name}.pyx", *sources], depends=["setup.py", *depends], **arguments
     )

@@ -1,4 +1,4 @@
-"""A C++ program is really built with the headers of the installed package, found as Meson, CMake and pkgconf find them."""
+"""A C++ program is built with the headers of the installed package, found as Meson, CMake and pkgconf find them."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ import pytest
 import twofold
 
 SOURCE = Path(__file__).with_name("cpp_consumer")
-MAJOR, MINOR, PATCH = map(int, twofold.__version__.split("."))
+MAJOR, MINOR, PATCH = (int(part) for part in twofold.__version__.split("."))
 
 # Those of the environment that runs the tests come first.
 PATHS = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
@@ -67,7 +67,9 @@ def test_a_program_is_built_and_runs(tool, tmp_path):
 
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize(
-    "wanted", [f">={MAJOR}.{MINOR}.{PATCH + 1}", f">={MAJOR}.{MINOR + 1}", f">={MAJOR + 1}.0"], ids=["patch", "minor", "major"]
+    "wanted",
+    [f">={MAJOR}.{MINOR}.{PATCH + 1}", f">={MAJOR}.{MINOR + 1}", f">={MAJOR + 1}.0"],
+    ids=["patch", "minor", "major"],
 )
 def test_a_newer_version_is_not_found(tool, wanted, tmp_path):
     """The proof that it is our file that was found above, with our version."""
