@@ -25,12 +25,9 @@ XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
 # kernels and callers that disagree. `setup.py` stands for the flags and for the place of xsimd.
 SHARED_SOURCES = [
     "setup.py",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob(f"{KERNELS}/*.hpp"))),
     f"{KERNELS}/instruction_sets.def",
-    *(
-        str(path.relative_to(ROOT))
-        for folder in ("include/twofold", KERNELS)
-        for path in sorted(ROOT.glob(f"{folder}/*.hpp"))
-    ),
 ]
 
 INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]

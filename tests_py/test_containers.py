@@ -165,7 +165,7 @@ def test_overflow_of_tensors(torch):
     with pytest.raises(OverflowError):
         twofold.double(values, out=values, overflow="raise")
     assert values.tolist() == [[1, 100], [-100, 2]]
-    with pytest.raises(OverflowError, match="is 3e\\+38"):
+    with pytest.raises(OverflowError, match="values is 3.0000"):
         twofold.double(torch.tensor(3e38), overflow="raise")
 
 

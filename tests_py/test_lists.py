@@ -1,8 +1,14 @@
 """Lists and other sequences: [v + v for v in values], exactly; with dtype, a native array of that type."""
 
+import contextlib
 import gc
 import math
 import numbers
+import random
+import struct
+import sys
+import threading
+import tracemalloc
 import uuid
 from collections import UserString, deque
 from decimal import Decimal
@@ -11,9 +17,49 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import twofold
-from conftest import ELEMENTS, expected_double, lowest_and_highest, run_script, sample
+from conftest import ALL_ELEMENTS, ELEMENTS, expected_double, lowest_and_highest, run_script, sample
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 INTEGERS = [element for element in ELEMENTS if "int" in element]
+
+# The bits of the mantissa of each float type, with the one that is not stored, and the exponent of its least normal
+# number.
+FLOATS = {"float16": (11, -14), "bfloat16": (8, -126), "float32": (24, -126), "float64": (53, -1022)}
+COMPLEXES = {"complex64": "float32", "complex128": "float64"}
+
+# Between so many items other threads have their turn; a list of more goes round by way of them.
+SEVERAL_TURNS = 3 * 2**16 + 5
+
+
+def rounded(value: float, element: str) -> float:
+    """The nearest number of a float type, and of two the even one; infinite beyond the greatest."""
+    mantissa_bits, least_exponent = FLOATS[element]
+    if value == 0 or not math.isfinite(value):
+        return value
+    exponent = max(math.frexp(value)[1] - 1, least_exponent)
+    unit = Fraction(2) ** (exponent - mantissa_bits + 1)
+    nearest = round(Fraction(value) / unit) * unit  # `round` prefers the even one
+    beyond = Fraction(2) ** (2 - least_exponent)
+    return math.copysign(math.inf if abs(nearest) >= beyond else float(nearest), value)
+
+
+def same(a: object, b: object) -> bool:
+    """Of the same type and value; a NaN is the same as another, and -0.0 not the same as 0.0."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, float) and isinstance(b, float):
+        return (math.isnan(a) and math.isnan(b)) or struct.pack("d", a) == struct.pack("d", b)
+    if isinstance(a, complex) and isinstance(b, complex):
+        return same(a.real, b.real) and same(a.imag, b.imag)
+    return a == b
+
+
+def assert_same(result: list, expected: list) -> None:
+    assert type(result) is list
+    assert len(result) == len(expected)
+    for i, (a, b) in enumerate(zip(result, expected, strict=True)):
+        assert same(a, b), f"item {i}: {a!r}, not {b!r}"
 
 
 @pytest.mark.parametrize(
@@ -25,23 +71,41 @@ INTEGERS = [element for element in ELEMENTS if "int" in element]
         [1.5, -0.0, math.inf, 5e-324, 1.7e308],
         [True, False],
         [1 + 2j, Decimal("1.1"), Fraction(1, 3)],
-        list(range(100_000)),
+        [*range(-300, 300), *(s * (2**k + d) for k in range(28, 66) for d in (-1, 0, 1) for s in (1, -1))],
+        [1, 1.5, 2, 2.5, True, 2**70, 1j, Fraction(1, 7), 3, 3.5] * 300,
+        list(range(SEVERAL_TURNS)),
+        [True] * SEVERAL_TURNS,
     ],
     ids=lambda values: f"{len(values)} items",
 )
 @pytest.mark.parametrize("container", [list, tuple, deque])
 def test_doubles_numbers_exactly(container, values):
-    result = twofold.double(container(values))
-    assert type(result) is list
-    assert result == [v + v for v in values]
-    assert [type(v) for v in result] == [type(v + v) for v in values]
-    assert [math.copysign(1, v) for v in result if isinstance(v, float)] == [
-        math.copysign(1, v) for v in values if isinstance(v, float)
-    ]
+    assert_same(twofold.double(container(values)), [v + v for v in values])
 
 
-def test_doubles_a_range():
-    assert twofold.double(range(5, 50, 7)) == [2 * v for v in range(5, 50, 7)]
+NUMBERS = st.one_of(
+    st.integers(),
+    st.integers(-(2**66), 2**66),
+    st.floats(),
+    st.complex_numbers(),
+    st.booleans(),
+    st.fractions(),
+    st.decimals(allow_nan=False, allow_infinity=False, places=3),
+)
+
+
+@settings(deadline=None, database=None, derandomize=True, max_examples=300)
+@given(st.lists(st.one_of(NUMBERS, st.integers(0, 300)), max_size=300))
+def test_doubles_any_numbers_exactly(values):
+    assert_same(twofold.double(values), [v + v for v in values])
+
+
+@pytest.mark.parametrize(
+    "values", [range(0), range(5), range(5, 50, 7), range(50, 5, -7), range(2**70, 2**70 + 9, 2), range(9, 3)], ids=str
+)
+def test_doubles_a_range(values):
+    assert_same(twofold.double(values), [2 * v for v in values])
+    assert_same(twofold.double(values, dtype="float64"), [2.0 * v for v in values])
 
 
 def test_leaves_the_input_as_it_was():
@@ -71,9 +135,103 @@ def test_names_the_index_of_an_item_that_is_no_number(bad, dtype):
         twofold.double([1, 2, 3, bad, 5], dtype=dtype)
 
 
-def test_a_fixed_width_wraps(element):
+@pytest.mark.parametrize("n", [0, 1, 1000, SEVERAL_TURNS])
+def test_a_fixed_width_wraps(element, n):
+    values = sample(element, n)
+    assert_same(twofold.double(values, dtype=element), expected_double(element, values))
+
+
+@pytest.mark.parametrize("element", INTEGERS)
+def test_a_fixed_width_clamps(element):
+    lowest, highest = lowest_and_highest(element)
     values = sample(element, 1000)
-    assert twofold.double(values, dtype=element) == expected_double(element, values)
+    result = twofold.double(values, dtype=element, overflow="saturate")
+    assert_same(result, [min(max(2 * v, lowest), highest) for v in values])
+
+
+@pytest.mark.parametrize("element", INTEGERS)
+def test_a_fixed_width_raises(element):
+    lowest, highest = lowest_and_highest(element)
+    fits = [lowest // 2 + lowest % 2, 0, highest // 2] * 100
+    assert_same(twofold.double(fits, dtype=element, overflow="raise"), [2 * v for v in fits])
+    for value in {highest // 2 + 1, highest, lowest or highest}:
+        with pytest.raises(OverflowError, match=rf"values\[300\] is {value}, whose double does not fit {element}"):
+            twofold.double([*fits, value, highest], dtype=element, overflow="raise")
+
+
+@pytest.mark.parametrize("element", FLOATS)
+def test_a_float_type_raises_where_its_numbers_become_infinite(element):
+    mantissa_bits, least_exponent = FLOATS[element]
+    highest = float((2 - Fraction(2) ** (1 - mantissa_bits)) * Fraction(2) ** (1 - least_exponent))
+    values = [highest / 2, -highest / 2, math.inf, -math.inf, 0.0]
+    assert_same(twofold.double(values, dtype=element, overflow="raise"), [2 * v for v in values])
+    assert_same(twofold.double([highest], dtype=element), [math.inf])
+    with pytest.raises(OverflowError, match=rf"values\[5\] is .* whose double does not fit {element}"):
+        twofold.double([*values, -highest], dtype=element, overflow="raise")
+
+
+def test_floats_of_python_raise_where_they_become_infinite():
+    values = [1.5, 1j, math.inf, complex(1, -math.inf), 2**2000, np.float64(-math.inf)]
+    assert_same(twofold.double(values, overflow="raise"), [v + v for v in values])
+    for value in (1e308, -1e308, 1e308j, complex(-1e308, 0), np.float64(1e308)):
+        with np.errstate(over="ignore"):
+            assert_same(twofold.double([value]), [value + value])
+        with pytest.raises(OverflowError, match=r"values\[6\] is .*, whose double does not fit float64"):
+            twofold.double([*values, value], overflow="raise")
+    with pytest.raises(OverflowError, match=r"1e.308, whose double does not fit float64"):
+        twofold.double(1e308, overflow="raise")
+
+
+def floats_round(element: str) -> list[float]:
+    """Numbers that are hard to round to a float type."""
+    mantissa_bits, least_exponent = FLOATS[element]
+    exponents = [least_exponent - mantissa_bits - 1, least_exponent - 2, least_exponent - 1, least_exponent, -1, 0, 5]
+    ones = (2**mantissa_bits - 1, 2 ** (mantissa_bits - 1), 2 ** (mantissa_bits - 1) + 1, 1, 3)
+    # Halfway between two, and as near to it as Python's floats come.
+    near = [math.ldexp(one + half, e - mantissa_bits + 1) for one in ones for half in (0, 0.5) for e in exponents]
+    near += [math.nextafter(v, w) for v in near for w in (0.0, math.inf)]
+    drawn = random.Random(0)
+    near += [math.ldexp(drawn.random(), drawn.randint(least_exponent - 30, 1 - least_exponent)) for _ in range(2000)]
+    return [*near, *(-v for v in near), 0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324]
+
+
+@pytest.mark.parametrize("element", FLOATS)
+def test_a_float_is_rounded_once(element):
+    values = floats_round(element)
+    halves = [rounded(v, element) for v in values]
+    # The double has one bit more below the least normal number than its half.
+    assert_same(twofold.double(values, dtype=element), [rounded(2 * v, element) for v in halves])
+
+
+@pytest.mark.parametrize("element", ["float16", "bfloat16"])
+def test_a_16_bit_float_takes_each_of_its_values(element):
+    bits = np.arange(2**16, dtype=np.uint32)
+    values = bits.astype(np.uint16).view(np.float16) if element == "float16" else (bits << 16).view(np.float32)
+    with np.errstate(all="ignore"):
+        doubled = values.astype(np.float64) * 2
+        expected = [rounded(v, element) for v in doubled.tolist()]
+    assert_same(twofold.double(values.tolist(), dtype=element), expected)
+
+
+@pytest.mark.parametrize("element", COMPLEXES)
+def test_a_complex_type(element):
+    part = COMPLEXES[element]
+    values = [1, -2.5, True, 1 + 2j, complex(-0.0, -0.0), complex(math.inf, math.nan), 0.1 + 0.3j, np.complex64(2j)]
+    values += [Fraction(1, 4), Decimal("0.5"), np.float32(0.5)]
+    halves = [complex(v) for v in values]
+    expected = [complex(2 * rounded(v.real, part), 2 * rounded(v.imag, part)) for v in halves]
+    assert_same(twofold.double(values, dtype=element), expected)
+    with pytest.raises(OverflowError, match=rf"values\[1\] is 1000.*, which does not fit {element}"):
+        twofold.double([1j, 10**400], dtype=element)
+    with pytest.raises(OverflowError, match=rf"values\[1\] is .*, whose double does not fit {element}"):
+        twofold.double([1j, complex(0, 3e38 if part == "float32" else 1.7e308)], dtype=element, overflow="raise")
+
+
+@pytest.mark.parametrize("element", [name for name in ALL_ELEMENTS if name not in {*ELEMENTS, *FLOATS, *COMPLEXES}])
+@pytest.mark.parametrize("values", [[], [1]])
+def test_refuses_types_that_python_has_no_numbers_for(element, values):
+    with pytest.raises(TypeError, match=f"a list cannot be doubled with dtype {element}"):
+        twofold.double(values, dtype=element)
 
 
 @pytest.mark.parametrize("element", INTEGERS)
@@ -96,6 +254,12 @@ def test_names_the_index_of_a_float_that_does_not_fit():
         twofold.double([1, 1e39], dtype="float32")
     with pytest.raises(OverflowError, match=r"values\[0\] is 1000.*\.\.\., which does not fit float64"):
         twofold.double([10**400], dtype="float64")
+    for dtype, highest, ulp in (("float16", 65504.0, 2.0**5), ("bfloat16", 0xFF * 2.0**120, 2.0**120)):
+        assert twofold.double([math.nextafter(highest + ulp / 2, 0)], dtype=dtype) == [math.inf]
+        with pytest.raises(OverflowError, match=rf"values\[1\] is .*, which does not fit {dtype}"):
+            twofold.double([highest, -(highest + ulp / 2)], dtype=dtype)
+    with pytest.raises(OverflowError, match=r"values\[1\] is .*, which does not fit complex64"):
+        twofold.double([1, complex(0, 1e39)], dtype="complex64")
     with pytest.raises(TypeError, match=r"values\[0\] is 1j \(complex\), not a real number"):
         twofold.double([1j], dtype="float64")
 
@@ -162,7 +326,7 @@ def test_takes_whatever_has_an_index():
     assert twofold.double([Five(), True], dtype="int8") == [10, 2]
 
 
-@pytest.mark.parametrize("dtype", ["uint128", "bool", "complex128", "", 5, None.__class__])
+@pytest.mark.parametrize("dtype", ["uint128", "bool", "", 5, None.__class__])
 def test_refuses_other_dtypes(dtype):
     with pytest.raises(TypeError, match=r"dtype|data type"):
         twofold.double([1], dtype=dtype)
@@ -227,7 +391,7 @@ def test_a_result_is_not_seen_before_it_is_full():
             return 0
 
     twofold.double((*[1] * 54_320, Curious()))
-    assert seen == [1]  # the items of the tuple as a list, not the result
+    assert seen == [0]
 
 
 def test_an_exception_of_an_item_comes_through():
@@ -241,3 +405,189 @@ def test_an_exception_of_an_item_comes_through():
     for dtype in (None, "float64"):
         with pytest.raises(ZeroDivisionError, match="angry"):
             twofold.double([1, Angry()], dtype=dtype)
+
+
+def test_numbers_of_subclasses_have_their_own_arithmetic():
+    class OwnInt(int):
+        def __add__(self, other):
+            return "added"
+
+        def __index__(self):
+            raise AssertionError("an int is its own index")
+
+    class OwnFloat(float):
+        def __float__(self):
+            raise AssertionError("a float is its own float")
+
+    assert twofold.double([1, OwnInt(5), OwnFloat(1.5), 2]) == [2, "added", 3.0, 4]
+    assert_same(twofold.double([OwnInt(5), True], dtype="int8"), [10, 2])
+    assert_same(twofold.double([OwnInt(5), OwnFloat(1.5)], dtype="float64"), [10.0, 3.0])
+
+
+def test_a_list_that_contains_itself():
+    values = [1, 2]
+    values.append(values)
+    for dtype in (None, "int8", "float16", "complex64"):
+        with pytest.raises(TypeError, match=r"values\[2\] is \[1, 2, \[\.\.\.\]\] \(list\)"):
+            twofold.double(values, dtype=dtype)
+
+
+def test_a_result_is_a_list_that_the_garbage_collector_sees():
+    for dtype in (None, "uint32"):
+        result = twofold.double([1, 2], dtype=dtype)
+        assert gc.is_tracked(result)
+        result.append(result)
+
+
+WITHOUT_LEAKS = {
+    "ints": ([2**40 + i for i in range(1000)], {}),
+    "small ints": ([3] * 1000, {}),
+    "floats": ([1.5] * 1000, {}),
+    "others": ([Fraction(1, 3), 2**100, 1j, True] * 250, {}),
+    "uint32": ([2**31] * 1000, {"dtype": "uint32"}),
+    "complex64": ([1j] * 1000, {"dtype": "complex64"}),
+    "an index": ([np.int64(3)] * 1000, {"dtype": "int8"}),
+    "no number": ([2**40, 1.5] * 500 + ["x"], {}),
+    "no number of a type": ([7, "x"], {"dtype": "float32"}),
+    "one that does not fit": ([7, 300], {"dtype": "uint8"}),
+    "a double that does not fit": ([7, 200], {"dtype": "uint8", "overflow": "raise"}),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_LEAKS)
+def test_leaves_nothing_behind(case):
+    values, arguments = WITHOUT_LEAKS[case]
+
+    def call():
+        with contextlib.suppress(TypeError, OverflowError):
+            twofold.double(values, **arguments)
+
+    call()
+    counts = [sys.getrefcount(v) for v in values[-4:]]
+    tracemalloc.start()
+    try:
+        call()
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            call()
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 20 * 32  # the least object, once a call
+    assert [sys.getrefcount(v) for v in values[-4:]] == counts
+
+
+def test_an_error_drops_what_was_made():
+    class Seen(numbers.Number):
+        alive = 0
+
+        def __add__(self, other):
+            return Made()
+
+    class Made:
+        def __init__(self):
+            Seen.alive += 1
+
+        def __del__(self):
+            Seen.alive -= 1
+
+    with pytest.raises(TypeError, match=r"values\[2\]"):
+        twofold.double([Seen(), Seen(), None])
+    assert Seen.alive == 0
+
+
+def test_memory_that_is_not_there_is_a_memory_error():
+    """Whichever allocation fails, the call ends with MemoryError, and the next one is as ever."""
+    pytest.importorskip("_testcapi")
+    run_script("""
+        import _testcapi, twofold
+        values = [2**40 + i for i in range(100)] + [2**100, 1.5, 1j]
+        for arguments in ({}, {"dtype": "complex128"}):
+            expected = twofold.double(values, **arguments)
+            failures = 0
+            for start in range(150):
+                _testcapi.set_nomemory(start, start + 1)
+                try:
+                    result = twofold.double(values, **arguments)
+                except MemoryError:
+                    failures += 1
+                    result = expected
+                finally:
+                    _testcapi.remove_mem_hooks()
+                assert result == expected
+            assert failures > 100, failures  # one for each new object at least
+    """)
+
+
+def test_a_list_too_large_for_memory_is_a_memory_error():
+    run_script("""
+        import resource, twofold
+        values = [7] * 20_000_000
+        size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + (32 << 20), -1))
+        for dtype in (None, "uint32", "complex128"):
+            try:
+                twofold.double(values, dtype=dtype)
+            except MemoryError:
+                pass
+            else:
+                raise AssertionError(dtype)
+        assert twofold.double([1, 2]) == [2, 4]
+    """)
+
+
+def test_other_threads_get_their_turn():
+    """Another thread empties the list in the middle of the call, which it could not do if the call kept the GIL."""
+    run_script("""
+        import sys, threading, twofold
+        sys.setswitchinterval(1e-6)
+        for dtype in (None, "uint32"):
+            for _ in range(100):
+                values = [1] * 3_000_000
+                begun = threading.Event()
+                def empty():
+                    begun.wait()
+                    values.clear()
+                thread = threading.Thread(target=empty)
+                thread.start()
+                begun.set()
+                try:
+                    twofold.double(values, dtype=dtype)
+                except RuntimeError as error:
+                    assert "values changed its length from 3000000 to 0" in str(error)
+                    break
+                finally:
+                    thread.join()
+            else:
+                raise AssertionError(f"{dtype}: no call was interrupted")
+    """)
+
+
+def test_signals_are_seen_to_in_the_middle():
+    run_script("""
+        import signal, twofold
+        values = [1.5] * 5_000_000
+        def interrupt(number, frame):
+            raise ZeroDivisionError
+        for dtype in (None, "float16"):
+            signal.signal(signal.SIGVTALRM, interrupt)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.005)
+            try:
+                result = twofold.double(values, dtype=dtype)
+            except ZeroDivisionError:
+                continue
+            raise AssertionError("the handler ran after the call")
+    """)
+
+
+def test_several_threads_double_one_list():
+    values = list(range(SEVERAL_TURNS))
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(twofold.double(values))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [[2 * v for v in values]] * 4

@@ -96,7 +96,7 @@ def modules() -> list[ModuleType]:
     names = [f"twofold.{module.name}" for module in pkgutil.iter_modules(twofold.__path__) if module.name != "__main__"]
     found = [twofold]
     for name in names:
-        with contextlib.suppress(ModuleNotFoundError):
+        with contextlib.suppress(ImportError):
             found.append(importlib.import_module(name))
     return found
 

@@ -1,4 +1,4 @@
-"""Whatever dtype, shape, strides, byte order, alignment and `out`: NumPy's answer, bit for bit, and no other byte touched.
+"""Whatever dtype, shape, strides, byte order, alignment and `out`: NumPy's answer to the bit, no other byte written.
 
     TWOFOLD_TEST_EXAMPLES=20000 python -m pytest tests_py/test_property.py
 
@@ -27,7 +27,9 @@ except ImportError:
 
 EXAMPLES = int(os.environ.get("TWOFOLD_TEST_EXAMPLES", "0"))
 COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-TRIED = settings(max_examples=EXAMPLES or 300, derandomize=not EXAMPLES, print_blob=True, report_multiple_bugs=False, **COMMON)
+TRIED = settings(
+    max_examples=EXAMPLES or 300, derandomize=not EXAMPLES, print_blob=True, report_multiple_bugs=False, **COMMON
+)
 
 DTYPES = [*map(np.dtype, "bBhHiIlLqQefdgFDG"), np.dtype("m8[s]")]
 if ml_dtypes:
@@ -179,7 +181,9 @@ def cases(draw: st.DrawFn, **arguments: st.SearchStrategy) -> Case:
     if way == "in place":
         out = values
     elif way != "new":
-        out_strides = draw(st.one_of(strides_of(shape, size, False), st.just(strides) if 0 not in strides else st.nothing()))
+        out_strides = draw(
+            st.one_of(strides_of(shape, size, False), st.just(strides) if 0 not in strides else st.nothing())
+        )
         out_before, out_behind = reach(shape, out_strides, size)
         if way == "overlapping":
             elements = draw(st.integers(-(before + behind) // size - 1, (before + behind) // size + 1))
@@ -241,7 +245,11 @@ def answer(x: np.ndarray, overflow: str) -> np.ndarray:
         numbers = x.view("i8") if x.dtype.kind == "m" else x
         limits = np.iinfo(numbers.dtype)
         lowest = -limits.max if x.dtype.kind == "m" else limits.min
-        return np.where(over, np.where(numbers < 0, numbers.dtype.type(lowest), limits.max).astype(numbers.dtype).view(x.dtype), result)
+        return np.where(
+            over,
+            np.where(numbers < 0, numbers.dtype.type(lowest), limits.max).astype(numbers.dtype).view(x.dtype),
+            result,
+        )
     return result
 
 
@@ -371,7 +379,9 @@ class UfuncCall:
             arrays.append(out)
         keywords = {**self.keywords, "out": out}
         if self.where is not None:
-            keywords["where"] = np.random.default_rng(self.case.seed).integers(0, 2, self.where).astype(self.where_dtype)
+            keywords["where"] = (
+                np.random.default_rng(self.case.seed).integers(0, 2, self.where).astype(self.where_dtype)
+            )
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
                 return ufunc(values, **keywords), arrays
@@ -429,7 +439,9 @@ def test_the_ufunc_is_that_of_numpy(call):
 # ---- proof that the property can fail
 
 
-def right(values: np.ndarray, out: np.ndarray | None = None, *, overflow: str = "wrap", threads: int | None = None) -> object:
+def right(
+    values: np.ndarray, out: np.ndarray | None = None, *, overflow: str = "wrap", threads: int | None = None
+) -> object:
     """What the property wants, in Python."""
     try:
         result = answer(native(values), overflow)

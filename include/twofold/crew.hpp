@@ -314,7 +314,7 @@ private:
 
     // Linux likes to wake a helper on the CPU of the caller that wakes it, and to leave both there for milliseconds
     // while other CPUs idle. Forbidding this thread that CPU for a moment moves it. Measured by
-    // `benchmarks/numpy_add.py`.
+    // `benchmarks/arrays.py --part sizes`.
     static void leave_cpu(int cpu) noexcept {
         cpu_set_t allowed[8];  // 8192 CPUs, the most that Linux can be built for
         if (sched_getaffinity(0, sizeof(allowed), allowed) != 0 || CPU_COUNT_S(sizeof(allowed), allowed) < 2) return;

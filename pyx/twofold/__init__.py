@@ -5,10 +5,8 @@
 [2, 4, 6, 8, 10]
 """
 
-import importlib
 import os
 import sys
-from types import ModuleType
 
 from twofold._after_import import await_threadpoolctl
 from twofold._config import show_config
@@ -32,9 +30,11 @@ __all__ = [
 await_threadpoolctl()
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name == "ufuncs":  # which imports NumPy
-        return importlib.import_module("twofold.ufuncs")
+def __getattr__(name: str) -> object:
+    if name == "ufuncs":  # which imports NumPy, so that it comes when it is asked for
+        import twofold.ufuncs  # noqa: PLC0415
+
+        return twofold.ufuncs
     raise AttributeError(f"module 'twofold' has no attribute {name!r}")
 
 

@@ -177,8 +177,10 @@ def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dic
     cdef unsigned int before = exchange_thread_limit(threads) if threads else 0
     try:
         if policy == RAISE and isinstance(values, np.ma.MaskedArray):
-            return double_unmasked(values, keywords)
-        return ufunc_for(policy)(values, **keywords)
+            result = double_unmasked(values, keywords)
+        else:
+            result = ufunc_for(policy)(values, **keywords)
+        return result if out is None or isinstance(out, tuple) else out  # pandas would return another one
     except OverflowError:
         if hasattr(type(values), "isna") and hasattr(type(values), "mask") and not keywords:
             return double_known(values, policy)

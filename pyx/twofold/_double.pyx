@@ -41,7 +41,7 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     threads : int, optional
         The threads that work on this call, at least 1, if it is long enough for more than one. Without it: as
         `twofold.threads_info()` says, and one, if more have not paid in calls like this one.
-    where, casting, order, subok, signature
+    where, casting, order, subok, signature : optional
         The keywords of NumPy's ufuncs, for arrays. Where one is given, the call is that of the ufunc
         `twofold.ufuncs.doubled`.
 

@@ -422,14 +422,18 @@ cdef int double_sides(values, Tensor source, Side out, Policy policy, unsigned i
                                            source.n * source.itemsize, policy, threads)
     if index < source.n:
         where = index_of(index, source.shape, source.ndim)
-        raise does_not_fit(f"values[{', '.join(map(str, where))}]", item_at(values, where), source.element)
+        place = f"values[{', '.join(map(str, where))}]" if where else "values"
+        raise does_not_fit(place, item_at(values, where), source.element)
     return 0
 
 cdef object item_at(values, where):
     item = values[where]
     for name in ("item", "as_py"):  # what makes Python's own numbers of those of a library
         if hasattr(item, name):
-            return getattr(item, name)()
+            try:
+                return getattr(item, name)()
+            except OverflowError:  # a duration longer than Python's, which cannot be printed either
+                return short(item)
     return item
 
 

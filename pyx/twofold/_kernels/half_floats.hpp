@@ -39,8 +39,8 @@ template <half_float T>
         // rounded up into the next binade carries into the exponent.
         int const exponent = value == 0 ? format::least_exponent : std::max(std::ilogb(value), format::least_exponent);
         if (exponent <= -format::least_exponent + 1) {
-            int const units = static_cast<int>(
-                std::lrint(std::ldexp(std::fabs(value), format::mantissa_bits - exponent)));
+            int const units =
+                static_cast<int>(std::lrint(std::ldexp(std::fabs(value), format::mantissa_bits - exponent)));
             bits = ((exponent - format::least_exponent) << format::mantissa_bits) + units;
         }
     }
