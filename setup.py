@@ -1,4 +1,4 @@
-"""What setup.cfg cannot say: the extension modules, the kernels and their flags, what C++ users find in the wheel."""
+"""What setup.cfg cannot say: the modules, the kernels and their flags, and what C++ users find in the wheel."""
 
 import os
 import platform
@@ -100,7 +100,7 @@ C_FLAGS = ["-fvisibility=hidden", "-g0"]
 
 
 def module(name, *sources, depends=(), **arguments):
-    """An extension module of the package, made of <name>.pyx. cythonize sees by itself which .pxd files it cimports."""
+    """An extension module of the package, made of <name>.pyx; cythonize sees by itself which .pxd files that uses."""
     return Extension(
         f"twofold.{name}", [f"pyx/twofold/{name}.pyx", *sources], depends=["setup.py", *depends], **arguments
     )
@@ -115,13 +115,8 @@ setup(
                 "_core",
                 f"{KERNELS}/wheel.cpp",
                 f"{KERNELS}/arrays.cpp",
-                f"{RECYCLING}/recycled_memory.cpp",
                 include_dirs=INCLUDE_DIRS,
-                depends=[
-                    *SHARED_SOURCES,
-                    f"{RECYCLING}/recycled_memory.hpp",
-                    *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp")),
-                ],
+                depends=[*SHARED_SOURCES, *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp"))],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
@@ -139,8 +134,9 @@ setup(
             ),
             module(
                 "_memory",
-                include_dirs=[RECYCLING, numpy.get_include()],
-                depends=[f"{RECYCLING}/recycled_memory.hpp"],
+                f"{RECYCLING}/recycled_memory.cpp",
+                include_dirs=["include", RECYCLING, numpy.get_include()],
+                depends=["include/twofold/cgroup.hpp", f"{RECYCLING}/recycled_memory.hpp"],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),

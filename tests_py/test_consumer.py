@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import twofold
-from conftest import ELEMENTS, needs_wheel
+from conftest import needs_wheel
 from twofold import _core
 
 SOURCE = Path(__file__).with_name("consumer")
@@ -22,7 +22,7 @@ HEADERS = sorted(
 
 
 def build(directory: Path, site: Path | None = None, *, alone: bool = True) -> subprocess.CompletedProcess[str]:
-    """Builds the consumer in `directory`, against the installed packages or those in `site`, the others aside."""
+    """Builds the consumer in `directory`, against the installed packages or those in `site`, alone or first."""
     no_site = ["-S"] if site and alone else []
     return subprocess.run(
         [sys.executable, *no_site, "setup.py", "-q", "build_ext", "--inplace"],
@@ -79,7 +79,7 @@ def test_every_element_type_has_a_function():
     def short(name: str) -> str:
         return re.sub(r"(b?[iufc])[a-z]*(\d+)", r"\1\2", name)
 
-    functions = {f"double_{short(name)}" for name in set(ELEMENTS) - WITHOUT_A_FUNCTION}
+    functions = {f"double_{short(name)}" for name in set(_core.element_types()) - WITHOUT_A_FUNCTION}
     assert {line.partition(":")[0] for line in signatures(_core)} == functions
     assert set(re.findall(r"double_\w+(?=,)", (INSTALLED / "__init__.pxd").read_text())) == functions
 
@@ -151,7 +151,7 @@ def test_both_doors_work_with_a_source_tree(tmp_path):
     """As an editable install puts it on the path. `nox -s editable` makes a real one, which takes minutes."""
     project = Path(__file__).parent.parent
     tree = tmp_path / "tree"
-    generated = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "share", "*.egg-info")
+    generated = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "*.egg-info")
     for folder in ("pyx", "include", "scripts"):
         shutil.copytree(project / folder, tree / folder, ignore=generated)
     shutil.rmtree(tree / "pyx/twofold/include", ignore_errors=True)

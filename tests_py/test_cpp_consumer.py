@@ -1,7 +1,6 @@
-"""A C++ program is really built with the headers of the installed package, as Meson, CMake and pkgconf find them."""
+"""A C++ program is built with the headers of the installed package, found as Meson, CMake and pkgconf find them."""
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 import twofold
 
 SOURCE = Path(__file__).with_name("cpp_consumer")
-MAJOR, MINOR, PATCH = (int(part) for part in re.findall(r"\d+", twofold.__version__))
+MAJOR, MINOR, PATCH = (int(part) for part in twofold.__version__.split("."))
 
 # Those of the environment that runs the tests come first.
 PATHS = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])

@@ -3,6 +3,7 @@
 import random
 import sys
 from array import array
+from collections.abc import Callable
 
 sys.path.insert(0, sys.argv[1])
 import header_free_door
@@ -29,6 +30,15 @@ def check_door(name: str, values: array, n: int, expected: array) -> None:
     assert out == expected, (name, n)
 
 
+def refused(why: str, function: Callable[..., object], values: object) -> None:
+    said = ""
+    try:
+        function(values)
+    except ValueError as error:
+        said = str(error)
+    assert why in said, said
+
+
 for n in (1, 5, 1000, 300_000):
     for name, letter in INTEGERS.items():
         values = array(letter, random.Random(n).randbytes(n * array(letter).itemsize))
@@ -47,12 +57,7 @@ header_free_door.double_with_the_gil(values)
 assert values.tolist() == [2, 0, 6]
 for n in (3, 1_000_000):
     values = array("I", range(n))
-    try:
-        header_free_door.double_next(values)
-    except ValueError as error:
-        assert "overlap" in str(error)
-    else:
-        sys.exit("an overlap was accepted")
+    refused("overlap", header_free_door.double_next, values)
     assert values == array("I", range(n))
 
 assert template_door.double_vector([1, 2, 2**31]) == ([2, 4, 0], [2, 4, 0])
@@ -60,9 +65,4 @@ values, out = array("I", range(1_000_000)), array("I", bytes(4_000_000))
 for threads in (0, 1, 4):
     template_door.double_memory(values, out, threads)
     assert out == array("I", range(0, 2_000_000, 2))
-try:
-    template_door.double_into_too_short([1.0, 2.0])
-except ValueError as error:
-    assert "the input has 2 elements, but the output has 0" in str(error)
-else:
-    sys.exit("a short output was accepted")
+refused("the input has 2 elements, but the output has 0", template_door.double_into_too_short, [1.0, 2.0])
