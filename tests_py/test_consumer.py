@@ -17,7 +17,9 @@ SOURCE = Path(__file__).with_name("consumer")
 INSTALLED = Path(twofold.__file__).parent
 CYTHON_DOORS = ["__init__.pxd", "_core.pxd", "libtwofold.pxd"]
 HEADERS = sorted(
-    str(path.relative_to(INSTALLED)) for path in (INSTALLED / "include/twofold").glob("*.hpp") if path.is_file()
+    str(path.relative_to(INSTALLED))
+    for path in (INSTALLED / "include/twofold").glob("*.hpp")
+    if path.name != "layout.hpp"  # of arrays with several dimensions, which only the wheel itself doubles so far
 )
 
 

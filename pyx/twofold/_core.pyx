@@ -11,9 +11,13 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static bool twofold_is_main_thread() { return syscall(SYS_gettid) == getpid(); }
     // For an exception that is set already.
     static int twofold_pass_on_exception(void) { return -1; }
     """
+    cpp_bool is_main_thread "twofold_is_main_thread"() noexcept nogil
     int pass_on_exception "twofold_pass_on_exception"() except -1
 
 cdef extern from "twofold/version.hpp":
@@ -118,8 +122,11 @@ cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogi
                 threads_of_call.most = decided_threads(is_pool_worker())
     return threads_of_call
 
-# Between slices of a long call. Python's signal handlers run here, and only in the main thread.
+# Between slices of a long call. Python's signal handlers run in the main thread alone. No other one asks for the GIL
+# here: when the interpreter ends, that ends a daemon thread, in the middle of C++ that cannot be unwound.
 cdef cpp_bool see_to_signals() noexcept nogil:
+    if not is_main_thread():
+        return True
     with gil:
         return PyErr_CheckSignals() == 0
 
