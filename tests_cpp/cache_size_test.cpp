@@ -55,7 +55,7 @@ count_of_stores stores_of_call(std::size_t bytes, bool in_place, unsigned thread
     std::atomic<std::size_t> cached{0};
     share_next_call();
     twofold::detail::run_in_chunks<arch>(
-        in.data(), in_place ? in.data() : out.data(), bytes, {threads, true},
+        in.data(), in_place ? in.data() : out.data(), bytes, bytes, {threads, true},
         [&](std::size_t, std::size_t, stores where) noexcept { ++(where == stores::streaming ? streamed : cached); });
     return {streamed, cached};
 }

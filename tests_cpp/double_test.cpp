@@ -219,8 +219,9 @@ TEST_CASE("no two threads write to one cache line", "[double]") {
         std::atomic<std::size_t> parts{0};
         std::atomic<std::size_t> off_lines{0};
         share_next_call();
-        twofold::detail::run_in_chunks<arch>(static_cast<std::uint8_t const*>(out), out, std::size_t{1} << 20,
-                                             {3, true}, [&](std::size_t first, std::size_t, stores) noexcept {
+        constexpr std::size_t n = std::size_t{1} << 20;
+        twofold::detail::run_in_chunks<arch>(static_cast<std::uint8_t const*>(out), out, n, n, {3, true},
+                                             [&](std::size_t first, std::size_t, stores) noexcept {
                                                  ++parts;
                                                  off_lines += first != 0 &&
                                                               reinterpret_cast<std::uintptr_t>(out + first) % 64 != 0;

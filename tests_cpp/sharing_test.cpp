@@ -2,11 +2,9 @@
 // here, so that no promise hangs on a clock.
 #include <sched.h>
 
-#include <atomic>
 #include <cstdint>
 #include <random>
 #include <twofold/twofold.hpp>
-#include <vector>
 
 #include "catch.hpp"
 #include "forced_sharing.hpp"
@@ -304,22 +302,4 @@ TEST_CASE("threads that the caller orders are used, whatever experience says of 
     // Until it is known that sharing does not pay.
     for (unsigned alone = 0; alone < 10;) alone += call(up_to_four) == 1;
     for (unsigned i = 0; i < 20; ++i) CHECK(call(four_ordered) == 4);
-}
-
-TEST_CASE("the chunks of a shared call begin on the cache lines of the output", "[sharing]") {
-    constexpr std::size_t n = 1'000'000;
-    std::vector<std::uint32_t> values(n + 1);
-    // One element past a line, whatever the allocator says.
-    auto const past_line = reinterpret_cast<std::uintptr_t>(values.data()) % twofold::detail::cache_line_bytes;
-    std::uint32_t const* const start = values.data() + (past_line == 4 ? 0 : 1);
-    std::atomic<std::size_t> elements{0};
-    std::atomic<std::size_t> off_line{0};
-    twofold::detail::for_each_chunk<arch>(start, n, sizeof(std::uint32_t), 2,
-                                          [&](std::size_t first, std::size_t count) noexcept {
-                                              auto const begin = reinterpret_cast<std::uintptr_t>(start + first);
-                                              elements += count;
-                                              if (begin % twofold::detail::cache_line_bytes != 0) ++off_line;
-                                          });
-    CHECK(elements == n);
-    CHECK(off_line <= 1);  // the first chunk
 }
