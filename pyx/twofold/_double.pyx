@@ -32,8 +32,9 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
         Where to put the result: of the shape and element type of `values`. It may be `values` itself, or overlap it. A
         list as `values` is read as the elements of `out`.
     dtype : str or dtype, optional
-        The element type to compute in, and of the result. A list is checked to be in its range. Without it, a list has
-        Python's own arithmetic, which has no limits, and an array its own type.
+        The element type to compute in, and of the result. A list is checked to be in its range; its
+        numbers, taken as Python floats, are rounded to a float type, of two nearest ones to the even one. Without it, a
+        list has Python's own arithmetic, which has no limits, and an array its own type.
     overflow : {"wrap", "saturate", "raise"}
         What becomes of an integer whose double its type cannot hold: it is taken modulo 2 to the power of its width, as
         NumPy has it; or clamped to the type's limits; or `OverflowError`, which names the first index. Floats become
