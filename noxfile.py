@@ -204,10 +204,16 @@ def py(session: nox.Session) -> None:
     dist = make_dist(session)  # the sdist, and from it the wheel
     session.install("--force-reinstall", "--no-deps", *map(str, dist.glob("*.whl")))
     session.run("pytest", *session.posargs, env={"TWOFOLD_DIST": str(dist)})
-    if not session.posargs:
-        session.run("pytest", *IN_FOUR_THREADS)
     allowed = "tests_py/stubtest_allowlist.txt"
     session.run("stubtest", "twofold", "--allowlist", allowed, "--mypy-config-file", "pyproject.toml")
+
+
+@nox.session
+def parallel(session: nox.Session) -> None:
+    """The Python tests, each in four threads at once, on the wheel. Further arguments go to pytest."""
+    session.install(*PY_TESTS)
+    session.install("--force-reinstall", "--no-deps", *map(str, make_dist(session).glob("*.whl")))
+    session.run("pytest", *IN_FOUR_THREADS, *session.posargs)
 
 
 @nox.session
