@@ -1,6 +1,7 @@
 // Promises of the wheel's dispatch: every instruction set gives the same answers, and the environment may name one.
 #include "wheel.hpp"
 
+#include <cfenv>
 #include <concepts>
 #include <cstdlib>
 #include <set>
