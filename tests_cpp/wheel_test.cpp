@@ -102,7 +102,8 @@ TEMPLATE_LIST_TEST_CASE("a float that becomes infinite is flagged, wherever it s
                     twofold_wheel::clear_float_flags();
                     twofold_wheel::double_elements(*set.kernels, number, values.data(), out.data(), n, {threads, true},
                                                    overflow_policy::wrap);
-                    CHECK(twofold_wheel::raised_float_flags() == (expected ? FE_OVERFLOW : 0));
+                    // Signalling NaNs are among the values: of them there is another flag.
+                    CHECK((twofold_wheel::raised_float_flags() & FE_OVERFLOW) == (expected ? FE_OVERFLOW : 0));
                     CHECK(same_bits(out, expected_doubles(values)));
                 }
             };
