@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <cstdlib>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -224,6 +225,12 @@ std::string fault_of_call(twofold_wheel::instruction_set const& set, array<T> in
     return out.memory == right.memory ? "" : "the output is wrong";
 }
 
+// How many arrays of each type and policy; more of them with TWOFOLD_TEST_ARRAYS=1000.
+std::size_t seeds() {
+    char const* const wanted = std::getenv("TWOFOLD_TEST_ARRAYS");
+    return wanted == nullptr ? 60 : std::strtoul(wanted, nullptr, 10);
+}
+
 }  // namespace
 
 TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and nothing else in memory changes",
@@ -231,7 +238,7 @@ TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and no
     using T = TestType;
     for (auto const& set : twofold_wheel::instruction_sets()) {
         if (!set.supported) continue;
-        for (std::size_t seed = 0; seed < 200; ++seed) {
+        for (std::size_t seed = 0; seed < seeds(); ++seed) {
             random_numbers random{seed * 1000};
             auto const shape = any_shape(random, seed % 20 == 0);
             auto in = any_array<T>(random, shape, true);
