@@ -3,6 +3,7 @@
     python benchmarks/arrays.py                          # all parts: some quarter of an hour, on a quiet machine
     python benchmarks/arrays.py --quick                  # does it run? The figures mean little
     python benchmarks/arrays.py --part small --part large --rounds 121 --json results.json
+    python benchmarks/arrays.py --part table --only "longdouble|timedelta"    # cells whose line fits a pattern
 
 small   contiguous arrays of 1 to 1000 elements, where the call is what costs. At least 2 is promised.
 table   dtype x layout x size. At least 0.95 is promised everywhere; what is below is listed.
@@ -25,6 +26,7 @@ import json
 import math
 import mmap
 import os
+import re
 import statistics
 import sys
 import time
@@ -313,12 +315,14 @@ def measure(cell: Cell, rounds: int, budget: float | None) -> None:
     cell.rounds = rounds
 
 
-def run(part: str, arena: Arena, rounds: int, quick: bool) -> list[Cell]:
+def run(part: str, arena: Arena, rounds: int, quick: bool, only: str) -> list[Cell]:
     budget = 0.02 if quick else 0.25 if part == "table" else None
     print(f"\n{part}\n{'dtype':9} {'layout':22} {'elements':>11} {'twofold':>11} {'NumPy':>11}", end="")
     print("   NumPy / twofold (quartiles), best")
     cells = []
     for cell in PARTS[part](arena, quick):
+        if not re.search(only, f"{cell.dtype} {cell.layout} {cell.elements}"):
+            continue
         measure(cell, rounds, budget)
         cell.calls = None
         cells.append(cell)
@@ -336,6 +340,9 @@ def summarize(cells: list[Cell]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", action="append", choices=PARTS, help="one of the parts; all of them without it")
+    parser.add_argument(
+        "--only", default="", metavar="PATTERN", help="a regular expression for '<dtype> <layout> <elements>'"
+    )
     parser.add_argument("--rounds", type=int, help="pairs for each ratio: 61, or with --quick 5; the table takes fewer")
     parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
@@ -352,7 +359,9 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     arena = Arena(2 * max(256 * MIB, 3 * CACHE) + MIB)  # the two of the largest cell
     gc.disable()
-    cells = [cell for part in arguments.part or PARTS for cell in run(part, arena, rounds, arguments.quick)]
+    cells = [
+        cell for part in arguments.part or PARTS for cell in run(part, arena, rounds, arguments.quick, arguments.only)
+    ]
     summarize(cells)
     if arguments.json:
         results = [{k: v for k, v in asdict(cell).items() if k != "calls"} for cell in cells]

@@ -21,9 +21,14 @@ enum class overflow_policy {
 
 namespace detail {
 
+template <class T>
+struct lane_type {
+    using type = std::conditional_t<is_half_float<T>, std::int16_t, T>;
+};
+
 /// The type of a scalar, and of a batch's lanes, in which a part is computed: 16-bit floats by their bits.
 template <class T>
-using lane_of = std::conditional_t<is_half_float<T>, std::int16_t, T>;
+using lane_of = typename lane_type<T>::type;
 
 // The bits of a 16-bit float, its sign aside: an exponent, then `Mantissa` bits.
 template <int Mantissa>

@@ -31,8 +31,6 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold" nogil:
         pass
 
 cdef extern from "_kernels/wheel.hpp" namespace "twofold::detail" nogil:
-    cdef cppclass kernel_table:
-        pass
     cdef enum class thread_rule:
         pass
     cdef struct thread_decision:
@@ -44,6 +42,8 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold::detail" nogil:
         bint ordered
 
 cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
+    cdef cppclass kernel_table:
+        pass
     cdef struct instruction_set:
         const char* name
         bint supported

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstring>
 #include <twofold/layout.hpp>
 
 #include "packing.hpp"
@@ -16,7 +17,6 @@ using baseline = xsimd::default_arch;  // this file has no flags
 using engine::allowance;
 using engine::axis;
 using engine::block;
-using engine::kernel_table;
 using engine::order;
 using engine::stores;
 using twofold::overflow_policy;
@@ -82,7 +82,7 @@ using packing::source;
 using packing::target;
 
 /// What a kernel of the table is to do.
-enum class doubling { wrap, wrap_turned, saturate };
+enum class doubling { wrap, wrap_turned, saturate, checked };
 
 using block_function = void (*)(source, target, std::size_t rows, std::size_t columns) noexcept;
 
@@ -91,12 +91,14 @@ struct element_type {
     std::size_t part_bytes;
     // The kernels, as the functions below take them.
     void const* (*kernels)(kernel_table const&) noexcept;
-    // On n elements, one after another.
-    void (*run)(void const* kernels, doubling, stores, void const* in, void* out, std::size_t n) noexcept;
+    // On n elements, one after another. Returns whether any overflows, if that is to be checked.
+    bool (*run)(void const* kernels, doubling, stores, void const* in, void* out, std::size_t n) noexcept;
     std::size_t (*first_overflow)(void const* kernels, void const* in, std::size_t n) noexcept;
     // On a block with any strides.
     block_function move_block;
-    block_function wrap_each[2][2];  // by whether bytes are turned round that are read, and written; null: none
+    // By whether bytes are turned round that are read, and written; null: none. The second ones say if any overflows.
+    block_function wrap_each[2][2];
+    bool (*check_each[2][2])(source, target, std::size_t rows, std::size_t columns) noexcept;
     void (*turn_round)(std::byte* parts, std::size_t n) noexcept;  // n parts in place
     overflow_policy (*policy)(overflow_policy) noexcept;
     bool turns_in_register;  // but for 16-bit floats, which then would raise no flag; see kernels.hpp
@@ -112,17 +114,22 @@ constexpr element_type element_type_of() noexcept {
         [](kernel_table const& table) noexcept -> void const* { return &kernels_for<part>(table); },
         [](void const* kernels, doubling how, stores where, void const* in, void* out, std::size_t n) noexcept {
             auto const& rows = *static_cast<pointers const*>(kernels);
+            auto const stores = static_cast<std::size_t>(where);
+            auto const* const from = static_cast<part const*>(in);
+            auto* const to = static_cast<part*>(out);
+            if (how == doubling::checked) return rows.checked[stores](from, to, n * wheel_parts<T>);
             auto const& by_stores = how == doubling::wrap       ? rows.wrap
                                     : how == doubling::saturate ? rows.saturate
                                                                 : rows.wrap_turned;
-            by_stores[static_cast<std::size_t>(where)](static_cast<part const*>(in), static_cast<part*>(out),
-                                                       n * wheel_parts<T>);
+            by_stores[stores](from, to, n * wheel_parts<T>);
+            return false;
         },
         [](void const* kernels, void const* in, std::size_t n) noexcept {
             auto const& rows = *static_cast<pointers const*>(kernels);
             return rows.first_overflow(static_cast<part const*>(in), n * wheel_parts<T>) / wheel_parts<T>;
         },
         packing::move_block<sizeof(T)>,
+        {},
         {},
         packing::turn_round<sizeof(part)>,
         policy_for<T>,
@@ -138,6 +145,15 @@ constexpr element_type element_type_of() noexcept {
     };
     if constexpr (std::is_integral_v<part>) fill(std::type_identity<std::make_unsigned_t<part>>{});
     if constexpr (std::is_same_v<part, float> || std::is_same_v<part, double>) fill(std::type_identity<part>{});
+    if constexpr (std::is_same_v<part, timedelta64>) {
+        type.check_each[0][0] = double_each_time<false, false>;
+        type.check_each[0][1] = double_each_time<false, true>;
+        type.check_each[1][0] = double_each_time<true, false>;
+        type.check_each[1][1] = double_each_time<true, true>;
+    }
+    if constexpr (std::is_same_v<part, long double>) {
+        type.wrap_each[0][0] = long_double_kernels::wrap_each<wheel_parts<T>>;
+    }
     return type;
 }
 
@@ -154,6 +170,9 @@ constexpr std::size_t least_row_bytes = 64;
 // Kernels end what they stream with a fence. Rows shorter than this are streamed from the buffer, with one fence for
 // many of them.
 constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
+// Rows of one repeated element that are shorter than this are doubled like any others, since memcpy has to be called
+// for each power of two of elements.
+constexpr std::size_t least_repeated_bytes = 512;
 
 struct alignas(engine::cache_line_bytes) block_buffer {
     std::byte bytes[buffer_bytes];
@@ -176,6 +195,11 @@ struct block_work {
     [[nodiscard]] bool reads_rows() const noexcept { return has_rows(cut.columns().in, cut.rows().in, turn_in); }
     [[nodiscard]] bool writes_rows() const noexcept { return has_rows(cut.columns().out, cut.rows().out, turn_out); }
 
+    // Whether rows of the output are one element of the input each, again and again.
+    [[nodiscard]] bool repeats() const noexcept {
+        return cut.columns().in == 0 && cut.columns().out == step() &&
+               cut.most_columns() * type.bytes >= least_repeated_bytes;
+    }
     // Whether a block is transposed in squares, by way of the buffer.
     [[nodiscard]] bool transposes_squares() const noexcept {
         return cut.is_transposed() && (std::min)(cut.columns().length, cut.rows().length) * type.bytes >= 16;
@@ -198,18 +222,39 @@ struct block_work {
     // A block of the input, in the buffer and in this machine's byte order.
     void pack(std::byte const* start, block const& part, block_buffer& buffer) const noexcept {
         type.move_block(in(start, part), packed(buffer, part), part.rows, part.columns);
-        if (turn_in) turn_round(buffer, part);
+        if (turn_in) turn_round(buffer.bytes, part.rows * part.columns);
     }
-    void turn_round(block_buffer& buffer, block const& part) const noexcept {
-        type.turn_round(buffer.bytes, part.rows * part.columns * (type.bytes / type.part_bytes));
+    void turn_round(std::byte* elements, std::size_t n) const noexcept {
+        type.turn_round(elements, n * (type.bytes / type.part_bytes));
     }
 
 private:
     [[nodiscard]] std::ptrdiff_t step() const noexcept { return static_cast<std::ptrdiff_t>(type.bytes); }
 };
 
-// Doubles one block.
-void double_block(block_work const& work, doubling how, std::byte const* in, std::byte* out, block const& part,
+// Doubles one block whose rows are an element each, again and again: once for each row.
+bool double_repeated(block_work const& work, doubling how, source const& from, target const& to, block const& part,
+                     stores where) noexcept {
+    bool const streams = where == stores::streaming;
+    std::size_t const row_bytes = part.columns * work.type.bytes;
+    bool overflows = false;
+    block_buffer buffer;
+    for (std::size_t r = 0; r < part.rows; ++r) {
+        std::byte* const row = streams ? buffer.bytes : to.at(r, 0);
+        if (!streams || r == 0 || from.row != 0) {
+            std::memcpy(row, from.at(r, 0), work.type.bytes);
+            if (work.turn_in) work.turn_round(row, 1);
+            overflows |= work.type.run(work.kernels, how, stores::cached, row, row, 1);
+            if (work.turn_out) work.turn_round(row, 1);
+            packing::repeat(row, work.type.bytes, row_bytes);
+        }
+        if (streams) packing::stream_rows({row, 0, 0}, {to.at(r, 0), 0, 0}, 1, row_bytes);
+    }
+    return overflows;
+}
+
+// Doubles one block. Returns whether any element overflows, if that is to be checked.
+bool double_block(block_work const& work, doubling how, std::byte const* in, std::byte* out, block const& part,
                   stores where) noexcept {
     source const from = work.in(in, part);
     target const to = work.out(out, part);
@@ -218,28 +263,40 @@ void double_block(block_work const& work, doubling how, std::byte const* in, std
         bool const is_one = rows_in.row == packed_row && rows_out.row == packed_row;
         std::size_t const rows = is_one ? 1 : part.rows;
         std::size_t const columns = is_one ? part.rows * part.columns : part.columns;
+        bool overflows = false;
         for (std::size_t r = 0; r < rows; ++r) {
-            work.type.run(work.kernels, how, to_where, rows_in.at(r, 0), rows_out.at(r, 0), columns);
+            overflows |= work.type.run(work.kernels, how, to_where, rows_in.at(r, 0), rows_out.at(r, 0), columns);
         }
+        return overflows;
     };
+    if (work.repeats()) return double_repeated(work, how, from, to, part, where);
     bool const reads_rows = work.reads_rows();
     bool const writes_rows = work.writes_rows();
     bool const streams_packed = where == stores::streaming && part.columns * work.type.bytes < least_streamed_bytes;
     if (reads_rows && writes_rows && !streams_packed) return double_rows(from, to, where);
-    bool const turns = how == doubling::wrap_turned;
-    block_function const wrap_each = work.type.wrap_each[work.turn_in || turns][work.turn_out || turns];
-    if (how != doubling::saturate && wrap_each != nullptr && !work.transposes_squares() && !work.turns_vectors()) {
-        return wrap_each(from, to, part.rows, part.columns);
+    if (!work.transposes_squares() && !work.turns_vectors()) {
+        bool const turns = how == doubling::wrap_turned;
+        auto const wrap_each = work.type.wrap_each[work.turn_in || turns][work.turn_out || turns];
+        auto const check_each = work.type.check_each[work.turn_in][work.turn_out];
+        if (how == doubling::checked && check_each != nullptr) return check_each(from, to, part.rows, part.columns);
+        if ((how == doubling::wrap || turns) && wrap_each != nullptr) {
+            wrap_each(from, to, part.rows, part.columns);
+            return false;
+        }
     }
     block_buffer buffer;
     target const packed = work.packed(buffer, part);
     source const repacked{packed.start, packed.column, packed.row};
     if (!reads_rows) work.pack(in, part, buffer);
     if (writes_rows && !streams_packed) return double_rows(repacked, to, where);
-    double_rows(reads_rows ? from : repacked, packed, stores::cached);
-    if (streams_packed) return packing::stream_rows(repacked, to, part.rows, part.columns * work.type.bytes);
-    if (work.turn_out) work.turn_round(buffer, part);
-    work.type.move_block(repacked, to, part.rows, part.columns);
+    bool const overflows = double_rows(reads_rows ? from : repacked, packed, stores::cached);
+    if (streams_packed) {
+        packing::stream_rows(repacked, to, part.rows, part.columns * work.type.bytes);
+    } else {
+        if (work.turn_out) work.turn_round(buffer.bytes, part.rows * part.columns);
+        work.type.move_block(repacked, to, part.rows, part.columns);
+    }
+    return overflows;
 }
 
 // work(block, stores) for every block, on as many threads as pay; by streaming stores if `may_stream` and they pay.
@@ -335,10 +392,6 @@ std::size_t find_in_order(input const& in, loop_nest const& loops, std::size_t f
 // The index of the first, in C order, of the elements that overflows; n where none does; or `stopped`.
 std::size_t find_overflow(input const& in, allowance threads, go_on_function go_on) noexcept {
     loop_nest const loops(in.shape, in.side.strides, in.side.strides, in.ndim, order::index);
-    // Memory is met in its own order first, which may be far faster: that overflow comes up is the exception.
-    std::size_t const any = any_overflows(in, threads, go_on);
-    if (any == stopped) return stopped;
-    if (any == 0) return in.n;
     engine::first_index<baseline> found(in.n);
     std::size_t const bytes = (std::max)(in.type.bytes, engine::cache_line_bytes);
     return in_slices(in.n, bytes, go_on, [&](std::size_t first, std::size_t count) {
@@ -406,11 +459,17 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
         return double_elements(table, element, from, to, n, threads, policy, go_on);
     }
     void const* const kernels = type.kernels(table);
-    if (policy == overflow_policy::raise) {
-        std::size_t const found = find_overflow({type, kernels, in, shape, ndim, n}, threads, go_on);
-        if (found != n) return found;
+    bool const in_place = in.data == out.data;
+    input const values{type, kernels, in, shape, ndim, n};
+    doubling how = doubling::wrap;
+    if (policy == overflow_policy::saturate) how = doubling::saturate;
+    if (policy == overflow_policy::raise && !in_place) how = doubling::checked;
+    if (policy == overflow_policy::raise && in_place) {
+        // In whatever order suits memory, which may be far faster: that overflow comes up is the exception.
+        std::size_t const any = any_overflows(values, threads, go_on);
+        if (any == stopped) return stopped;
+        if (any != 0) return find_overflow(values, threads, go_on);
     }
-    doubling how = policy == overflow_policy::saturate ? doubling::saturate : doubling::wrap;
     if (in.swapped && out.swapped && how == doubling::wrap && type.turns_in_register) {
         if (is_contiguous) return double_turned(type, kernels, from, to, n, threads, go_on);
         how = doubling::wrap_turned;
@@ -419,16 +478,19 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
     auto const past_line = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % engine::cache_line_bytes; };
     blocks const cut(loops, type.bytes, buffer_bytes, past_line(from), past_line(to));
     block_work const work{type, kernels, cut, in.swapped, out.swapped};
-    bool const in_place = in.data == out.data;
     bool const may_stream =
         !in_place && work.writes_rows() && cut.most_columns() * type.bytes >= engine::cache_line_bytes;
     // Kinds of calls, of which each costs what it costs.
     unsigned const variant = static_cast<unsigned>(element) * 16 + (in_place ? 1u : 0u) +
                              (work.reads_rows() ? 2u : 0u) + (work.writes_rows() ? 4u : 0u) +
                              (cut.is_transposed() ? 8u : 0u);
-    std::size_t const done = for_each_block(
-        cut, threads, variant, may_stream, go_on,
-        [&](block const& part, stores where) noexcept { double_block(work, how, from, to, part, where); });
+    std::atomic<bool> overflows{false};
+    std::size_t const done =
+        for_each_block(cut, threads, variant, may_stream, go_on, [&](block const& part, stores where) noexcept {
+            if (overflows.load(std::memory_order_relaxed)) return;
+            if (double_block(work, how, from, to, part, where)) overflows.store(true, std::memory_order_relaxed);
+        });
+    if (overflows) return find_overflow(values, threads, go_on);
     return done == stopped ? stopped : n;
 }
 

@@ -14,6 +14,7 @@
 #include <twofold/float_environment.hpp>
 #include <xsimd/xsimd.hpp>
 
+#include "time_differences.hpp"
 #include "wheel.hpp"
 
 namespace {
@@ -44,7 +45,7 @@ struct table_for;
 
 template <class... T>
 struct table_for<std::tuple<T...>> {
-    static constexpr engine::kernel_table value{engine::pointers_to<kernels<T>, T>...};
+    static constexpr twofold_wheel::kernel_table value{engine::pointers_to<kernels<T>, T>...};
 };
 
 }  // namespace
@@ -52,5 +53,5 @@ struct table_for<std::tuple<T...>> {
 #define TWOFOLD_KERNELS_NAME_(set) twofold_kernels_##set
 #define TWOFOLD_KERNELS_NAME(set) TWOFOLD_KERNELS_NAME_(set)
 
-extern "C" constinit engine::kernel_table const TWOFOLD_KERNELS_NAME(TWOFOLD_KERNELS_FOR) =
-    table_for<engine::part_types>::value;
+extern "C" constinit twofold_wheel::kernel_table const TWOFOLD_KERNELS_NAME(TWOFOLD_KERNELS_FOR) =
+    table_for<twofold_wheel::kernel_part_types>::value;

@@ -115,12 +115,64 @@ template <bool Turned, class Part>
     if constexpr (sizeof(Part) == 8) return std::bit_cast<Part>(__builtin_bswap64(std::bit_cast<bits>(x)));
 }
 
+template <class Part>
+using pair_of = vector<Part>;
+
+// function(pair) for elements of 8 bytes by twos, and function(one) for one that is left: what counts is how often is
+// read and written. Bytes are turned round before and after it.
+template <class Part, bool TurnIn, bool TurnOut, bool Packed, class Function>
+[[gnu::always_inline]] inline void each_pair(source const& from, target const& to, std::size_t rows,
+                                             std::size_t columns, Function function) noexcept {
+    static_assert(sizeof(pair_of<Part>) == 2 * sizeof(Part));
+    for (std::size_t r = 0; r < rows; ++r) {
+        std::byte const* in = from.at(r, 0);
+        std::byte* out = to.at(r, 0);
+        auto const next = [&] {
+            pair_of<Part> const x{turned_if<TurnIn>(loaded<Part>(in)),
+                                  turned_if<TurnIn>(loaded<Part>(in + from.column))};
+            in += 2 * from.column;
+            return x;
+        };
+        auto const put = [&](pair_of<Part> const& x) {
+            if constexpr (Packed && !TurnOut) {
+                store(out, x);
+            } else {
+                store<Part>(out, turned_if<TurnOut>(x[0]));
+                store<Part>(out + to.column, turned_if<TurnOut>(x[1]));
+            }
+            out += 2 * to.column;
+        };
+        std::size_t left = columns;
+        for (; left >= 4; left -= 4) {
+            auto const a = next();
+            auto const b = next();
+            put(function(a));
+            put(function(b));
+        }
+        for (; left > 0; --left, in += from.column, out += to.column) {
+            store(out, turned_if<TurnOut>(function(turned_if<TurnIn>(loaded<Part>(in)))));
+        }
+    }
+}
+
+template <class Part, bool TurnIn, bool TurnOut, class Function>
+[[gnu::always_inline]] inline void each_pair(source const& from, target const& to, std::size_t rows,
+                                             std::size_t columns, Function function) noexcept {
+    if (to.column == sizeof(Part)) {
+        each_pair<Part, TurnIn, TurnOut, true>(from, to, rows, columns, function);
+    } else {
+        each_pair<Part, TurnIn, TurnOut, false>(from, to, rows, columns, function);
+    }
+}
+
 /// Doubles a block of elements of `Parts` parts each, integers modulo 2^bits. Turns the bytes of a part round that is
 /// read, or is to be written, in the other byte order.
 template <class Part, std::size_t Parts, bool TurnIn, bool TurnOut>
 void double_each(source from, target to, std::size_t rows, std::size_t columns) noexcept {
     run_along(from, to, rows, columns);
-    if constexpr (Parts == 1) {
+    if constexpr (Parts == 1 && sizeof(Part) == 8 && !TurnIn && !TurnOut) {
+        each_pair<Part, false, false>(from, to, rows, columns, [](auto const& x) { return x + x; });
+    } else if constexpr (Parts == 1) {
         using bits = lane_of_size<sizeof(Part)>;  // which are moved as they are, also if they look like a NaN
         each<bits>(from, to, rows, columns, [](bits x) {
             auto const value = std::bit_cast<Part>(turned_if<TurnIn>(x));
@@ -209,6 +261,13 @@ inline void stream_rows(source const& from, target const& to, std::size_t rows, 
             twofold::detail::stream_store(reinterpret_cast<std::uint8_t*>(out + i), values);
         }
         std::memcpy(out + end, in + end, row_bytes - end);
+    }
+}
+
+/// Fills a row with what its first bytes hold.
+inline void repeat(std::byte* row, std::size_t element_bytes, std::size_t row_bytes) noexcept {
+    for (std::size_t done = element_bytes; done < row_bytes; done *= 2) {
+        std::memcpy(row + done, row, (std::min)(done, row_bytes - done));
     }
 }
 
@@ -319,7 +378,14 @@ void turn_round(std::byte* parts, std::size_t n) noexcept {
             store(parts + i * Bytes, turned_round<lane>(loaded<vector<lane>>(parts + i * Bytes)));
         }
     }
-    if constexpr (Bytes > 1) {
+    if constexpr (Bytes == 16) {
+        for (; i < n; ++i) {
+            auto const low = loaded<std::uint64_t>(parts + i * Bytes);
+            auto const high = loaded<std::uint64_t>(parts + i * Bytes + 8);
+            store(parts + i * Bytes, __builtin_bswap64(high));
+            store(parts + i * Bytes + 8, __builtin_bswap64(low));
+        }
+    } else if constexpr (Bytes > 1) {
         for (; i < n; ++i) std::reverse(parts + i * Bytes, parts + (i + 1) * Bytes);
     }
 }

@@ -12,7 +12,6 @@
 namespace twofold_wheel {
 namespace {
 
-using twofold::detail::kernel_table;
 using baseline = xsimd::default_arch;  // this file has no flags
 // Not a static with an initializer in chosen_kernels: a fork while another thread is in that would leave the child
 // waiting for ever. Threads that come first together decide the same.

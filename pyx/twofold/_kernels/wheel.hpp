@@ -25,7 +25,7 @@
 // The tables, one object file each. C linkage, so that the names say what `nm` should show.
 extern "C" {
 #define TWOFOLD_INSTRUCTION_SET(name, machine, ...) \
-    TWOFOLD_ON_##machine(extern twofold::detail::kernel_table const twofold_kernels_##name;)
+    TWOFOLD_ON_##machine(extern twofold_wheel::kernel_table const twofold_kernels_##name;)
 #include "instruction_sets.def"
 #undef TWOFOLD_INSTRUCTION_SET
 
@@ -47,7 +47,7 @@ namespace arch {
 struct instruction_set {
     char const* name;
     bool supported;  // by the processor and by the operating system
-    twofold::detail::kernel_table const* kernels;
+    kernel_table const* kernels;
 };
 
 #define TWOFOLD_INSTRUCTION_SET(name, machine, ...) TWOFOLD_ON_##machine(+1)
@@ -62,10 +62,10 @@ std::array<instruction_set, instruction_set_count> instruction_sets() noexcept;
 /// The kernels that run: those of the set that the environment variable TWOFOLD_SIMD names, else of the strongest that
 /// is supported. Decided once, by the first call, which reads the environment. Throws std::invalid_argument for a name
 /// that is unknown or not supported.
-twofold::detail::kernel_table const& chosen_kernels();
+kernel_table const& chosen_kernels();
 
 /// The same, or null where nobody has decided yet. Reads no environment.
-twofold::detail::kernel_table const* kernels_if_chosen() noexcept;
+kernel_table const* kernels_if_chosen() noexcept;
 
 /// The name of their instruction set. Throws as chosen_kernels does.
 char const* chosen_name();
@@ -115,8 +115,8 @@ inline constexpr std::size_t slice_bytes = std::size_t{64} << 20;
 /// Doubles n elements of element number `element` with the kernels given. `in` and `out` are the same or do not
 /// overlap. Returns n, or with overflow_policy::raise the index of the first element whose double overflows; then `out`
 /// is what it was if it is `in`, else unspecified. Or `stopped`.
-std::size_t double_elements(twofold::detail::kernel_table const& kernels, int element, void const* in, void* out,
-                            std::size_t n, twofold::detail::allowance threads, twofold::overflow_policy policy,
+std::size_t double_elements(kernel_table const& kernels, int element, void const* in, void* out, std::size_t n,
+                            twofold::detail::allowance threads, twofold::overflow_policy policy,
                             go_on_function go_on = nullptr) noexcept;
 
 /// One side of a call on an N-dimensional array.
@@ -129,7 +129,7 @@ struct array_side {
 /// The same for N-dimensional arrays: `in` and `out` are the same array (data and strides), or share no byte; no two
 /// elements of `out` share one. The index that it returns counts in C order of the shape, and `n` is the number of
 /// elements. Any alignment will do. ndim <= 64.
-std::size_t double_array(twofold::detail::kernel_table const& kernels, int element, array_side in, array_side out,
+std::size_t double_array(kernel_table const& kernels, int element, array_side in, array_side out,
                          std::size_t const* shape, int ndim, twofold::detail::allowance threads,
                          twofold::overflow_policy policy, go_on_function go_on = nullptr) noexcept;
 

@@ -1,8 +1,8 @@
-// The element types of the wheel: those of the library, which have kernels of each instruction set, and what only
-// Python's arrays hold, which has plain loops.
+// The element types of the wheel: those of the library, and what only Python's arrays hold.
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <complex>
 #include <cstddef>
 #include <cstdint>
@@ -13,12 +13,24 @@
 #include <type_traits>
 #include <utility>
 
+#include "packing.hpp"
+
 namespace twofold_wheel {
 
 /// A duration as NumPy has it: a number of ticks, of which the least one stands for "not a time".
 struct timedelta64 {
     std::int64_t ticks;
     static constexpr std::int64_t not_a_time = (std::numeric_limits<std::int64_t>::min)();
+    static constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)();
+
+    // Half of the least number becomes the least one, and so would no longer be a time.
+    [[nodiscard, gnu::always_inline]] static constexpr bool overflows(std::int64_t x) noexcept {
+        return (x > most / 2) | ((x < -(most / 2)) & (x != not_a_time));
+    }
+    [[nodiscard, gnu::always_inline]] static constexpr std::int64_t wrapped(std::int64_t x) noexcept {
+        auto const bits = static_cast<std::uint64_t>(x);
+        return x == not_a_time ? x : static_cast<std::int64_t>(bits + bits);
+    }
 };
 
 /// Element numbers count these.
@@ -57,103 +69,125 @@ template <class T>
     return {wheel_parts<T> == 1 ? 'f' : 'c', bits};
 }
 
-// ---- plain loops
+// ---- kernels
 
-/// What doubling means for a part without kernels.
-template <class T>
-struct plain_double;
+/// The parts that have kernels of each instruction set.
+using kernel_part_types =
+    decltype(std::tuple_cat(std::declval<twofold::detail::part_types>(), std::declval<std::tuple<timedelta64>>()));
 
-template <>
-struct plain_double<long double> {
+using kernel_table = twofold::detail::kernel_table_of<kernel_part_types>;
+
+/// Kernels of the same form for `long double`, which no machine has vectors of.
+struct long_double_kernels {
+    using stores = twofold::detail::stores;
+
+    template <stores>
+    static void wrap(long double const* in, long double* out, std::size_t n) noexcept {
+        auto const* const from = reinterpret_cast<unaligned const*>(in);
+        auto* const to = reinterpret_cast<unaligned*>(out);
+        for (std::size_t i = 0; i < n; ++i) to[i].value = from[i].value + from[i].value;
+    }
+    template <stores>
+    static void wrap_turned(long double const* in, long double* out, std::size_t n) noexcept {
+        // By way of a buffer: what was written in two halves can be read as a whole only when it has left for the
+        // cache.
+        constexpr std::size_t most = 128;
+        long double buffer[most];
+        for (std::size_t done = 0; done < n; done += most) {
+            std::size_t const count = (std::min)(most, n - done);
+            turn(in + done, buffer, count);
+            wrap<stores::cached>(buffer, buffer, count);
+            turn(buffer, out + done, count);
+        }
+    }
+    template <stores Where>
+    static void saturate(long double const* in, long double* out, std::size_t n) noexcept {
+        wrap<Where>(in, out, n);
+    }
+    template <stores>
+    static bool checked(long double const* in, long double* out, std::size_t n) noexcept {
+        auto const* const from = reinterpret_cast<unaligned const*>(in);
+        auto* const to = reinterpret_cast<unaligned*>(out);
+        bool any = false;
+        for (std::size_t i = 0; i < n; ++i) {
+            long double const x = from[i].value;
+            any |= overflows(x);
+            to[i].value = x + x;
+        }
+        return any;
+    }
+    /// On a block with any strides, of elements of so many parts.
+    template <std::size_t Parts>
+    static void wrap_each(packing::source from, packing::target to, std::size_t rows, std::size_t columns) noexcept {
+        packing::run_along(from, to, rows, columns);
+        for (std::size_t r = 0; r < rows; ++r) {
+            for (std::size_t c = 0; c < columns; ++c) {
+                auto const* const in = reinterpret_cast<unaligned const*>(from.at(r, c));
+                auto* const out = reinterpret_cast<unaligned*>(to.at(r, c));
+                for (std::size_t p = 0; p < Parts; ++p) out[p].value = in[p].value + in[p].value;
+            }
+        }
+    }
+    static std::size_t first_overflow(long double const* in, std::size_t n) noexcept {
+        auto const* const from = reinterpret_cast<unaligned const*>(in);
+        std::size_t i = 0;
+        while (i < n && !overflows(from[i].value)) ++i;
+        return i;
+    }
+
+private:
+    // At any address. Read and written as a number, not as bytes: a processor's 80-bit registers take no others.
+    struct [[gnu::packed, gnu::may_alias]] unaligned {
+        long double value;
+    };
+
     static constexpr bool overflows(long double x) noexcept {
         using limits = std::numeric_limits<long double>;
         long double const magnitude = x < 0 ? -x : x;
         return magnitude > (limits::max)() / 2 && magnitude <= (limits::max)();
     }
-    static constexpr long double wrapped(long double x) noexcept { return x + x; }
-    static constexpr long double saturated(long double x) noexcept { return x + x; }
-};
 
-template <>
-struct plain_double<timedelta64> {
-    static constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)();
-
-    // Half of the least number becomes the least one, and so would no longer be a time.
-    static constexpr bool overflows(timedelta64 x) noexcept {
-        return x.ticks != timedelta64::not_a_time && (x.ticks > most / 2 || x.ticks < -(most / 2));
-    }
-    static constexpr timedelta64 wrapped(timedelta64 x) noexcept {
-        auto const bits = static_cast<std::uint64_t>(x.ticks);
-        return x.ticks == timedelta64::not_a_time ? x : timedelta64{static_cast<std::int64_t>(bits + bits)};
-    }
-    static constexpr timedelta64 saturated(timedelta64 x) noexcept {
-        return overflows(x) ? timedelta64{x.ticks < 0 ? -most : most} : wrapped(x);
+    static void turn(long double const* in, long double* out, std::size_t n) noexcept {
+        std::memcpy(static_cast<void*>(out), in, n * sizeof(long double));
+        packing::turn_round<sizeof(long double)>(reinterpret_cast<std::byte*>(out), n);
     }
 };
 
-/// Kernels of the same form as those of the table, for any machine.
-template <class T>
-struct plain_kernels {
-    using stores = twofold::detail::stores;
-
-    template <stores>
-    static void wrap(T const* in, T* out, std::size_t n) noexcept {
-        each<plain_double<T>::wrapped, false>(in, out, n);
-    }
-    template <stores>
-    static void wrap_turned(T const* in, T* out, std::size_t n) noexcept {
-        each<plain_double<T>::wrapped, true>(in, out, n);
-    }
-    template <stores>
-    static void saturate(T const* in, T* out, std::size_t n) noexcept {
-        each<plain_double<T>::saturated, false>(in, out, n);
-    }
-    template <stores Where>
-    static bool checked(T const* in, T* out, std::size_t n) noexcept {
-        bool const overflows = first_overflow(in, n) < n;  // before the input is written to, where it is
-        wrap<Where>(in, out, n);
-        return overflows;
-    }
-    static std::size_t first_overflow(T const* in, std::size_t n) noexcept {
-        std::size_t i = 0;
-        while (i < n && !plain_double<T>::overflows(loaded<false>(in + i))) ++i;
-        return i;
-    }
-
-private:
-    // By bytes: not all of those of a `long double` are copied with it.
-    template <bool Turned>
-    static void copy(void const* from, void* to) noexcept {
-        std::byte bytes[sizeof(T)];
-        std::memcpy(bytes, from, sizeof(T));
-        if (Turned) std::reverse(bytes, bytes + sizeof(T));
-        std::memcpy(to, bytes, sizeof(T));
-    }
-
-    template <bool Turned>
-    [[nodiscard]] static T loaded(T const* from) noexcept {
-        T value;
-        copy<Turned>(from, &value);
-        return value;
-    }
-
-    template <auto Function, bool Turned>
-    static void each(T const* in, T* out, std::size_t n) noexcept {
-        for (std::size_t i = 0; i < n; ++i) {
-            T const value = Function(loaded<Turned>(in + i));
-            copy<Turned>(&value, out + i);
+/// Doubles a block of time differences with any strides, modulo 2^64. Returns whether any overflows.
+template <bool TurnIn, bool TurnOut>
+bool double_each_time(packing::source from, packing::target to, std::size_t rows, std::size_t columns) noexcept {
+    packing::run_along(from, to, rows, columns);
+    using bits = std::uint64_t;
+    using pair = packing::pair_of<bits>;
+    using halves = packing::vector<std::uint32_t>;
+    constexpr auto none = static_cast<bits>(timedelta64::not_a_time);
+    // What fits, and no more than that, is positive after half of the range was added, and after one less was.
+    constexpr auto half = static_cast<bits>(timedelta64::most / 2);
+    pair beyond{};
+    auto const by_twos = [&beyond](pair const& x) {
+        // By halves, since the weakest x86-64 compares no more at once.
+        auto const equal = std::bit_cast<halves>(x) == std::bit_cast<halves>(pair{none, none});
+        auto const is_none = std::bit_cast<pair>(equal & __builtin_shufflevector(equal, equal, 1, 0, 3, 2));
+        beyond |= ((x + half) | (x + (half + 1))) & ~is_none;
+        return (x + x) | (x & is_none);
+    };
+    packing::each_pair<bits, TurnIn, TurnOut>(from, to, rows, columns, [&](auto const& x) {
+        if constexpr (sizeof(x) == sizeof(bits)) {
+            return by_twos(pair{x})[0];
+        } else {
+            return by_twos(x);
         }
-    }
-};
+    });
+    return static_cast<std::int64_t>(beyond[0] | beyond[1]) < 0;
+}
 
 /// The kernels for a part: those of the table, or plain ones.
 template <class Part>
-[[nodiscard]] twofold::detail::part_kernel_pointers<Part> const& kernels_for(
-    twofold::detail::kernel_table const& kernels) noexcept {
-    if constexpr (is_library_part<Part>) {
+[[nodiscard]] twofold::detail::part_kernel_pointers<Part> const& kernels_for(kernel_table const& kernels) noexcept {
+    if constexpr (twofold::detail::is_one_of<Part, kernel_part_types>) {
         return kernels;
     } else {
-        return twofold::detail::pointers_to<plain_kernels<Part>, Part>;
+        return twofold::detail::pointers_to<long_double_kernels, Part>;
     }
 }
 
