@@ -159,7 +159,7 @@ public:
     [[nodiscard]] constexpr axis columns() const noexcept { return nest_[0]; }
     [[nodiscard]] constexpr axis rows() const noexcept { return nest_[row_axis_]; }
     [[nodiscard]] constexpr bool is_transposed() const noexcept {
-        return rows().length > 1 && magnitude<Arch>(rows().in) < magnitude<Arch>(columns().in);
+        return rows().length > 1 && rows().in != 0 && magnitude<Arch>(rows().in) < magnitude<Arch>(columns().in);
     }
 
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }

@@ -205,8 +205,9 @@ struct block_work {
         return cut.is_transposed() && (std::min)(cut.columns().length, cut.rows().length) * type.bytes >= 16;
     }
     // Whether to turn bytes round in the buffer, by vectors, is faster than to do so one by one.
-    [[nodiscard]] bool turns_vectors() const noexcept {
-        return turn_in != turn_out && type.part_bytes < 8 && cut.columns().in == step() && cut.columns().out == step();
+    [[nodiscard]] bool turns_vectors(stores where) const noexcept {
+        return turn_in != turn_out && (type.part_bytes < 8 || where == stores::streaming) &&
+               cut.columns().in == step() && cut.columns().out == step();
     }
 
     [[nodiscard]] source in(std::byte const* start, block const& part) const noexcept {
@@ -274,7 +275,7 @@ bool double_block(block_work const& work, doubling how, std::byte const* in, std
     bool const writes_rows = work.writes_rows();
     bool const streams_packed = where == stores::streaming && part.columns * work.type.bytes < least_streamed_bytes;
     if (reads_rows && writes_rows && !streams_packed) return double_rows(from, to, where);
-    if (!work.transposes_squares() && !work.turns_vectors()) {
+    if (!work.transposes_squares() && !work.turns_vectors(where)) {
         bool const turns = how == doubling::wrap_turned;
         auto const wrap_each = work.type.wrap_each[work.turn_in || turns][work.turn_out || turns];
         auto const check_each = work.type.check_each[work.turn_in][work.turn_out];

@@ -80,10 +80,10 @@ template <class T, class Function>
         for (; left >= 4; left -= 4, in += 4 * from.column, out += 4 * to.column) {
             T const a = loaded<T>(in);
             T const b = loaded<T>(in + from.column);
-            T const c = loaded<T>(in + 2 * from.column);
-            T const d = loaded<T>(in + 3 * from.column);
             store(out, function(a));
             store(out + to.column, function(b));
+            T const c = loaded<T>(in + 2 * from.column);
+            T const d = loaded<T>(in + 3 * from.column);
             store(out + 2 * to.column, function(c));
             store(out + 3 * to.column, function(d));
         }
