@@ -131,6 +131,16 @@ static_assert([] {
            cut.size() == 1 && cut[0] == block{0, 0, 3, 5};
 }());
 
+// Rows that are one and the same are no columns of the input, to be met by squares.
+static_assert([] {
+    constexpr std::size_t shape[]{300, 500};
+    constexpr std::ptrdiff_t repeated[]{0, 4};
+    constexpr std::ptrdiff_t c_order[]{2000, 4};
+    loop_nest const nest(shape, repeated, c_order, 2);
+    blocks const cut(nest, 4, 16384);
+    return !cut.is_transposed() && cut[0].columns == 500;
+}());
+
 }  // namespace
 
 TEST_CASE("the loops meet each element once, in any order or in that of C", "[layout]") {
