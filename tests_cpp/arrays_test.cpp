@@ -290,6 +290,7 @@ TEMPLATE_LIST_TEST_CASE("large arrays are written past the cache, and right", "[
     } const layouts[] = {
         {{step, row}, {row, step}, false},     {{step, row}, {2 * row, step}, false}, {{row, step}, {row, step}, true},
         {{2 * row, step}, {row, step}, false}, {{step, row}, {row, step}, true},      {{row, step}, {step, row}, false},
+        {{step, 0}, {row, step}, false},       {{step, 0}, {row, step}, true},        {{0, step}, {row, step}, false},
     };
     for (auto const& layout : layouts) {
         for (unsigned const threads : {1u, 2u}) {
@@ -321,21 +322,41 @@ TEST_CASE("an array in the order of Fortran names the first overflow in the orde
 }
 
 TEST_CASE("durations: what is not a time stays so, and what overflows is never taken for it", "[arrays]") {
-    auto const& kernels = *twofold_wheel::instruction_sets().front().kernels;
-    int const number = number_of<timedelta64>();
     constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
-    std::vector<std::int64_t> const values{0, -1, most / 2, -(most / 2), timedelta64::not_a_time};
-    std::vector<std::int64_t> out(5);
-    for (overflow_policy const policy : all_policies) {
-        CHECK(twofold_wheel::double_elements(kernels, number, values.data(), out.data(), 5, {1, true}, policy) == 5);
-        CHECK((out == std::vector<std::int64_t>{0, -2, most - 1, -(most - 1), timedelta64::not_a_time}));
-    }
-    for (std::int64_t const least : {most / 2 + 1, -(most / 2) - 1}) {
-        for (overflow_policy const policy : {overflow_policy::wrap, overflow_policy::raise}) {
-            CHECK(twofold_wheel::double_elements(kernels, number, &least, out.data(), 1, {1, true}, policy) == 0);
+    constexpr std::int64_t none = timedelta64::not_a_time;
+    // Enough for whole vectors and some that are left.
+    constexpr std::size_t n = 37;
+    constexpr std::int64_t some[] = {0, -1, most / 2, -(most / 2), none};
+    constexpr std::int64_t doubles[] = {0, -2, most - 1, -(most - 1), none};
+    std::size_t const shape[] = {n};
+    for (auto const& set : twofold_wheel::instruction_sets()) {
+        if (!set.supported) continue;
+        for (std::ptrdiff_t const step : {8, 16, -8}) {
+            for (bool const swapped : {false, true}) {
+                array<timedelta64> in{{n}, {step}, swapped, bytes(n * 16, std::byte{0}), step < 0 ? std::ptrdiff_t{8 * n - 8} : 0};
+                auto out = in;
+                CAPTURE(set.name, step, swapped);
+                for (std::size_t i = 0; i < n; ++i) in.set(i, {some[i % 5]});
+                for (overflow_policy const policy : all_policies) {
+                    CHECK(twofold_wheel::double_array(*set.kernels, number_of<timedelta64>(), in.side(), out.side(),
+                                                      shape, 1, {1, true}, policy) == n);
+                    for (std::size_t i = 0; i < n; ++i) CHECK(out.get(i).ticks == doubles[i % 5]);
+                }
+                for (std::int64_t const least : {most / 2 + 1, -(most / 2) - 1}) {
+                    for (std::size_t at = 0; at < n; ++at) {
+                        auto one = in;
+                        one.set(at, {least});
+                        for (overflow_policy const policy : {overflow_policy::wrap, overflow_policy::raise}) {
+                            CHECK(twofold_wheel::double_array(*set.kernels, number_of<timedelta64>(), one.side(),
+                                                              out.side(), shape, 1, {1, true}, policy) == at);
+                        }
+                        twofold_wheel::double_array(*set.kernels, number_of<timedelta64>(), one.side(), out.side(),
+                                                    shape, 1, {1, true}, overflow_policy::saturate);
+                        CHECK(out.get(at).ticks == (least < 0 ? -most : most));
+                    }
+                }
+            }
         }
-        twofold_wheel::double_elements(kernels, number, &least, out.data(), 1, {1, true}, overflow_policy::saturate);
-        CHECK(out[0] == (least < 0 ? -most : most));
     }
 }
 
