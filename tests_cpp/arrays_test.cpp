@@ -333,7 +333,8 @@ TEST_CASE("durations: what is not a time stays so, and what overflows is never t
         if (!set.supported) continue;
         for (std::ptrdiff_t const step : {8, 16, -8}) {
             for (bool const swapped : {false, true}) {
-                array<timedelta64> in{{n}, {step}, swapped, bytes(n * 16, std::byte{0}), step < 0 ? std::ptrdiff_t{8 * n - 8} : 0};
+                array<timedelta64> in{
+                    {n}, {step}, swapped, bytes(n * 16, std::byte{0}), step < 0 ? std::ptrdiff_t{8 * n - 8} : 0};
                 auto out = in;
                 CAPTURE(set.name, step, swapped);
                 for (std::size_t i = 0; i < n; ++i) in.set(i, {some[i % 5]});
