@@ -267,6 +267,7 @@ TEST_CASE("the first large call of a process is shared", "[sharing]") {
 }
 
 TEST_CASE("a call of medium size that comes now and then wakes nobody", "[sharing]") {
+    let_helpers_fall_asleep();
     CHECK(holds_in_child(20, [] {
         return workers_of_call<2>(threads_pay_asleep_bytes - 1, up_to_four) == 1 && crew::helper_count() == 0;
     }));
