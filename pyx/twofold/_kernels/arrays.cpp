@@ -163,7 +163,8 @@ constexpr auto element_types = []<std::size_t... I>(std::index_sequence<I...>) {
 
 // ---- blocks
 
-// Half of a first-level cache, so that what passes through it stays there.
+// Half of a first-level cache, so that what passes through it stays there. This number, and those that follow, were
+// measured by `benchmarks/arrays.py --part table`.
 constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
 // Rows shorter than this are packed, since a call of a kernel takes some nanoseconds.
 constexpr std::size_t least_row_bytes = 64;
