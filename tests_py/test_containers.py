@@ -325,6 +325,7 @@ def test_the_tensor_is_let_go(np):
     assert gone() is None
 
 
+@pytest.mark.thread_unsafe(reason="looks at the memory of the whole process")
 def test_capsules_that_nobody_took_are_freed(np):
     """A library that refuses the result, after it has asked for it, leaves a capsule behind."""
     asked = []

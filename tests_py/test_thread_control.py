@@ -209,6 +209,7 @@ def test_show_config_knows_two_modes():
         twofold.show_config("yaml")
 
 
+@pytest.mark.thread_unsafe(reason="doctest looks at all that is printed")
 @pytest.mark.parametrize("module", [_threads, _config], ids=lambda module: module.__name__)
 def test_the_examples_of_the_docstrings(module):
     result = doctest.testmod(module)
