@@ -321,6 +321,21 @@ TEST_CASE("an array in the order of Fortran names the first overflow in the orde
     }
 }
 
+TEST_CASE("the first overflow is named, whichever a helper has found before", "[arrays]") {
+    // A helper begins at the end, where there is one, too.
+    std::size_t const shape[] = {2000, 500};
+    std::ptrdiff_t const strides[] = {2400, 4};
+    std::vector<std::uint32_t> values(2000 * 600, 1);
+    values[800 * 600 + 7] = values[1999 * 600 + 499] = 0x80000000u;
+    array_side const side{values.data(), strides, false};
+    for (int i = 0; i < 20; ++i) {
+        share_next_call();
+        CHECK(twofold_wheel::double_array(*twofold_wheel::instruction_sets().front().kernels,
+                                          number_of<std::uint32_t>(), side, side, shape, 2, {2, true},
+                                          overflow_policy::raise) == 800 * 500 + 7);
+    }
+}
+
 TEST_CASE("durations: what is not a time stays so, and what overflows is never taken for it", "[arrays]") {
     constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
     constexpr std::int64_t none = timedelta64::not_a_time;
