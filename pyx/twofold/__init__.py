@@ -15,11 +15,10 @@ from twofold._threads import get_num_threads, num_threads, set_num_threads, thre
 
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:
-    from twofold.shared import SharedArray, SharedArrayError, share
+    from twofold.shared import SharedArray, share
 
 __all__ = [
     "SharedArray",
-    "SharedArrayError",
     "__version__",
     "double",
     "get_include",
@@ -43,7 +42,7 @@ def __getattr__(name: str) -> object:
         import twofold.ufuncs  # noqa: PLC0415
 
         return twofold.ufuncs
-    if name in ("SharedArray", "SharedArrayError", "share"):
+    if name in ("SharedArray", "share"):
         import twofold.shared  # noqa: PLC0415
 
         return getattr(twofold.shared, name)

@@ -182,7 +182,7 @@ class LostArray:
     >>> len(LostArray("process 7 has ended"))
     Traceback (most recent call last):
         ...
-    twofold._segments.SharedArrayError: this array could not be opened: process 7 has ended
+    twofold.shared.SharedArrayError: this array could not be opened: process 7 has ended
     """
 
     __slots__ = ("_reason",)
@@ -230,7 +230,7 @@ def _plain_if_new(result):
 
 
 def _plain_results(method):
-    @functools.wraps(method)
+    @functools.wraps(method, assigned=("__name__", "__qualname__"))  # what it does is told by ndarray's
     def call(self, *args, **kwargs):
         return _plain_if_new(method(self, *args, **kwargs))
 
@@ -262,6 +262,7 @@ def find_segment(array):
 
 def _receive(cls, where, ticket, layout, is_writable):
     """What a reference is pickled as. Never raises."""
+    _sweep_if_cheap()
     try:
         segment = Segment.attach(*where)
         segment.hand_in_ticket(ticket)
@@ -280,13 +281,18 @@ _sent = {}  # (segment, ticket): the segment, until somebody has looked and seen
 
 def _send(segment):
     """A ticket for a reference to the segment, which stays until that is handed in."""
-    if len(_sent).bit_count() == 1:  # seldom, where there are many
-        _sweep()
+    _sweep_if_cheap()
     ticket = segment.draw_ticket()
     if ticket is not None:
         _sent[segment, ticket] = segment
         _wait_at_exit(os.getpid())
     return ticket
+
+
+def _sweep_if_cheap():
+    """Where there are few; where there are many, each time that they have doubled."""
+    if len(_sent) < 64 or len(_sent).bit_count() == 1:
+        _sweep()
 
 
 def _sweep():
