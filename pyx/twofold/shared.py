@@ -25,6 +25,10 @@ __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 # How long a worker of a process pool that ends waits for its last results to be opened.
 EXIT_SECONDS = 5
 
+# How many bytes of an array are mapped when it comes: this takes some 60 us for each MiB.
+# Measured by `benchmarks/shared_arrays.py`.
+MOST_MAPPED_AHEAD = 256 << 20
+
 
 class SharedArray(np.ndarray):
     """An array of NumPy in memory that other processes can share, filled with zeros.
@@ -162,7 +166,10 @@ def share(values, dtype=None):
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("values is a masked array, whose mask would be lost; share values.filled() or values.data")
     shared = SharedArray._empty_like(np.empty_like(array, subok=False))
-    np.copyto(shared, array)
+    if array.flags.forc and array.nbytes:
+        shared.base.fill((array if array.flags.c_contiguous else array.T).reshape(-1).view(np.uint8))
+    else:
+        np.copyto(shared, array)
     return shared
 
 
@@ -268,6 +275,9 @@ def _receive(cls, where, ticket, layout, is_writable):
         segment.hand_in_ticket(ticket)
         shape, dtype, offset, strides = layout
         array = np.ndarray.__new__(cls, shape, dtype, segment, offset, strides)
+        if is_writable and array.nbytes:
+            first, end = byte_bounds(array)
+            segment.map_ahead(first - segment.address, min(end - first, MOST_MAPPED_AHEAD))
         array.flags.writeable = is_writable
         return array
     except Exception as error:
