@@ -20,6 +20,8 @@ np = pytest.importorskip("numpy")
 from twofold import _segments, shared  # noqa: E402 - which import NumPy
 from twofold.shared import LostArray, SharedArray, SharedArrayError, share  # noqa: E402
 
+alone = pytest.mark.thread_unsafe(reason="looks at what the whole process has")
+
 START_METHODS = ["fork", "spawn", "forkserver"]
 
 
@@ -54,6 +56,7 @@ def test_it_is_made_as_numpy_makes_one_and_holds_zeros(shape, dtype):
             assert (empty.shape, empty.dtype, empty.strides) == (like.shape, like.dtype, like.strides)
 
 
+@alone
 def test_memory_used_before_is_zero_again():
     for _ in range(3):
         a = SharedArray(1 << 20, "u1")
@@ -299,6 +302,7 @@ def test_dask_tells_arrays_by_what_they_hold():
     assert base.tokenize(a) != base.tokenize(b)
 
 
+@alone
 def test_a_reference_is_for_one_load_and_more_do_no_harm():
     data = pickle.dumps(share(np.arange(3)))
     first = pickle.loads(data)
@@ -310,6 +314,7 @@ def test_a_reference_is_for_one_load_and_more_do_no_harm():
     assert type(pickle.loads(data)) is LostArray
 
 
+@alone
 def test_a_reference_is_not_good_for_what_the_memory_is_used_for_next():
     a = share(np.zeros(1 << 17))
     data = pickle.dumps(a)
@@ -397,6 +402,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+@alone
 def test_an_array_has_one_descriptor_and_gives_it_back():
     _segments.release_memory()
     before = descriptors()
@@ -413,6 +419,7 @@ def test_an_array_has_one_descriptor_and_gives_it_back():
     assert descriptors() == before
 
 
+@alone
 def test_what_is_kept_for_later_is_told_and_given_back():
     twofold.release_memory()
     before = descriptors()
@@ -436,6 +443,7 @@ def test_recycling_turned_off_keeps_nothing():
     )
 
 
+@alone
 def test_what_arrived_is_let_go_of():
     """A sender has it until then, and no longer than until its next array."""
     shared._sent.clear()  # of other tests
@@ -453,6 +461,7 @@ def test_what_arrived_is_let_go_of():
     assert len(shared._sent) <= 1
 
 
+@alone
 def test_more_references_than_there_are_tickets():
     shared._sent.clear()  # of other tests
     a = share(np.arange(3))
@@ -597,6 +606,17 @@ def test_segments_are_used_again_through_a_pool(pool, method):
     )
 
 
+@pytest.mark.parametrize(("is_kept", "opened"), [(True, "SharedArray"), (False, "LostArray")])
+def test_what_is_dropped_at_once_arrives_since_it_is_kept(is_kept, opened):
+    """With the proof: it does not where nobody keeps it."""
+    data = pickle.dumps(share(np.arange(3)))
+    if not is_kept:
+        shared._sent.clear()
+    assert run_script(
+        "import pickle, sys; print(type(pickle.loads(bytes.fromhex(sys.argv[1]))).__name__)", data.hex()
+    ) == (opened + "\n")
+
+
 def run_file(tmp_path: Path, script: str, *arguments: str) -> str:
     """Runs a script as a file, whose functions spawned workers know, within a time limit; returns its output."""
     path = tmp_path / "script.py"
@@ -681,6 +701,7 @@ def owner(n: int = 5, forks: bool = False) -> tuple[subprocess.Popen[str], bytes
     return process, bytes.fromhex(process.stdout.readline())
 
 
+@alone
 @pytest.mark.parametrize("end", [signal.SIGKILL, None])
 def test_the_owner_may_end_first(end):
     before = descriptors()
@@ -717,6 +738,7 @@ def test_what_nobody_opened_is_lost_with_its_owner(end):
         len(a)
 
 
+@alone
 def test_a_mapping_kept_for_later_goes_when_its_owner_is_gone():
     process, data = owner(1_000_000)
     before = descriptors()

@@ -295,7 +295,7 @@ def _send(segment):
     ticket = segment.draw_ticket()
     if ticket is not None:
         _sent[segment, ticket] = segment
-        _wait_at_exit(os.getpid())
+        _wait_at_exit()
     return ticket
 
 
@@ -315,8 +315,8 @@ def _sweep():
     return len(_sent)
 
 
-@functools.cache  # once in each process
-def _wait_at_exit(pid):
+@functools.cache  # once is enough
+def _wait_at_exit():
     """A worker of a process pool that ends has the results that it sent until they are opened."""
     process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
     if process is not None and util is not None and process.parent_process() is not None:
@@ -333,5 +333,9 @@ def _wait_for_receivers():
         pause = min(2 * pause, 0.05)
 
 
-# What the parent sent is kept by the parent.
-os.register_at_fork(after_in_child=_sent.clear)
+def _start_as_child():
+    _sent.clear()  # what the parent sent is kept by the parent
+    _wait_at_exit.cache_clear()
+
+
+os.register_at_fork(after_in_child=_start_as_child)

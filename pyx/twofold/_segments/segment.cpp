@@ -42,8 +42,7 @@ constexpr std::uint64_t use_with(std::uint32_t number, std::uint32_t attached) n
 }
 
 std::size_t page_bytes() noexcept {
-    static std::size_t const bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    return bytes;
+    return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace
