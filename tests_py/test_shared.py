@@ -520,7 +520,8 @@ def in_pool(pool: str, method: str, script: str) -> None:
     if pool in ("loky", "joblib"):
         pytest.importorskip(pool)
     script = textwrap.indent(textwrap.dedent(script), " " * 8)
-    run_script("\n        import os, numpy as np, twofold\n" + POOLS[pool].format(method=method) + script + ENDS)
+    script = "\n        import os, numpy as np, twofold\n" + POOLS[pool].format(method=method) + script + ENDS
+    run_script(script, options=("-W", "error::DeprecationWarning") if method in START_METHODS else ())
 
 
 @pytest.mark.parametrize(("pool", "method"), KINDS)
@@ -805,7 +806,8 @@ def test_what_a_forked_child_has_is_not_written_to():
 
 def test_forks_while_arrays_come_and_go():
     """As many as TWOFOLD_TEST_FORKS says. Each child finds its parent's array as it was, and makes one of its own."""
-    run_script("""
+    run_script(
+        """
         import os, threading, numpy as np, twofold
         enough = False
         def work():
@@ -826,7 +828,9 @@ def test_forks_while_arrays_come_and_go():
             assert (a == -2).all()
         enough = True
         thread.join()
-    """)
+        """,
+        options=("-W", "ignore"),  # of a fork beside threads: they are the script's own
+    )
 
 
 # ---- shortage
