@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -502,6 +503,19 @@ TEST_CASE("more memory than there is, is refused before any is taken", "[segment
             return limit_to(RLIMIT_FSIZE, 1 << 20) && create(bytes, none) == ENOMEM && none.mapped == nullptr;
         }));
     }
+}
+
+TEST_CASE("a profiler's signals do not keep a segment from being made", "[segment]") {
+    CHECK(holds_in_child(limit, []() noexcept {
+        signal(SIGPROF, [](int) {});
+        itimerval const each_millisecond{{0, 1000}, {0, 1000}};
+        setitimer(ITIMER_PROF, &each_millisecond, nullptr);
+        segment one;
+        bool const is_made = create(256 * MiB, one) == 0;
+        itimerval const none{};
+        setitimer(ITIMER_PROF, &none, nullptr);
+        return is_made && one.payload[256 * MiB - 1] == 0;
+    }));
 }
 
 TEST_CASE("a shortage is an error that leaves nothing behind", "[segment]") {

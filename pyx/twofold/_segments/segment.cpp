@@ -214,9 +214,10 @@ bool is_room_for(std::size_t bytes) noexcept {
 // No array is as large, and sums with the size of a page stay below the largest number.
 constexpr std::size_t most_bytes = SIZE_MAX / 4;
 
-// In slices, since a signal undoes the one that it interrupts.
+// In slices, which take a fraction of a millisecond: a signal undoes the one that it interrupts, and profilers send
+// many.
 int allocate(int descriptor, std::size_t bytes) noexcept {
-    constexpr std::size_t slice = std::size_t{64} << 20;
+    constexpr std::size_t slice = std::size_t{1} << 20;
     for (std::size_t done = 0; done < bytes;) {
         std::size_t const next = (std::min)(slice, bytes - done);
         int const error = posix_fallocate(descriptor, static_cast<off_t>(done), static_cast<off_t>(next));
