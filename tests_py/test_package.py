@@ -67,6 +67,7 @@ def test_the_wheel_is_small():
 
 def test_public_names():
     assert sorted(twofold.__all__) == [
+        "SharedArray",
         "__version__",
         "double",
         "get_include",
@@ -74,6 +75,7 @@ def test_public_names():
         "num_threads",
         "release_memory",
         "set_num_threads",
+        "share",
         "show_config",
         "simd_target",
         "threads_info",
