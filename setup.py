@@ -17,6 +17,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 KERNELS = "pyx/twofold/_kernels"
 RECYCLING = "pyx/twofold/_recycling"
+SEGMENTS = "pyx/twofold/_segments"
 
 VERSION = run_path(str(ROOT / "scripts/version.py"))["version"]
 XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
@@ -148,6 +149,14 @@ setup(
                 "_memory",
                 include_dirs=[RECYCLING, numpy.get_include()],
                 depends=[f"{RECYCLING}/recycled_memory.hpp"],
+                extra_compile_args=CXX_FLAGS,
+                language="c++",
+            ),
+            module(
+                "_segments",
+                f"{SEGMENTS}/segment.cpp",
+                include_dirs=["include", "pyx/twofold"],
+                depends=[f"{SEGMENTS}/segment.hpp", "include/twofold/cgroup.hpp"],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),

@@ -70,6 +70,10 @@ public:
         }
     }
 
+    void skip_blanks() noexcept {
+        while (!at_end_of_line() && buffer_[at_] == ' ') ++at_;
+    }
+
     /// Whether `wanted` is one of the words between commas from here to the next `last`, which is read too.
     bool read_words(char last, char const* wanted) noexcept {
         char const* rest = wanted;  // null once the word differs
@@ -229,6 +233,35 @@ struct cgroup_memory_limit {
     }
 };
 
+/// What is left of that memory.
+template <class Arch>
+struct cgroup_memory_room {
+    static constexpr char const* controller = "memory";
+
+    /// Bytes; at least 1, as 0 says that there is no limit. The cache of files is not counted as used: the system gives
+    /// that up before it kills.
+    [[nodiscard]] static std::uint64_t of(short_path<Arch>& place, cgroup_version version) noexcept {
+        std::uint64_t const limit = cgroup_memory_limit<Arch>::of(place, version);
+        if (limit == 0) return 0;
+        bool const is_v2 = version == cgroup_version::v2;
+        char const* const file = is_v2 ? "/memory.current" : "/memory.usage_in_bytes";
+        std::uint64_t const used = lines_of_file<Arch>(place.with(file)).read_number();
+        std::uint64_t const cached = statistic(place, is_v2 ? "inactive_file" : "total_inactive_file") +
+                                     statistic(place, is_v2 ? "active_file" : "total_active_file");
+        std::uint64_t const needed = used - (std::min)(used, cached);
+        return limit > needed ? limit - needed : 1;
+    }
+
+private:
+    [[nodiscard]] static std::uint64_t statistic(short_path<Arch>& place, char const* name) noexcept {
+        lines_of_file<Arch> lines(place.with("/memory.stat"));  // "inactive_file 4096", one on each line
+        for (; !lines.at_end(); lines.go_to_next_line()) {
+            if (lines.read_words(' ', name)) return lines.read_number();
+        }
+        return 0;
+    }
+};
+
 template <class Arch>
 [[nodiscard]] constexpr std::uint64_t smaller_limit(std::uint64_t a, std::uint64_t b) noexcept {
     return a == 0 || (b != 0 && b < a) ? b : a;
@@ -348,6 +381,25 @@ template <class Arch>
     return find_cgroup_limit<Arch, cgroup_memory_limit<Arch>>(root);
 }
 
+/// The bytes of memory that this process can still get: what the machine has available, or what is left to one of its
+/// control groups if that is less. At least 1; 0 where nothing is known.
+template <class Arch>
+[[nodiscard]] std::uint64_t memory_room(char const* root = "") noexcept {
+    std::uint64_t available = 0;
+    {
+        without_cancellation const guard;
+        short_path<Arch> place;
+        place.append(root);
+        lines_of_file<Arch> lines(place.with("/proc/meminfo"));  // "MemAvailable:   22132332 kB"
+        for (; !lines.at_end() && available == 0; lines.go_to_next_line()) {
+            if (!lines.read_words(':', "MemAvailable")) continue;
+            lines.skip_blanks();
+            available = (std::max)(lines.read_number() * 1024, std::uint64_t{1});
+        }
+    }
+    return smaller_limit<Arch>(available, find_cgroup_limit<Arch, cgroup_memory_room<Arch>>(root));
+}
+
 #else
 
 template <class Arch>
@@ -357,6 +409,11 @@ template <class Arch>
 
 template <class Arch>
 [[nodiscard]] constexpr std::uint64_t cgroup_memory(char const* = "") noexcept {
+    return 0;
+}
+
+template <class Arch>
+[[nodiscard]] constexpr std::uint64_t memory_room(char const* = "") noexcept {
     return 0;
 }
 

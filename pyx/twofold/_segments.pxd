@@ -1,0 +1,18 @@
+# Memory that processes share: see _segments/segment.hpp.
+cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
+    cdef struct identity:
+        pass
+    cdef struct segment:
+        char* payload
+        size_t bytes
+        identity id
+        int descriptor
+        bint is_zero
+        bint is_owner
+
+cdef class Segment:
+    cdef segment held
+    cdef object __weakref__
+    # From the beginning of a page on, `nbytes` of them.
+    cdef char* payload
+    cdef readonly size_t nbytes

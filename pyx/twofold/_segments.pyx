@@ -1,0 +1,160 @@
+# distutils: language = c++
+"""Memory that processes share, as an object that exports it: see _segments/segment.hpp."""
+from cpython.buffer cimport PyBuffer_FillInfo
+from libc.errno cimport EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, EPROTO, ESTALE
+from libc.string cimport memcpy
+from posix.types cimport pid_t
+from posix.unistd cimport getpid
+
+from twofold._core cimport recycling_cap, recycling_is_on
+
+import os
+from weakref import WeakValueDictionary
+
+cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
+    int create(size_t bytes, segment& made) noexcept
+    int attach(pid_t pid, int descriptor, const identity& id, size_t bytes, segment& found) noexcept
+    void release(segment& held) noexcept
+    const unsigned int no_ticket
+    unsigned int draw_ticket(const segment& held) noexcept
+    void hand_in_ticket(const segment& held, unsigned int ticket) noexcept
+    bint is_open(const segment& held, unsigned int ticket) noexcept
+    size_t kept_bytes() noexcept
+    void keep_at_most(size_t bytes) noexcept
+    size_t release_kept() noexcept
+
+# As much as is kept of other memory for results, and by the same rule.
+keep_at_most(recycling_cap() if recycling_is_on() else 0)
+
+# Those of this process, by their tokens: a reference to one of them is that one. As in the child of a fork, which has
+# those of its parent.
+cdef object known = WeakValueDictionary()
+
+
+class SharedArrayError(RuntimeError):
+    """Shared memory that another process sent could not be opened here."""
+
+
+cdef class Segment:
+    """Memory that other processes can attach to; a writable buffer of bytes. `create` or `attach` make one.
+
+    The reference for other processes is `pid`, `fd`, `token` and `nbytes`. It is good while this object lives, or
+    another one in a process that has attached.
+    """
+
+    def __dealloc__(self):
+        release(self.held)
+
+    @staticmethod
+    def create(nbytes):
+        """New memory of `nbytes`, not filled. MemoryError if there is not that much: asked before it is taken."""
+        cdef Segment made = Segment.__new__(Segment)
+        cdef size_t wanted = nbytes
+        cdef int error
+        with nogil:
+            error = create(wanted, made.held)
+        if error == ENOMEM:
+            raise MemoryError(f"there is no memory for {wanted} bytes to share between processes")
+        if error != 0:
+            raise OSError(error, f"cannot make memory to share between processes: {os.strerror(error)}")
+        return noted(made)
+
+    @staticmethod
+    def attach(pid, fd, bytes token not None, nbytes):
+        """The memory that process `pid` refers to by the other three. SharedArrayError where that cannot be opened."""
+        cdef Segment found = known.get(token)
+        if found is not None:
+            return found
+        cdef identity id
+        cdef pid_t owner = pid
+        cdef int descriptor = fd
+        cdef size_t wanted = nbytes
+        cdef int error
+        if len(token) != sizeof(id):
+            raise SharedArrayError("the reference is not one of this version of twofold")
+        memcpy(&id, <const char*>token, sizeof(id))
+        found = Segment.__new__(Segment)
+        with nogil:
+            error = attach(owner, descriptor, id, wanted, found.held)
+        if error != 0:
+            raise SharedArrayError(why_not(error, owner, wanted))
+        return noted(found)
+
+    @property
+    def pid(self):
+        """This process, whose descriptor `fd` is."""
+        return getpid()
+
+    @property
+    def fd(self):
+        return self.held.descriptor
+
+    @property
+    def token(self):
+        """Tells this memory, with these contents, from any other: 20 bytes."""
+        return (<const char*>&self.held.id)[:sizeof(identity)]
+
+    @property
+    def is_zero(self):
+        """Whether all of it was zero when it was made. (Memory that was used before is not.)"""
+        return self.held.is_zero
+
+    @property
+    def is_owner(self):
+        """Whether this process made it, or one that it was forked from."""
+        return self.held.is_owner
+
+    def draw_ticket(self):
+        """For a reference that is sent off: until the receiver hands it in, the sender is to keep this object.
+
+        None where there are no more of them.
+        """
+        cdef unsigned int ticket = draw_ticket(self.held)
+        return None if ticket == no_ticket else ticket
+
+    def hand_in_ticket(self, ticket):
+        hand_in_ticket(self.held, no_ticket if ticket is None else ticket)
+
+    def is_open(self, ticket):
+        """Whether the ticket has not been handed in."""
+        return bool(is_open(self.held, ticket))
+
+    def __len__(self):
+        return self.nbytes
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.payload, self.nbytes, False, flags)
+
+    def __reduce__(self):
+        raise TypeError("a Segment is not pickled; its pid, fd, token and nbytes are what another process attaches to")
+
+
+cdef Segment noted(Segment segment):
+    segment.payload = segment.held.payload
+    segment.nbytes = segment.held.bytes
+    known[segment.token] = segment
+    return segment
+
+cdef str why_not(int error, pid_t pid, size_t nbytes):
+    if error == ENOENT:
+        return (f"process {pid}, which sent it, has ended or has let go of it before it was opened here; or it is a "
+                "process of another machine or container")
+    if error == ESTALE:
+        return (f"process {pid} has let go of it before it was opened here; or it was sent by a process of another "
+                "machine or container")
+    if error == EACCES:
+        return f"this process may not open what process {pid} has; the same user may"
+    if error == EPROTO:
+        return f"process {pid} has another version of twofold"
+    if error == ENOMEM:
+        return f"there is no room for another {nbytes} bytes among the addresses of this process"
+    return f"opening it failed: {os.strerror(error)}"
+
+
+def kept():
+    """The bytes of dropped segments that are kept, to be used again."""
+    return kept_bytes()
+
+def release_memory():
+    """Gives them back to the system, and returns how many they were."""
+    return release_kept()

@@ -1,0 +1,405 @@
+#include "segment.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <twofold/cgroup.hpp>
+
+namespace twofold_segments {
+namespace {
+
+struct any_arch;  // what is compiled here differs by no instruction set
+
+// ---- the header
+
+constexpr std::uint64_t layout = 0x31'64'6c'6f'66'6f'77'74;  // "twofold1": raised with each change of the header
+
+struct header {
+    std::uint64_t layout;
+    std::array<unsigned char, 16> random;
+    std::uint64_t capacity;  // bytes there are for the payload, whole pages
+    std::int64_t owner;      // the process that made it
+    std::atomic<bool> owner_left;
+    std::atomic<std::uint64_t> use;  // the number of the use in the upper half, the processes attached in the lower
+    std::array<std::atomic<std::uint64_t>, 500> tickets;  // a bit each; set: drawn, and not yet handed in
+};
+static_assert(sizeof(header) <= 4096);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+
+constexpr std::uint64_t use_with(std::uint32_t number, std::uint32_t attached) noexcept {
+    return std::uint64_t{number} << 32 | attached;
+}
+
+std::size_t page_bytes() noexcept {
+    static std::size_t const bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    return bytes;
+}
+
+}  // namespace
+
+struct mapping {
+    header* head;
+    std::size_t capacity;
+    int descriptor;
+
+    [[nodiscard]] char* payload() const noexcept { return reinterpret_cast<char*>(head) + page_bytes(); }
+};
+
+namespace {
+
+// Undoes `map`, and nothing else: what becomes of the memory is for those to say who still have the file.
+void dispose(mapping* mapped) noexcept {
+    munmap(mapped->head, page_bytes() + mapped->capacity);
+    close(mapped->descriptor);
+    delete mapped;
+}
+
+// Maps an open file that is a segment, or will be one. Null where that cannot be; then the file stays open.
+mapping* map(int descriptor, std::size_t capacity) noexcept {
+    void* const all = mmap(nullptr, page_bytes() + capacity, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (all == MAP_FAILED) return nullptr;
+    auto* const mapped = new (std::nothrow) mapping{static_cast<header*>(all), capacity, descriptor};
+    if (mapped == nullptr) munmap(all, page_bytes() + capacity);
+    return mapped;
+}
+
+// Counts this process in, if the segment is in the expected use.
+bool count_in(header& head, std::uint32_t use) noexcept {
+    std::uint64_t now = head.use.load();
+    while (now >> 32 == use) {
+        if (head.use.compare_exchange_weak(now, now + 1)) return true;
+    }
+    return false;
+}
+
+// True: nobody has the segment, and nobody will by the references there are. False: somebody has it, or might.
+bool retire(header& head, std::uint32_t use) noexcept {
+    std::uint64_t expected = use_with(use, 0);
+    return head.use.compare_exchange_strong(expected, use_with(use + 1, 0));
+}
+
+// Gives the memory of a retired segment back, also where others keep the mapping for a next use.
+void empty(mapping const& retired) noexcept {
+    fallocate(retired.descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(page_bytes()),
+              static_cast<off_t>(retired.capacity));
+}
+
+// ---- what is kept for a next use
+
+// A thread that exchanges a place for null has what was there, whatever others do meanwhile; and a fork at any moment
+// leaves something whole in each place.
+template <void (*drop)(mapping*) noexcept>
+class shelf {
+public:
+    // The first that is wanted; null if none is.
+    template <class IsWanted>
+    [[nodiscard]] mapping* take(IsWanted const& is_wanted) noexcept {
+        for (std::atomic<mapping*>& place : places_) {
+            if (place.load() == nullptr) continue;
+            mapping* const mapped = place.exchange(nullptr);
+            if (mapped == nullptr || is_wanted(*mapped)) return mapped;
+            put(mapped, place);
+        }
+        return nullptr;
+    }
+
+    void put(mapping* mapped) noexcept {
+        for (std::atomic<mapping*>& place : places_) {
+            mapping* none = nullptr;
+            if (place.load() == nullptr && place.compare_exchange_strong(none, mapped)) return;
+        }
+        put(mapped, places_[turn_++ % places_.size()]);
+    }
+
+private:
+    static void put(mapping* mapped, std::atomic<mapping*>& place) noexcept {
+        mapping* const other = place.exchange(mapped);
+        if (other != nullptr) drop(other);
+    }
+
+    std::array<std::atomic<mapping*>, 16> places_{};
+    std::atomic<std::size_t> turn_{0};
+};
+
+constexpr auto any = [](mapping const&) noexcept { return true; };
+
+// What costs less to make than to keep: a call of the system or two.
+constexpr std::size_t least_kept_bytes = std::size_t{256} << 10;
+
+// Segments that this process made, retired.
+
+constinit std::atomic<std::size_t> most_unused{0};
+constinit std::atomic<std::size_t> unused_bytes{0};
+
+void drop_unused(mapping* mapped) noexcept {
+    unused_bytes -= mapped->capacity;
+    mapped->head->owner_left = true;
+    empty(*mapped);
+    dispose(mapped);
+}
+
+constinit shelf<drop_unused> unused;
+
+void keep_unused(mapping* mapped) noexcept {
+    unused_bytes += mapped->capacity;
+    unused.put(mapped);
+    // Put first, then looked at: of threads that do this together, the last sees what all have put.
+    while (unused_bytes > most_unused) {
+        mapping* const one = unused.take(any);
+        if (one == nullptr) return;
+        drop_unused(one);
+    }
+}
+
+// One that fits, and wastes no more than a quarter of itself.
+mapping* take_unused(std::size_t bytes) noexcept {
+    mapping* const mapped = unused.take([bytes](mapping const& candidate) noexcept {
+        return candidate.capacity >= bytes && candidate.capacity - bytes <= candidate.capacity / 4;
+    });
+    if (mapped != nullptr) unused_bytes -= mapped->capacity;
+    return mapped;
+}
+
+// Segments of other processes, as they are mapped here; this process is not counted in them.
+
+constinit shelf<dispose> idle;
+
+bool is_abandoned(mapping const& mapped) noexcept {
+    return mapped.head->owner_left || (kill(static_cast<pid_t>(mapped.head->owner), 0) != 0 && errno == ESRCH);
+}
+
+void drop_abandoned() noexcept {
+    while (mapping* const mapped = idle.take(is_abandoned)) dispose(mapped);
+}
+
+// ---- fork
+
+constinit std::atomic<std::uint64_t> forks{0};
+
+void before_fork() noexcept {
+    ++forks;
+}
+
+// What is kept is the parent's.
+void in_child() noexcept {
+    while (mapping* const mapped = unused.take(any)) dispose(mapped);
+    unused_bytes = 0;
+    while (mapping* const mapped = idle.take(any)) dispose(mapped);
+}
+
+[[maybe_unused]] int const watches_forks = pthread_atfork(before_fork, nullptr, in_child);
+
+// ---- making and opening
+
+// From this size on memory is asked for before it is taken: asking costs as much as making a small segment.
+constexpr std::size_t least_checked_bytes = std::size_t{1} << 20;
+
+// Beyond the limit the system grants memory and then kills. Some of what it calls available it needs for itself.
+bool is_room_for(std::size_t bytes) noexcept {
+    if (bytes < least_checked_bytes) return true;
+    std::uint64_t const room = twofold::detail::memory_room<any_arch>();
+    return room == 0 || bytes <= room - room / 32;
+}
+
+// No array is as large, and sums with the size of a page stay below the largest number.
+constexpr std::size_t most_bytes = SIZE_MAX / 4;
+
+// In slices, since a signal undoes the one that it interrupts.
+int allocate(int descriptor, std::size_t bytes) noexcept {
+    constexpr std::size_t slice = std::size_t{64} << 20;
+    for (std::size_t done = 0; done < bytes;) {
+        std::size_t const next = (std::min)(slice, bytes - done);
+        int const error = posix_fallocate(descriptor, static_cast<off_t>(done), static_cast<off_t>(next));
+        if (error == 0) done += next;
+        if (error != 0 && error != EINTR) return error == ENOSPC || error == EFBIG ? ENOMEM : error;
+    }
+    return 0;
+}
+
+int make_file(std::size_t bytes, int& made) noexcept {
+    int const descriptor = memfd_create("twofold", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (descriptor < 0) return errno;
+    int error = allocate(descriptor, bytes);
+    if (error == 0 && fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) error = errno;
+    if (error == 0) {
+        made = descriptor;
+    } else {
+        close(descriptor);
+    }
+    return error;
+}
+
+int make(std::size_t bytes, mapping*& made) noexcept {
+    std::size_t const page = page_bytes();
+    std::size_t const capacity = (bytes + page - 1) / page * page;
+    std::array<unsigned char, 16> random{};
+    if (getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) return EIO;
+    if (!is_room_for(capacity)) {
+        // What is kept may be all that is missing.
+        if (release_kept() == 0 || !is_room_for(capacity)) return ENOMEM;
+    }
+    int descriptor = -1;
+    if (int const error = make_file(page + capacity, descriptor); error != 0) return error;
+    made = map(descriptor, capacity);
+    if (made == nullptr) {
+        close(descriptor);
+        return ENOMEM;
+    }
+    header& head = *new (made->head) header{};
+    head.layout = layout;
+    head.random = random;
+    head.capacity = capacity;
+    head.owner = getpid();
+    return 0;
+}
+
+// Whether the path is that of a segment's file, which is then safe to open: 0, ESTALE, or why that cannot be known.
+int look_at_link(char const* path) noexcept {
+    constexpr char expected[] = "/memfd:twofold (deleted)";
+    constexpr std::size_t expected_length = sizeof(expected) - 1;
+    char link[sizeof(expected)];
+    ssize_t const length = readlink(path, link, sizeof(link));
+    if (length < 0) return errno;
+    return length == expected_length && std::memcmp(link, expected, expected_length) == 0 ? 0 : ESTALE;
+}
+
+// Opens a segment's file and maps it.
+int open_segment(pid_t pid, int descriptor, mapping*& opened) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof(path), "/proc/%ld/fd/%d", static_cast<long>(pid), descriptor);
+    if (int const error = look_at_link(path); error != 0) return error;
+    int const file = open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0) return errno;
+    struct stat status{};
+    int const seals = fcntl(file, F_GET_SEALS);
+    int error = fstat(file, &status) != 0 ? errno : 0;
+    auto const size = static_cast<std::size_t>(status.st_size);
+    if (error == 0 && (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || size < page_bytes())) error = EPROTO;
+    if (error == 0) {
+        opened = map(file, size - page_bytes());
+        if (opened == nullptr) error = ENOMEM;
+    }
+    if (error == 0 && (opened->head->layout != layout || opened->head->capacity != opened->capacity)) {
+        error = EPROTO;
+        dispose(opened);
+    } else if (error != 0) {
+        close(file);
+    }
+    return error;
+}
+
+}  // namespace
+
+// ---- the public functions
+
+int create(std::size_t bytes, segment& made) noexcept {
+    std::uint64_t const forks_before = forks;
+    if (bytes > most_bytes) return ENOMEM;
+    mapping* mapped = bytes >= least_kept_bytes ? take_unused(bytes) : nullptr;
+    bool const is_new = mapped == nullptr;
+    if (is_new) {
+        if (int const error = make(bytes, mapped); error != 0) return error;
+    }
+    header const& head = *mapped->head;
+    identity const id{head.random, static_cast<std::uint32_t>(head.use >> 32)};
+    made = {mapped, mapped->payload(), bytes, id, mapped->descriptor, is_new, true, forks_before};
+    return 0;
+}
+
+int attach(pid_t pid, int descriptor, identity const& id, std::size_t bytes, segment& found) noexcept {
+    std::uint64_t const forks_before = forks;
+    drop_abandoned();
+    mapping* mapped =
+        idle.take([&id](mapping const& candidate) noexcept { return candidate.head->random == id.random; });
+    if (mapped == nullptr) {
+        if (int const error = open_segment(pid, descriptor, mapped); error != 0) return error;
+    }
+    header& head = *mapped->head;
+    if (head.random != id.random || bytes > head.capacity || !count_in(head, id.use)) {
+        dispose(mapped);
+        return ESTALE;
+    }
+    found = {mapped, mapped->payload(), bytes, id, mapped->descriptor, false, false, forks_before};
+    return 0;
+}
+
+void release(segment& held) noexcept {
+    mapping* const mapped = held.mapped;
+    if (mapped == nullptr) return;
+    header& head = *mapped->head;
+    std::uint32_t const use = held.id.use;
+    bool const was_owner = held.is_owner;
+    bool const has_forked = held.forks != forks;
+    held = segment{};
+
+    bool const is_worth_keeping = mapped->capacity >= least_kept_bytes && !has_forked;
+    if (was_owner && is_worth_keeping && mapped->capacity <= most_unused && retire(head, use)) {
+        keep_unused(mapped);
+        return;
+    }
+    if (was_owner && head.owner == getpid()) head.owner_left = true;
+    if (!has_forked) {
+        if (!was_owner) --head.use;
+        // The owner says that he leaves, and then looks who is there; others first leave, and then look whether he has.
+        // So one of them finds that he is the last.
+        if (head.owner_left && retire(head, use)) empty(*mapped);
+    }
+    if (!was_owner && is_worth_keeping && !is_abandoned(*mapped)) {
+        idle.put(mapped);
+    } else {
+        dispose(mapped);
+    }
+}
+
+unsigned draw_ticket(segment const& held) noexcept {
+    unsigned first = 0;
+    for (std::atomic<std::uint64_t>& tickets : held.mapped->head->tickets) {
+        for (std::uint64_t drawn = tickets; ~drawn != 0;) {
+            auto const free = static_cast<unsigned>(std::countr_one(drawn));
+            if (tickets.compare_exchange_weak(drawn, drawn | std::uint64_t{1} << free)) return first + free;
+        }
+        first += 64;
+    }
+    return no_ticket;
+}
+
+void hand_in_ticket(segment const& held, unsigned ticket) noexcept {
+    auto& tickets = held.mapped->head->tickets;
+    if (ticket / 64 < tickets.size()) tickets[ticket / 64] &= ~(std::uint64_t{1} << ticket % 64);
+}
+
+bool is_open(segment const& held, unsigned ticket) noexcept {
+    auto const& tickets = held.mapped->head->tickets;
+    return ticket / 64 < tickets.size() && (tickets[ticket / 64] >> ticket % 64 & 1) != 0;
+}
+
+std::size_t kept_bytes() noexcept {
+    return unused_bytes;
+}
+
+void keep_at_most(std::size_t bytes) noexcept {
+    most_unused = bytes;
+}
+
+std::size_t release_kept() noexcept {
+    std::size_t bytes = 0;
+    while (mapping* const mapped = unused.take(any)) {
+        bytes += mapped->capacity;
+        drop_unused(mapped);
+    }
+    while (mapping* const mapped = idle.take(any)) dispose(mapped);
+    return bytes;
+}
+
+}  // namespace twofold_segments

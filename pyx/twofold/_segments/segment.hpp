@@ -1,0 +1,97 @@
+// Segments of anonymous memory that processes share: a file of memfd_create, which has no name that could be left over
+// and is gone with its last user, however that one ends. A process opens the segment of another one as
+// /proc/<pid>/fd/<descriptor>, on the same machine.
+//
+// Knows nothing of Python or arrays. Any thread may call any of these functions; one segment is for one thread at a
+// time.
+//
+// What a segment is made of
+//   A page with the header, which only this library writes to, and the payload. Its size is sealed: nobody can take
+//   away pages that others have mapped.
+//
+// Who is let in
+//   A reference is process, descriptor and identity. The identity is 16 random bytes, written once into the header, and
+//   the number of the use: a segment is used again for other contents (below), and then a reference to earlier ones
+//   must not be good any more. `attach` looks at the link (/memfd:twofold), and then at the identity.
+//
+// Used again
+//   Pages that the system has to find, to clear and to map are what a segment costs. So `release` keeps it where it can
+//   show that nobody else has it. The word `use` in the header holds both the number of the use and how many processes
+//   have attached: to attach is to count oneself in *while* the number is the expected one, to retire is to raise the
+//   number *while* nobody is counted, so one of the two fails. Who is killed stays counted, and who forked (the child
+//   has all that the parent had) never counts himself out: then nobody uses the segment again, and it goes with its
+//   last user. A process that has attached keeps the mapping, too, with nobody counted, for the next use of the same
+//   segment.
+//
+// In transit
+//   A reference is good for as long as somebody has the segment. A sender who wants to let go of it draws a ticket,
+//   which the receiver hands in once he is attached; until then the sender stays. There are some thousand tickets;
+//   without one the sender cannot know.
+//
+// Fork
+//   The child has the segments of its parent, the same memory under the same descriptors. What either keeps for a next
+//   use the child lets go of. (Children of a bare clone or _Fork are outside this promise.)
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace twofold_segments {
+
+/// Tells a segment, in one of its uses, from any other.
+struct identity {
+    std::array<unsigned char, 16> random;
+    std::uint32_t use;
+};
+static_assert(sizeof(identity) == 20, "all of its bytes tell something");
+
+struct mapping;  // the memory of a segment in this process
+
+/// A segment that this process has. Plain data: who copies it copies a reference, and one of them is to be released.
+struct segment {
+    mapping* mapped = nullptr;  // null: none
+    char* payload = nullptr;    // at the beginning of a page
+    std::size_t bytes = 0;      // of the payload, as asked for
+    identity id{};
+    int descriptor = -1;
+    bool is_zero = false;  // all of the payload, as created
+    bool is_owner = false;
+    std::uint64_t forks = 0;  // of this process, before it had the segment
+};
+
+/// Makes a segment, new or used before. Returns 0, or what the system says: ENOMEM where there is no memory, also if it
+/// might be granted now and the process be killed for it later; EMFILE where there is no descriptor.
+[[nodiscard]] int create(std::size_t bytes, segment& made) noexcept;
+
+/// Takes the segment that process `pid` has under `descriptor`. Returns 0, or: ENOENT where there is no such process or
+/// descriptor, EACCES where this process may not see it, ESTALE where it is something else or used for something else,
+/// EPROTO where another version of this library made it, ENOMEM, EMFILE.
+[[nodiscard]] int attach(pid_t pid, int descriptor, identity const& id, std::size_t bytes, segment& found) noexcept;
+
+/// Lets go of a segment. It is kept for another use, or goes with the last process that has it.
+void release(segment& held) noexcept;
+
+inline constexpr unsigned no_ticket = ~0u;
+
+/// A ticket for a reference that leaves this process; no_ticket if there are none left.
+[[nodiscard]] unsigned draw_ticket(segment const& held) noexcept;
+
+/// Tells the sender that his reference has come. Once for each ticket; no_ticket is none.
+void hand_in_ticket(segment const& held, unsigned ticket) noexcept;
+
+[[nodiscard]] bool is_open(segment const& held, unsigned ticket) noexcept;
+
+/// The bytes kept for later uses.
+[[nodiscard]] std::size_t kept_bytes() noexcept;
+
+/// At most that many, in segments that this process made. The start of a process sets none: nothing is kept.
+void keep_at_most(std::size_t bytes) noexcept;
+
+/// Gives all that is kept back to the system. Returns how many bytes they were.
+std::size_t release_kept() noexcept;
+
+}  // namespace twofold_segments
