@@ -7,8 +7,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from twofold._core cimport (
-    RAISE, Policy, clear_float_flags, does_not_fit, element_from_dtype, element_size, index_of, policy_argument,
-    raised_float_flags, run,
+    Policy, clear_float_flags, element_from_dtype, element_size, policy_argument, raised_float_flags, run,
 )
 
 from time import monotonic
@@ -242,7 +241,3 @@ cdef int check_length(table claims, Py_ssize_t nbytes) except -1:
 
 def itemsize_of(element):
     return element_size(element_from_dtype(element))
-
-def overflow_error(element, value, index):
-    """The error for an element whose double does not fit; `index` is a tuple."""
-    return does_not_fit(f"values[{', '.join(map(str, index))}]" if index else "values", value, element_from_dtype(element))
