@@ -13,7 +13,13 @@ from twofold._core import __version__, simd_target
 from twofold._double import double
 from twofold._threads import get_num_threads, num_threads, set_num_threads, threads_info
 
+TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
+if TYPE_CHECKING:
+    from twofold.shared import SharedArray, SharedArrayError, share
+
 __all__ = [
+    "SharedArray",
+    "SharedArrayError",
     "__version__",
     "double",
     "get_include",
@@ -21,6 +27,7 @@ __all__ = [
     "num_threads",
     "release_memory",
     "set_num_threads",
+    "share",
     "show_config",
     "simd_target",
     "threads_info",
@@ -31,10 +38,15 @@ if hasattr(sys.modules.get("threadpoolctl"), "register"):  # of 3.2 and later. E
 
 
 def __getattr__(name: str) -> object:
-    if name == "ufuncs":  # which imports NumPy, so that it comes when it is asked for
+    # What imports NumPy comes when it is asked for.
+    if name == "ufuncs":
         import twofold.ufuncs  # noqa: PLC0415
 
         return twofold.ufuncs
+    if name in ("SharedArray", "SharedArrayError", "share"):
+        import twofold.shared  # noqa: PLC0415
+
+        return getattr(twofold.shared, name)
     raise AttributeError(f"module 'twofold' has no attribute {name!r}")
 
 
@@ -56,8 +68,9 @@ def release_memory() -> int:
     >>> twofold.release_memory()
     0
     """
-    memory = sys.modules.get("twofold._memory")  # imported with the first array of NumPy
-    return 0 if memory is None else memory.release_memory()
+    # Imported with the first array of NumPy, and with the first one that is shared.
+    memories = map(sys.modules.get, ("twofold._memory", "twofold._segments"))
+    return sum(memory.release_memory() for memory in memories if memory is not None)
 
 
 def get_include() -> str:

@@ -163,9 +163,15 @@ def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dic
         return double_ndarray(values, out, policy, threads)
     return double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
 
+cdef set plain_classes = {np.ndarray, np.memmap}
+
 cdef bint is_plain_class(kind) except -1:
     """Whether an array's class gives its elements no meaning of its own."""
-    return kind is ndarray or kind is np.memmap
+    return kind in plain_classes
+
+def take_for_plain(kind):
+    """Make a subclass of ndarray one that `double` takes for what its memory is; results are exact arrays."""
+    plain_classes.add(kind)
 
 def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""

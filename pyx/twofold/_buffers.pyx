@@ -222,7 +222,7 @@ cdef object double_list_into(list values, out, dtype, Policy policy, unsigned in
 cdef Span as_output(out):
     if not PyObject_CheckBuffer(out):
         raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}")
-    if is_instance_of_loaded(out, "numpy", "ndarray") and type(out).__name__ not in ("ndarray", "memmap"):
+    if is_instance_of_loaded(out, "numpy", "ndarray") and type(out).__name__ not in ("ndarray", "memmap", "SharedArray"):
         raise TypeError(f"out is a {type_name(out)}, a subclass of numpy.ndarray whose meaning its memory alone might "
                         "miss; pass numpy.asarray(out) if that is what you want")
     return Span(out, "out")

@@ -1,4 +1,6 @@
 # Memory that processes share: see _segments/segment.hpp.
+cimport cython
+
 cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
     cdef struct identity:
         pass
@@ -10,6 +12,7 @@ cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
         bint is_zero
         bint is_owner
 
+@cython.final
 cdef class Segment:
     cdef segment held
     cdef object __weakref__

@@ -1,5 +1,6 @@
 # distutils: language = c++
 """Memory that processes share, as an object that exports it: see _segments/segment.hpp."""
+cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.errno cimport EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, EPROTO, ESTALE
 from libc.string cimport memcpy
@@ -32,9 +33,12 @@ cdef object known = WeakValueDictionary()
 
 
 class SharedArrayError(RuntimeError):
-    """Shared memory that another process sent could not be opened here."""
+    """An array in shared memory, sent by another process, could not be opened here."""
+
+    __module__ = "twofold.shared"
 
 
+@cython.final
 cdef class Segment:
     """Memory that other processes can attach to; a writable buffer of bytes. `create` or `attach` make one.
 
@@ -95,6 +99,10 @@ cdef class Segment:
         return (<const char*>&self.held.id)[:sizeof(identity)]
 
     @property
+    def address(self):
+        return <size_t>self.payload
+
+    @property
     def is_zero(self):
         """Whether all of it was zero when it was made. (Memory that was used before is not.)"""
         return self.held.is_zero
@@ -149,6 +157,13 @@ cdef str why_not(int error, pid_t pid, size_t nbytes):
     if error == ENOMEM:
         return f"there is no room for another {nbytes} bytes among the addresses of this process"
     return f"opening it failed: {os.strerror(error)}"
+
+
+def segment_beneath(owner):
+    """The segment at the end of a chain of bases, as views of NumPy have them; None where something else is."""
+    while owner is not None and type(owner) is not Segment:
+        owner = owner.obj if type(owner) is memoryview else getattr(owner, "base", None)
+    return owner
 
 
 def kept():

@@ -1,0 +1,321 @@
+"""Arrays of NumPy in memory that processes share: what is pickled is where they are.
+
+The memory is that of a `Segment`, the end of each array's chain of bases. Whether an array is pickled by reference is
+decided by that chain alone, so views are, however they were made, and copies are not.
+
+In transit
+    A reference is good for as long as some process has the segment, and a sender may drop the array before the receiver
+    has opened it: a temporary handed to a pool, or the last result of a worker. So each reference has a ticket, which
+    is handed in when it is opened, and the sender keeps the segment until then.
+"""
+
+import functools
+import os
+import sys
+import time
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from twofold import _arrays
+from twofold._segments import Segment, SharedArrayError, segment_beneath
+
+__all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
+
+# How long a worker of a process pool that ends waits for its last results to be opened.
+EXIT_SECONDS = 5
+
+
+class SharedArray(np.ndarray):
+    """An array of NumPy in memory that other processes can share, filled with zeros.
+
+    Pickled, as every argument and result of a process pool is, it is a reference of less than 1 kB: whoever unpickles
+    it on this machine has the same memory. So have its views: slices, reshaped, transposed and reinterpreted ones. What
+    is read-only stays so. What NumPy makes new memory for (``a + 1``, ``a[[1, 2]]``, ``a.copy()``) is a plain array.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    dtype : dtype, optional
+        The type of the elements, float64 by default; none that holds Python objects.
+    order : {"C", "F"}, optional
+        Which dimension's elements lie side by side: that of the last index, or of the first.
+
+    Raises
+    ------
+    MemoryError
+        There is not that much memory: of the machine, or within the limit of the container.
+    TypeError
+        `dtype` holds Python objects, which no other process has.
+
+    See Also
+    --------
+    share : makes one of values
+
+    Notes
+    -----
+    The memory is anonymous: it has no name, does not count as a file of /dev/shm, and is gone with the last process
+    that uses it, however that ends. It need not be the one that made it. Each process has a file descriptor for it.
+
+    A pickle is for one load: it arrives also if the sender drops the array meanwhile, or is a worker that then ends in
+    an orderly way. To store arrays on disk, use `numpy.save`. An array that cannot be opened (any more) is a
+    `LostArray`, whose every use raises `SharedArrayError`; unpickling never raises, since process pools hang then.
+
+    Examples
+    --------
+    >>> import pickle, twofold
+    >>> a = twofold.SharedArray((2, 3), "uint32")
+    >>> b = pickle.loads(pickle.dumps(a[:, 1:]))
+    >>> b[...] = 7
+    >>> a
+    SharedArray([[0, 7, 7],
+                 [0, 7, 7]], dtype=uint32)
+    """
+
+    def __new__(cls, shape, dtype=float, order="C"):
+        array = cls.empty(shape, dtype, order)
+        segment = array.base
+        if not segment.is_zero:
+            np.frombuffer(segment, np.uint8).fill(0)
+        return array
+
+    @classmethod
+    def empty(cls, shape, dtype=float, order="C"):
+        """As the class itself makes one, but not filled.
+
+        Parameters
+        ----------
+        shape, dtype, order
+            As the class has them.
+        """
+        return cls._empty_like(np.empty(shape, dtype, order))  # of which no page is ever touched
+
+    @classmethod
+    def _empty_like(cls, model):
+        dtype = model.dtype
+        if dtype.hasobject:
+            raise TypeError(f"processes cannot share arrays of dtype {dtype}, which holds Python objects")
+        _sweep()
+        return np.ndarray.__new__(cls, model.shape, dtype, Segment.create(model.nbytes), 0, model.strides)
+
+    def __reduce_ex__(self, protocol):
+        found = find_segment(self)
+        if found is None:
+            return self.view(np.ndarray).__reduce_ex__(protocol)
+        segment, offset = found
+        where = segment.pid, segment.fd, segment.token, segment.nbytes
+        layout = self.shape, self.dtype, offset, self.strides
+        return _receive, (type(self), where, _send(segment), layout, self.flags.writeable)
+
+    def __reduce__(self):
+        return self.__reduce_ex__(2)
+
+    def __array_wrap__(self, array, context=None, return_scalar=False):
+        if array is self:
+            return array
+        return array[()] if return_scalar else array.view(np.ndarray)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return _plain_if_new(super().__array_function__(function, types, args, kwargs))
+
+
+def share(values, dtype=None):
+    """Copy values into memory that other processes can share.
+
+    Parameters
+    ----------
+    values : array, buffer, list or other sequence
+        What to copy. A `SharedArray` of that dtype comes back as it is.
+    dtype : dtype, optional
+        The type of the elements. Without it: that of `values`, or what NumPy takes for a list.
+
+    Returns
+    -------
+    SharedArray
+        Of the shape of `values`, writable.
+
+    Raises
+    ------
+    MemoryError, TypeError
+        As `SharedArray` has them; TypeError also for masked arrays, whose mask would be lost.
+
+    Examples
+    --------
+    >>> import numpy as np, twofold
+    >>> a = twofold.share(np.arange(5))
+    >>> a[1:3] *= 10
+    >>> a
+    SharedArray([ 0, 10, 20,  3,  4])
+
+    In the workers of a pool `a` is the same memory:
+
+    >>> from concurrent.futures import ProcessPoolExecutor
+    >>> with ProcessPoolExecutor() as pool:  # doctest: +SKIP
+    ...     pool.submit(np.negative, a[3:], out=a[3:]).result()
+    >>> a  # doctest: +SKIP
+    SharedArray([ 0, 10, 20, -3, -4])
+    """
+    array = np.asanyarray(values, dtype)
+    if isinstance(array, SharedArray) and find_segment(array) is not None:
+        return array
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError("values is a masked array, whose mask would be lost; share values.filled() or values.data")
+    shared = SharedArray._empty_like(np.empty_like(array, subok=False))
+    np.copyto(shared, array)
+    return shared
+
+
+class LostArray:
+    """What a `SharedArray` becomes where its memory cannot be opened: every use raises `SharedArrayError`.
+
+    Parameters
+    ----------
+    reason : str
+        Why not.
+
+    Examples
+    --------
+    >>> from twofold.shared import LostArray
+    >>> LostArray("process 7 has ended")
+    <LostArray: process 7 has ended>
+    >>> len(LostArray("process 7 has ended"))
+    Traceback (most recent call last):
+        ...
+    twofold._segments.SharedArrayError: this array could not be opened: process 7 has ended
+    """
+
+    __slots__ = ("_reason",)
+
+    def __init__(self, reason):
+        object.__setattr__(self, "_reason", reason)
+
+    def __repr__(self):
+        return f"<LostArray: {self._reason}>"
+
+    def __reduce__(self):
+        return LostArray, (self._reason,)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):  # those of protocols, which are asked for to find out what an object can do
+            raise AttributeError(name)
+        self._raise()
+
+    def _raise(self, *args, **kwargs):
+        raise SharedArrayError(f"this array could not be opened: {self._reason}")
+
+    __hash__ = object.__hash__
+
+
+# ---- methods of ndarray
+
+_NO_USE = {
+    *("__class_getitem__", "__format__", "__getattribute__", "__new__", "__reduce__", "__reduce_ex__", "__repr__"),
+    *("__setstate__", "__sizeof__", "__str__"),
+}
+
+for _name, _method in vars(np.ndarray).items():
+    if callable(_method) and _name.startswith("__") and _name not in _NO_USE:
+        setattr(LostArray, _name, LostArray._raise)
+LostArray.__setattr__ = LostArray._raise
+
+
+def _plain_if_new(result):
+    """`result`, which NumPy has made of a SharedArray, as a plain array where that has memory of its own."""
+    if isinstance(result, SharedArray):
+        return result if segment_beneath(result) is not None else np.ndarray.view(result, np.ndarray)
+    if type(result) in (tuple, list):
+        return type(result)(map(_plain_if_new, result))
+    return result
+
+
+def _plain_results(method):
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        return _plain_if_new(method(self, *args, **kwargs))
+
+    return call
+
+
+# All of them, as any may copy: even reshape does where there is no other way.
+for _name, _method in vars(np.ndarray).items():
+    if callable(_method) and (not _name.startswith("_") or _name in ("__getitem__", "__copy__", "__deepcopy__")):
+        setattr(SharedArray, _name, _plain_results(_method))
+
+_arrays.take_for_plain(SharedArray)
+
+
+# ---- references
+
+
+def find_segment(array):
+    """The segment that holds the array, and how many bytes from its beginning; None where none does."""
+    segment = segment_beneath(array)
+    if segment is None:
+        return None
+    first, end = byte_bounds(array)
+    begin = segment.address
+    if first < begin or end > begin + segment.nbytes:  # of an object between them that has memory of its own
+        return None
+    return segment, array.__array_interface__["data"][0] - begin
+
+
+def _receive(cls, where, ticket, layout, is_writable):
+    """What a reference is pickled as. Never raises."""
+    try:
+        segment = Segment.attach(*where)
+        segment.hand_in_ticket(ticket)
+        shape, dtype, offset, strides = layout
+        array = np.ndarray.__new__(cls, shape, dtype, segment, offset, strides)
+        array.flags.writeable = is_writable
+        return array
+    except Exception as error:
+        return LostArray(str(error))
+
+
+# ---- in transit
+
+_sent = {}  # (segment, ticket): the segment, until somebody has looked and seen that the ticket was handed in
+
+
+def _send(segment):
+    """A ticket for a reference to the segment, which stays until that is handed in."""
+    if len(_sent).bit_count() == 1:  # seldom, where there are many
+        _sweep()
+    ticket = segment.draw_ticket()
+    if ticket is not None:
+        _sent[segment, ticket] = segment
+        _wait_at_exit(os.getpid())
+    return ticket
+
+
+def _sweep():
+    """Let go of what has arrived. Returns how much has not."""
+    for segment, ticket in list(_sent):
+        # Taken out first and looked at then: meanwhile another thread may draw the same ticket again.
+        _sent.pop((segment, ticket), None)
+        if segment.is_open(ticket):
+            _sent[segment, ticket] = segment
+    return len(_sent)
+
+
+@functools.cache  # once in each process
+def _wait_at_exit(pid):
+    """A worker of a process pool that ends has the results that it sent until they are opened."""
+    process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+    if process is not None and util is not None and process.parent_process() is not None:
+        # Last: the queues have ends of their own, in which they send what they still hold. (Workers do nothing of what
+        # is registered with atexit.)
+        util.Finalize(None, _wait_for_receivers, exitpriority=-100)
+
+
+def _wait_for_receivers():
+    end = time.monotonic() + EXIT_SECONDS
+    pause = 0.0001
+    while _sweep() and time.monotonic() < end:
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+
+
+# What the parent sent is kept by the parent.
+os.register_at_fork(after_in_child=_sent.clear)
