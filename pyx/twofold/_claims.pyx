@@ -24,6 +24,12 @@ cdef extern from "_claims/claims.hpp" namespace "twofold_claims" nogil:
         elsewhere
         in_place
         look
+    cdef enum class step:
+        claimed
+        computed
+        ready
+        copied
+        done
     cdef struct identity:
         uint64_t process
         uint64_t started
@@ -59,6 +65,7 @@ cdef extern from "_claims/claims.hpp" namespace "twofold_claims" nogil:
 # What turns the pointers of Cython into those of C++.
 cdef extern from *:
     """
+    #include <signal.h>
     struct twofold_compute {
         std::size_t (*function)(void const* task, std::size_t first, std::size_t n, void* target);
         void const* task;
@@ -66,9 +73,16 @@ cdef extern from *:
             return function(task, first, n, target);
         }
     };
+    struct twofold_signal {
+        twofold_claims::step at;
+        int number;  // 0: none
+        void operator()(twofold_claims::step now) const {
+            if (number != 0 && now == at) raise(number);
+        }
+    };
     inline bool twofold_do_chunk(twofold_claims::table const& claims, std::size_t worker, std::size_t* next, void* out,
-                                 twofold_compute const& compute) {
-        return claims.do_chunk(worker, *next, static_cast<std::byte*>(out), compute);
+                                 twofold_compute const& compute, twofold_signal const& signal) {
+        return claims.do_chunk(worker, *next, static_cast<std::byte*>(out), compute, signal);
     }
     inline unsigned twofold_bury(twofold_claims::table const& claims, std::size_t worker, void* out) {
         return claims.bury(worker, static_cast<std::byte*>(out));
@@ -79,12 +93,19 @@ cdef extern from *:
     cdef struct compute_call "twofold_compute":
         size_t (*function)(const void* task, size_t first, size_t n, void* target) except? 0xFFFFFFFFFFFFFFFE nogil
         const void* task
+    cdef struct signal_at_step "twofold_signal":
+        step at
+        int number
     unsigned int bury_worker "twofold_bury"(const table& claims, size_t worker, void* out) noexcept nogil
     int pass_on_exception "twofold_pass_on_exception"() except -1
     bint do_chunk "twofold_do_chunk"(const table& claims, size_t worker, size_t* next, void* out,
-                                     const compute_call& compute) noexcept nogil
+                                     const compute_call& compute, const signal_at_step& signal) noexcept nogil
 
 cdef dict ways = {"elsewhere": <int>way.elsewhere, "in place": <int>way.in_place, "look": <int>way.look}
+cdef dict steps = {
+    "claimed": <int>step.claimed, "computed": <int>step.computed, "ready": <int>step.ready, "copied": <int>step.copied,
+    "done": <int>step.done,
+}
 
 # What a call doubles.
 cdef struct Task:
@@ -111,6 +132,7 @@ cdef class Claims:
     cdef table claims
     cdef size_t worker
     cdef size_t next
+    cdef signal_at_step signal
 
     @staticmethod
     def bytes_for(size_t nbytes, size_t chunk_bytes, size_t workers, way):
@@ -155,11 +177,16 @@ cdef class Claims:
         clear_float_flags()
         while goes_on and monotonic() < end:
             with nogil:
-                goes_on = do_chunk(self.claims, self.worker, &self.next, &out[0], compute)
+                goes_on = do_chunk(self.claims, self.worker, &self.next, &out[0], compute, self.signal)
             if PyErr_Occurred() != NULL:
                 pass_on_exception()
         self.claims.raise_flags(raised_float_flags())
         return goes_on
+
+    def signal_at(self, step_, int number):
+        """For tests: this worker is to send itself that signal at that step of each chunk, and so die or stop there."""
+        self.signal.at = <step><int>steps[step_]
+        self.signal.number = number
 
     def leave(self):
         """This worker has found nothing more to do."""

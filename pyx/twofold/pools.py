@@ -6,8 +6,9 @@ becomes of the pool or of its workers, the call ends, and each chunk has been do
 """
 
 import os
+import signal
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from time import monotonic
 
 from twofold import _lists
@@ -395,8 +396,8 @@ class _Job:
         itemsize = itemsize_of(element)
         chunks = -(-values.nbytes // self.chunk_bytes)
         asked = min(self.lender.count, chunks - 1)  # one chunk is the caller's
-        # The caller, all that are asked, and as many again in the place of those that die.
-        shape = values.nbytes, self.chunk_bytes, 1 + 2 * asked, way
+        # The caller, all that are asked, and some more in the place of those that die.
+        shape = values.nbytes, self.chunk_bytes, 1 + 2 * asked + min(self.retries, 8), way
         table = Segment.create(Claims.bytes_for(*shape))
         claims = Claims.create(table, *shape, this_process())
         table_place = segment_place(table, 0, table.nbytes)
@@ -513,6 +514,12 @@ def work(order):
     return claims.own_bytes_done
 
 
+def work_undisturbed(order):
+    """The same in a process of its own: Ctrl-C is for the caller, who then says that it is over."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work(order)
+
+
 def _threads_of_worker():
     """One, unless somebody has said something else."""
     count, rule, *_ = decided_by()
@@ -589,11 +596,8 @@ class _Pool:
         return True
 
     def part(self):
-        """Who has not begun need not any more."""
-        for future in self._asked:
-            if hasattr(future, "cancel"):
-                with suppress(Exception):
-                    future.cancel()
+        # Not cancelled: a ProcessPoolExecutor that breaks with a cancelled future in it is left half alive. Workers that
+        # come to it later find nothing to do.
         self._asked.clear()
 
 
@@ -607,7 +611,7 @@ class _OwnProcesses:
     def ask(self, order):
         import multiprocessing  # noqa: PLC0415
 
-        process = multiprocessing.Process(target=work, args=(order,), daemon=True)
+        process = multiprocessing.Process(target=work_undisturbed, args=(order,), daemon=True)
         try:
             process.start()
         except Exception:  # the system gives no more processes, say; or this one is a worker that may have none

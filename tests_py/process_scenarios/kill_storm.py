@@ -1,0 +1,48 @@
+"""Workers are killed at random moments, idle or busy: every result is exact.
+
+kill_storm.py KIND WAY KILLS SECONDS: ends after that many kills, or that many seconds.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+from checks import Call, end_without_pools, make_pool, workers_of
+
+kind, way, kills, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+call = Call(way, 48)
+end = time.monotonic() + seconds
+killed = calls = 0
+
+
+def kill_one(pids, delay):
+    global killed
+    time.sleep(delay)
+    try:
+        os.kill(random.choice(pids), signal.SIGKILL)
+        killed += 1
+    except ProcessLookupError:
+        pass
+
+
+pool = make_pool(kind)
+call(pool)
+start = time.monotonic()
+call(pool)
+call_seconds = time.monotonic() - start
+while killed < kills and time.monotonic() < end:
+    killer = threading.Thread(target=kill_one, args=(workers_of(pool), random.uniform(0, 2 * call_seconds)))
+    killer.start()
+    call(pool, retries=20)
+    calls += 1
+    killer.join()
+    if kind == "ProcessPoolExecutor":  # which is broken for good
+        pool.shutdown(wait=False, cancel_futures=True)
+        pool = make_pool(kind)
+        call(pool)
+print(killed, calls)
+assert killed >= min(kills, 3), "nobody was killed"
+end_without_pools()
