@@ -35,8 +35,8 @@ TURN_SECONDS = 0.05
 # How long a call that was interrupted waits for workers to finish the chunks that they have, some milliseconds' work.
 SETTLE_SECONDS = 1.0
 
-# How long a call waits for the end of a process that it started, which has nothing more to do.
-EXIT_SECONDS = 1.0
+# How long a call waits for the end of processes that it started. One that was spawned may only now begin.
+EXIT_SECONDS = 0.1
 
 
 def double_in_processes(
