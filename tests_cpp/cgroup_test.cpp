@@ -157,6 +157,52 @@ TEST_CASE("the smallest memory limit along the path counts, wherever it stands",
     }
 }
 
+TEST_CASE("the room for more memory is what the machine has, or the group that has least", "[cgroup]") {
+    constexpr std::uint64_t KiB = 1024;
+    auto const room = [](fake_tree const& tree) { return twofold::detail::memory_room<any_arch>(tree.root()); };
+    std::string const machine =
+        "MemTotal:       24684252 kB\nMemFree:        18733016 kB\nMemAvailable:       1000 kB\nBuffers: 7 kB\n";
+    // Of version 2: two groups, of which the inner one is close to its limit but for the cache of files.
+    struct row {
+        char const* what;
+        char const* outer;
+        char const* inner;
+        char const* used;
+        char const* statistics;
+        std::uint64_t room;
+    };
+    for (row const& r : {row{"no limit", "max\n", "max\n", "5000000\n", "", 1000 * KiB},
+                         row{"limits far away", "99999999999\n", "9999999999\n", "5000000\n", "", 1000 * KiB},
+                         row{"inner limit", "max\n", "5001000\n", "5000000\n", "", 1000},
+                         row{"outer limit", "204096\n", "5001000\n", "4000000\n", "", 4096},
+                         row{"cache of files", "max\n", "5001000\n", "5000000\n",
+                             "anon 4000000\ninactive_anon 1\nactive_file 2000\ninactive_file 300\nfile 7\n", 3300},
+                         row{"full", "max\n", "5000000\n", "5000000\n", "", 1},
+                         row{"more than full", "max\n", "4000000\n", "5000000\n", "", 1},
+                         row{"more cache than memory", "max\n", "4000\n", "300\n", "inactive_file 5000\n", 4000}}) {
+        CAPTURE(r.what);
+        CHECK(room(fake_tree{{"/proc/meminfo", machine},
+                             {"/proc/self/cgroup", "0::/a/b\n"},
+                             {"/proc/self/mountinfo", other_mounts + v2_mount},
+                             {"/sys/fs/cgroup/a/memory.max", r.outer},
+                             {"/sys/fs/cgroup/a/memory.current", "200000\n"},
+                             {"/sys/fs/cgroup/a/b/memory.max", r.inner},
+                             {"/sys/fs/cgroup/a/b/memory.current", r.used},
+                             {"/sys/fs/cgroup/a/b/memory.stat", r.statistics}}) == r.room);
+    }
+    std::string const v1 = "/sys/fs/cgroup/memory/a/memory.";
+    CHECK(room(fake_tree{{"/proc/meminfo", machine},
+                         {"/proc/self/cgroup", "9:memory:/a\n"},
+                         {"/proc/self/mountinfo", "36 29 0:33 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"},
+                         {v1 + "limit_in_bytes", "50000\n"},
+                         {v1 + "usage_in_bytes", "49000\n"},
+                         {v1 + "stat", "inactive_file 1\ntotal_inactive_file 200\ntotal_active_file 30\n"}}) == 1230);
+    CHECK(room(fake_tree{{"/proc/meminfo", machine}}) == 1000 * KiB);
+    CHECK(room(fake_tree{{"/proc/meminfo", "MemAvailable: 0 kB\n"}}) == 1);
+    CHECK(room(fake_tree{{"/proc/meminfo", "MemFree: 5 kB\n"}}) == 0);  // an old system, which does not say
+    CHECK(room(fake_tree{}) == 0);
+}
+
 TEST_CASE("a group beside the path does not count", "[cgroup]") {
     CHECK(cpus(fake_tree{{"/proc/self/cgroup", "0::/a/b\n"},
                          {"/proc/self/mountinfo", v2_mount},

@@ -12,7 +12,11 @@ from pathlib import Path
 # instruction_sets.def.
 PLACES = {
     r"pthread_create|std::j?thread\b|std::async|#pragma omp": "include/twofold/crew.hpp",
-    r"pthread_atfork": ("include/twofold/crew.hpp", "pyx/twofold/_recycling/recycled_memory.cpp"),
+    r"pthread_atfork": (
+        "include/twofold/crew.hpp",
+        "pyx/twofold/_recycling/recycled_memory.cpp",
+        "pyx/twofold/_segments/segment.cpp",
+    ),
     r"(?<![\w-])-m(sse|avx|fma|bmi|arch=(?!native)|cpu=|tune=)": None,
     r"^TWOFOLD_INSTRUCTION_SET\(": "pyx/twofold/_kernels/instruction_sets.def",
     r"#define TWOFOLD_VERSION_(MAJOR|MINOR|PATCH)": "include/twofold/version.hpp",
@@ -23,6 +27,7 @@ SEARCHED = (
     "pyx/twofold/_claims/*",
     "pyx/twofold/_kernels/*",
     "pyx/twofold/_recycling/*",
+    "pyx/twofold/_segments/*",
     "meson.build",
     "tests_cpp/meson.build",
     "setup.py",

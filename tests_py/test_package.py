@@ -67,13 +67,16 @@ def test_the_wheel_is_small():
 
 def test_public_names():
     assert sorted(twofold.__all__) == [
+        "SharedArray",
         "__version__",
         "double",
+        "double_in_processes",
         "get_include",
         "get_num_threads",
         "num_threads",
         "release_memory",
         "set_num_threads",
+        "share",
         "show_config",
         "simd_target",
         "threads_info",

@@ -16,12 +16,19 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_python_example():
-    example, _ = blocks("python")
+    example, _, _ = blocks("python")
     names: dict = {}
     exec(example, names)
     assert names["y"][:3].tolist() == [0, 2, 4]
     assert names["x"] is not names["y"]
     assert (names["x"] == names["y"]).all()
+
+
+def test_the_example_of_shared_arrays():
+    names: dict = {}
+    exec(blocks("python")[2], names)
+    assert type(names["a"]) is twofold.SharedArray
+    assert names["a"][:3].tolist() == [0, 1, 2]
 
 
 def test_the_cpp_example(tmp_path):

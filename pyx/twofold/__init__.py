@@ -16,11 +16,10 @@ from twofold._threads import get_num_threads, num_threads, set_num_threads, thre
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:
     from twofold.pools import double_in_processes
-    from twofold.shared import SharedArray, SharedArrayError, share
+    from twofold.shared import SharedArray, share
 
 __all__ = [
     "SharedArray",
-    "SharedArrayError",
     "__version__",
     "double",
     "double_in_processes",
@@ -49,7 +48,7 @@ def __getattr__(name: str) -> object:
         import twofold.pools  # noqa: PLC0415
 
         return twofold.pools.double_in_processes
-    if name in ("SharedArray", "SharedArrayError", "share"):
+    if name in ("SharedArray", "share"):
         import twofold.shared  # noqa: PLC0415
 
         return getattr(twofold.shared, name)

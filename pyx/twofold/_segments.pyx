@@ -16,6 +16,8 @@ cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
     int create(size_t bytes, segment& made) noexcept
     int attach(pid_t pid, int descriptor, const identity& id, size_t bytes, segment& found) noexcept
     void release(segment& held) noexcept
+    void fill(const segment& made, const void* values) noexcept
+    void map_ahead(const segment& held, size_t first, size_t bytes) noexcept
     const unsigned int no_ticket
     unsigned int draw_ticket(const segment& held) noexcept
     void hand_in_ticket(const segment& held, unsigned int ticket) noexcept
@@ -111,6 +113,22 @@ cdef class Segment:
     def is_owner(self):
         """Whether this process made it, or one that it was forked from."""
         return self.held.is_owner
+
+    def fill(self, const unsigned char[::1] values not None):
+        """Copy as many bytes into what has just been made."""
+        if <size_t>values.shape[0] != self.nbytes:
+            raise ValueError(f"{values.shape[0]} bytes to fill {self.nbytes}")
+        if self.nbytes:
+            with nogil:
+                fill(self.held, &values[0])
+
+    def map_ahead(self, first, nbytes):
+        """Map some of it now, which is faster than to write to it first."""
+        cdef size_t begin = first, size = nbytes
+        if begin > self.nbytes or size > self.nbytes - begin:
+            raise ValueError(f"bytes {begin} to {begin + size} of {self.nbytes}")
+        with nogil:
+            map_ahead(self.held, begin, size)
 
     def draw_ticket(self):
         """For a reference that is sent off: until the receiver hands it in, the sender is to keep this object.

@@ -25,6 +25,10 @@ __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 # How long a worker of a process pool that ends waits for its last results to be opened.
 EXIT_SECONDS = 5
 
+# How many bytes of an array are mapped when it comes: this takes some 60 us for each MiB.
+# Measured by `benchmarks/shared_arrays.py`.
+MOST_MAPPED_AHEAD = 256 << 20
+
 
 class SharedArray(np.ndarray):
     """An array of NumPy in memory that other processes can share, filled with zeros.
@@ -162,7 +166,10 @@ def share(values, dtype=None):
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("values is a masked array, whose mask would be lost; share values.filled() or values.data")
     shared = SharedArray._empty_like(np.empty_like(array, subok=False))
-    np.copyto(shared, array)
+    if array.flags.forc and array.nbytes:
+        shared.base.fill((array if array.flags.c_contiguous else array.T).reshape(-1).view(np.uint8))
+    else:
+        np.copyto(shared, array)
     return shared
 
 
@@ -182,7 +189,7 @@ class LostArray:
     >>> len(LostArray("process 7 has ended"))
     Traceback (most recent call last):
         ...
-    twofold._segments.SharedArrayError: this array could not be opened: process 7 has ended
+    twofold.shared.SharedArrayError: this array could not be opened: process 7 has ended
     """
 
     __slots__ = ("_reason",)
@@ -230,7 +237,7 @@ def _plain_if_new(result):
 
 
 def _plain_results(method):
-    @functools.wraps(method)
+    @functools.wraps(method, assigned=("__name__", "__qualname__"))  # what it does is told by ndarray's
     def call(self, *args, **kwargs):
         return _plain_if_new(method(self, *args, **kwargs))
 
@@ -262,11 +269,15 @@ def find_segment(array):
 
 def _receive(cls, where, ticket, layout, is_writable):
     """What a reference is pickled as. Never raises."""
+    _sweep_if_cheap()
     try:
         segment = Segment.attach(*where)
         segment.hand_in_ticket(ticket)
         shape, dtype, offset, strides = layout
         array = np.ndarray.__new__(cls, shape, dtype, segment, offset, strides)
+        if is_writable and array.nbytes:
+            first, end = byte_bounds(array)
+            segment.map_ahead(first - segment.address, min(end - first, MOST_MAPPED_AHEAD))
         array.flags.writeable = is_writable
         return array
     except Exception as error:
@@ -280,13 +291,18 @@ _sent = {}  # (segment, ticket): the segment, until somebody has looked and seen
 
 def _send(segment):
     """A ticket for a reference to the segment, which stays until that is handed in."""
-    if len(_sent).bit_count() == 1:  # seldom, where there are many
-        _sweep()
+    _sweep_if_cheap()
     ticket = segment.draw_ticket()
     if ticket is not None:
         _sent[segment, ticket] = segment
-        _wait_at_exit(os.getpid())
+        _wait_at_exit()
     return ticket
+
+
+def _sweep_if_cheap():
+    """Where there are few; where there are many, each time that they have doubled."""
+    if len(_sent) < 64 or len(_sent).bit_count() == 1:
+        _sweep()
 
 
 def _sweep():
@@ -299,8 +315,8 @@ def _sweep():
     return len(_sent)
 
 
-@functools.cache  # once in each process
-def _wait_at_exit(pid):
+@functools.cache  # once is enough
+def _wait_at_exit():
     """A worker of a process pool that ends has the results that it sent until they are opened."""
     process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
     if process is not None and util is not None and process.parent_process() is not None:
@@ -317,5 +333,9 @@ def _wait_for_receivers():
         pause = min(2 * pause, 0.05)
 
 
-# What the parent sent is kept by the parent.
-os.register_at_fork(after_in_child=_sent.clear)
+def _start_as_child():
+    _sent.clear()  # what the parent sent is kept by the parent
+    _wait_at_exit.cache_clear()
+
+
+os.register_at_fork(after_in_child=_start_as_child)

@@ -8,6 +8,7 @@ from twofold._segments import Segment, SharedArrayError
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 
 EXIT_SECONDS: Final = 5
+MOST_MAPPED_AHEAD: Final = 268435456
 
 class SharedArray(np.ndarray[Any, np.dtype[Any]]):
     def __new__(

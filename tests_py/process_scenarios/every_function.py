@@ -29,7 +29,6 @@ def check_set_num_threads():
 
 USES = {
     "SharedArray": check_shared_array,
-    "SharedArrayError": lambda: pickle.loads(pickle.dumps(twofold.SharedArrayError("why"))),
     "double": lambda: check(twofold.double(VALUES, threads=2)),
     "double_in_processes": lambda: check(twofold.double_in_processes(VALUES, processes=2)),
     "get_include": twofold.get_include,

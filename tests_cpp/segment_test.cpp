@@ -1,0 +1,552 @@
+// Promises of segments. Where one process is enough, it stands in for two: it attaches to what it has made, by the same
+// way as another one would, and who never counts himself out is as good as killed.
+//
+// This file is also built with pthread_atfork doing nothing. Then what is tagged [guarded] must not hold.
+#include "segment.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "catch.hpp"
+#include "in_child.hpp"
+
+#if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)
+// In the place of the C library's.
+extern "C" int pthread_atfork(void (*)(), void (*)(), void (*)()) noexcept {
+    return 0;
+}
+#endif
+
+using namespace twofold_segments;
+
+namespace {
+
+constexpr std::size_t MiB = std::size_t{1} << 20;
+constexpr unsigned limit = 60;  // seconds for a scenario in a child
+
+// Nothing is kept from an earlier test, and as much as wanted from now on.
+struct fresh_start {
+    fresh_start() noexcept {
+        release_kept();
+        keep_at_most(512 * MiB);
+    }
+};
+
+segment made(std::size_t bytes) {
+    segment result;
+    REQUIRE(create(bytes, result) == 0);
+    return result;
+}
+
+int attach_to(segment const& other, segment& found) noexcept {
+    return attach(getpid(), other.descriptor, other.id, other.bytes, found);
+}
+
+segment attached_to(segment const& other) {
+    segment result;
+    REQUIRE(attach_to(other, result) == 0);
+    return result;
+}
+
+bool is_of_same_file(segment const& a, segment const& b) noexcept {
+    return a.id.random == b.id.random;
+}
+
+std::size_t open_files() {
+    auto const files = std::filesystem::directory_iterator("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
+bool limit_to(decltype(RLIMIT_AS) resource, rlim_t most) noexcept {
+    rlimit const both{most, most};
+    return setrlimit(resource, &both) == 0;
+}
+
+rlim_t address_space() noexcept {
+    std::size_t pages = 0;
+    FILE* const file = std::fopen("/proc/self/statm", "r");
+    if (file == nullptr || std::fscanf(file, "%zu", &pages) != 1) return 0;
+    std::fclose(file);
+    return pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+TEST_CASE("a segment begins with a page, is zero, and all of it can be used", "[segment]") {
+    fresh_start const start;
+    for (std::size_t const bytes : {std::size_t{0}, std::size_t{1}, std::size_t{4095}, std::size_t{4096},
+                                    std::size_t{4097}, MiB, 3 * MiB + 5, 65 * MiB}) {
+        CAPTURE(bytes);
+        segment one = made(bytes);
+        CHECK(one.bytes == bytes);
+        CHECK(one.is_owner);
+        CHECK(one.is_zero);
+        CHECK(reinterpret_cast<std::uintptr_t>(one.payload) % 4096 == 0);
+        CHECK(std::all_of(one.payload, one.payload + bytes, [](char byte) { return byte == 0; }));
+        std::memset(one.payload, 1, bytes);
+        release(one);
+        CHECK(one.mapped == nullptr);
+        release(one);  // is none now
+        release_kept();
+    }
+}
+
+TEST_CASE("who attaches has the same memory, elsewhere", "[segment]") {
+    fresh_start const start;
+    for (std::size_t const bytes : {std::size_t{0}, std::size_t{5}, MiB}) {
+        segment one = made(bytes);
+        segment other = attached_to(one);
+        CHECK(other.payload != one.payload);
+        CHECK(other.bytes == bytes);
+        CHECK_FALSE(other.is_owner);
+        std::fill_n(one.payload, bytes, 'a');
+        CHECK(std::all_of(other.payload, other.payload + bytes, [](char byte) { return byte == 'a'; }));
+        release(one);  // the memory stays for who has it
+        std::fill_n(other.payload, bytes, 'b');
+        release(other);
+    }
+}
+
+TEST_CASE("a segment is filled with values, and mapped ahead as far as it goes", "[segment]") {
+    for (std::size_t const bytes : {std::size_t{0}, std::size_t{1}, std::size_t{4097}, MiB, 3 * MiB + 5}) {
+        fresh_start const start;
+        std::vector<char> values(bytes);
+        for (int use = 0; use < 3; ++use) {  // in new memory, and in memory used before
+            CAPTURE(bytes, use);
+            for (std::size_t i = 0; i < bytes; ++i) values[i] = static_cast<char>(i * 7 + static_cast<unsigned>(use));
+            segment one = made(bytes);
+            fill(one, values.data());
+            segment other = attached_to(one);
+            map_ahead(other, bytes / 3, bytes - bytes / 3);
+            CHECK(std::equal(values.begin(), values.end(), other.payload));
+            CHECK(std::equal(values.begin(), values.end(), one.payload));
+            release(other);
+            release(one);
+        }
+    }
+}
+
+TEST_CASE("the child of a fork has the segments of its parent", "[segment]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    CHECK(holds_in_child(limit, [&one]() noexcept {
+        one.payload[7] = 'x';
+        segment other;
+        if (attach_to(one, other) != 0 || other.payload[7] != 'x') return false;
+        release(one);
+        other.payload[8] = 'y';
+        release(other);
+        return true;
+    }));
+    CHECK(one.payload[7] == 'x');
+    CHECK(one.payload[8] == 'y');
+    release(one);
+}
+
+TEST_CASE("who asks for something else is told why not, and leaves nothing open", "[segment]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    identity other_segment = one.id;
+    other_segment.random[3] ^= 1;
+    identity other_use = one.id;
+    ++other_use.use;
+
+    int const memory = memfd_create("another", MFD_CLOEXEC);
+    int const unsealed = memfd_create("twofold", MFD_CLOEXEC);
+    int const small = memfd_create("twofold", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int const foreign = memfd_create("twofold", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    REQUIRE(ftruncate(unsealed, 8192) == 0);
+    REQUIRE(ftruncate(small, 100) == 0);
+    REQUIRE(ftruncate(foreign, 8192) == 0);
+    for (int const file : {small, foreign}) REQUIRE(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+    int pipe_ends[2];
+    REQUIRE(pipe(pipe_ends) == 0);
+    int const closed = dup(memory);
+    close(closed);
+    pid_t const nobody = fork();
+    if (nobody == 0) _exit(0);
+    REQUIRE(wait_for(nobody, limit) == 0);
+
+    struct row {
+        char const* what;
+        pid_t pid;
+        int descriptor;
+        identity id;
+        std::size_t bytes;
+        int expected;
+    };
+    pid_t const self = getpid();
+    std::size_t const files = open_files();
+    for (row const& r :
+         {row{"another identity", self, one.descriptor, other_segment, MiB, ESTALE},
+          row{"another use", self, one.descriptor, other_use, MiB, ESTALE},
+          row{"more than there is", self, one.descriptor, one.id, MiB + 1, ESTALE},
+          row{"another memory", self, memory, one.id, MiB, ESTALE},
+          row{"a pipe", self, pipe_ends[0], one.id, MiB, ESTALE}, row{"unsealed", self, unsealed, one.id, MiB, EPROTO},
+          row{"too small", self, small, one.id, MiB, EPROTO}, row{"another header", self, foreign, one.id, MiB, EPROTO},
+          row{"closed", self, closed, one.id, MiB, ENOENT}, row{"no descriptor", self, -1, one.id, MiB, ENOENT},
+          row{"no process", nobody, one.descriptor, one.id, MiB, ENOENT}}) {
+        CAPTURE(r.what);
+        segment found;
+        CHECK(attach(r.pid, r.descriptor, r.id, r.bytes, found) == r.expected);
+        CHECK(found.mapped == nullptr);
+        CHECK(open_files() == files);
+    }
+    segment found = attached_to(one);  // as before
+    release(found);
+    release(one);
+    for (int const file : {memory, unsealed, small, foreign, pipe_ends[0], pipe_ends[1]}) close(file);
+}
+
+TEST_CASE("nobody can take pages away", "[segment]") {
+    segment one = made(MiB);
+    CHECK(ftruncate(one.descriptor, 0) != 0);
+    CHECK((fcntl(one.descriptor, F_GETFD) & FD_CLOEXEC) != 0);
+    release(one);
+}
+
+// ---- used again
+
+TEST_CASE("a segment that nobody has is used again, and earlier references are not good any more", "[segment]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    one.payload[0] = 1;
+    segment const before = one;
+    release(one);
+    CHECK(kept_bytes() == MiB);
+    segment found;
+    CHECK(attach_to(before, found) == ESTALE);
+    segment again = made(MiB);
+    CHECK(kept_bytes() == 0);
+    CHECK(is_of_same_file(again, before));
+    CHECK(again.id.use != before.id.use);
+    CHECK_FALSE(again.is_zero);
+    CHECK(attach_to(before, found) == ESTALE);
+    segment other = attached_to(again);
+    release(other);
+    release(again);
+    CHECK(kept_bytes() == MiB);
+}
+
+TEST_CASE("of another size only if little is wasted", "[segment]") {
+    struct row {
+        std::size_t kept;
+        std::size_t asked;
+        bool is_used;
+    };
+    for (row const& r : {row{4 * MiB, 4 * MiB, true}, row{4 * MiB, 3 * MiB, true}, row{4 * MiB, 3 * MiB - 1, false},
+                         row{4 * MiB, 4 * MiB + 1, false}, row{4096, 4096, false}}) {
+        CAPTURE(r.kept, r.asked);
+        fresh_start const start;
+        segment one = made(r.kept);
+        segment const before = one;
+        release(one);
+        segment other = made(r.asked);
+        CHECK(is_of_same_file(other, before) == r.is_used);
+        CHECK(other.bytes == r.asked);
+        release(other);
+    }
+}
+
+TEST_CASE("a segment that somebody has is not used again", "[segment]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    segment const before = one;
+    segment other = attached_to(one);  // and is killed, perhaps: nobody counts it out
+    release(one);
+    CHECK(kept_bytes() == 0);
+    segment next = made(MiB);
+    CHECK_FALSE(is_of_same_file(next, before));
+    segment third;
+    CHECK(attach(getpid(), other.descriptor, other.id, MiB, third) == 0);  // who has it can hand it on
+    release(third);
+    release(other);
+    release(next);
+}
+
+TEST_CASE("a segment is used again after all who had it have let go of it", "[segment]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    segment const before = one;
+    std::vector<segment> others;
+    for (int i = 0; i < 3; ++i) others.push_back(attached_to(one));
+    for (segment& other : others) release(other);
+    release(one);
+    segment again = made(MiB);
+    CHECK(is_of_same_file(again, before));
+    release(again);
+}
+
+TEST_CASE("a segment that the child of a fork has is not used again", "[segment][guarded]") {
+    for (bool const owner_forks : {true, false}) {
+        CAPTURE(owner_forks);
+        fresh_start const start;
+        segment one;
+        segment other;
+        if (owner_forks) {
+            one = made(MiB);
+            CHECK(holds_in_child(limit, []() noexcept { return true; }));
+        } else {
+            // The child of one who has attached. The owner is another process here, so that it does not fork meanwhile.
+            int lines[2][2];
+            REQUIRE((pipe(lines[0]) == 0 && pipe(lines[1]) == 0));
+            pid_t const owner = fork();
+            if (owner == 0) {
+                leave_with(limit, [&lines]() noexcept {
+                    segment mine;
+                    char go = 0;
+                    if (create(MiB, mine) != 0) return false;
+                    segment const before = mine;
+                    bool held = write(lines[0][1], &before, sizeof(before)) == sizeof(before);
+                    held = held && read(lines[1][0], &go, 1) == 1;
+                    release(mine);
+                    return held && create(MiB, mine) == 0 && mine.id.random != before.id.random;
+                });
+            }
+            REQUIRE(read(lines[0][0], &one, sizeof(one)) == sizeof(one));
+            REQUIRE(attach(owner, one.descriptor, one.id, one.bytes, other) == 0);
+            CHECK(holds_in_child(limit, []() noexcept { return true; }));
+            release(other);
+            REQUIRE(write(lines[1][1], "", 1) == 1);
+            CHECK(wait_for(owner, limit) == 0);
+            for (auto const& line : lines) {
+                for (int const end : line) close(end);
+            }
+            continue;
+        }
+        segment const before = one;
+        release(one);
+        CHECK(kept_bytes() == 0);
+        segment next = made(MiB);
+        CHECK_FALSE(is_of_same_file(next, before));
+        release(next);
+    }
+}
+
+TEST_CASE("what a process keeps, the child of its fork does not", "[segment][guarded]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    segment const before = one;
+    release(one);
+    std::size_t const files = open_files();
+    CHECK(holds_in_child(limit, [&before, files]() noexcept {
+        segment next;
+        return kept_bytes() == 0 && open_files() == files - 1 && create(MiB, next) == 0 &&
+               !is_of_same_file(next, before);
+    }));
+    segment again = made(MiB);  // and the parent still does
+    CHECK(is_of_same_file(again, before));
+    release(again);
+}
+
+TEST_CASE("no more is kept than was said, and all of it is given back on demand", "[segment]") {
+    fresh_start const start;
+    keep_at_most(3 * MiB);
+    std::vector<segment> all;
+    for (int i = 0; i < 5; ++i) all.push_back(made(MiB));
+    for (segment& one : all) release(one);
+    CHECK(kept_bytes() == 3 * MiB);
+    segment large = made(4 * MiB);
+    release(large);
+    CHECK(kept_bytes() == 3 * MiB);
+    std::size_t const files = open_files();
+    CHECK(release_kept() == 3 * MiB);
+    CHECK(kept_bytes() == 0);
+    CHECK(open_files() == files - 3);
+    CHECK(release_kept() == 0);
+
+    keep_at_most(0);
+    segment none = made(MiB);
+    release(none);
+    CHECK(kept_bytes() == 0);
+}
+
+TEST_CASE("who has attached keeps the mapping for the next use, and lets go when the owner does", "[segment]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    std::size_t const files = open_files();
+    char* place = nullptr;
+    for (int use = 0; use < 3; ++use) {
+        segment other = attached_to(one);
+        if (use > 0) CHECK(other.payload == place);
+        place = other.payload;
+        release(other);
+        release(one);
+        one = made(MiB);
+        CHECK(open_files() == files + 1);
+    }
+    keep_at_most(0);
+    release(one);
+    segment const none{};
+    segment found;
+    CHECK(attach(getpid(), -1, none.id, 0, found) == ENOENT);  // any call of this looks
+    CHECK(open_files() == files - 1);
+}
+
+TEST_CASE("memory is given back although a mapping is kept", "[segment]") {
+    for (bool const owner_is_last : {true, false}) {
+        CAPTURE(owner_is_last);
+        fresh_start const start;
+        keep_at_most(0);
+        segment one = made(4 * MiB);
+        int const file = dup(one.descriptor);
+        std::memset(one.payload, 1, one.bytes);
+        segment kept = attached_to(one);
+        segment other = attached_to(one);
+        release(kept);  // stays mapped, which nobody sees
+        segment& last = owner_is_last ? one : other;
+        release(owner_is_last ? other : one);
+        struct stat status{};
+        REQUIRE(fstat(file, &status) == 0);
+        CHECK(status.st_blocks * 512 >= static_cast<blkcnt_t>(4 * MiB));
+        release(last);
+        REQUIRE(fstat(file, &status) == 0);
+        CHECK(status.st_blocks * 512 <= 65536);  // the header
+        close(file);
+    }
+}
+
+TEST_CASE("who attaches reads what the reference was made for, whenever segments are used again", "[segment]") {
+    fresh_start const start;
+    std::atomic<bool> enough{false};
+    std::atomic<unsigned> read{0};
+    std::atomic<unsigned> wrong{0};
+    std::mutex changing;
+    segment latest;
+    std::thread reader([&] {
+        while (!enough) {
+            segment wanted;
+            {
+                std::lock_guard const lock(changing);
+                wanted = latest;
+            }
+            segment found;
+            if (wanted.mapped == nullptr || attach_to(wanted, found) != 0) continue;
+            auto const* const number = reinterpret_cast<std::atomic<std::uint32_t> const*>(found.payload);
+            for (int i = 0; i < 20; ++i) wrong += number->load() != found.id.use;
+            release(found);
+            ++read;
+        }
+    });
+    unsigned again = 0;
+    for (int i = 0; i < 100'000 && (read < 1000 || again < 1000); ++i) {
+        segment one = made(MiB);
+        again += !one.is_zero;
+        reinterpret_cast<std::atomic<std::uint32_t>*>(one.payload)->store(one.id.use);
+        {
+            std::lock_guard const lock(changing);
+            latest = one;
+        }
+        for (int turn = 0; turn < i % 8; ++turn) std::this_thread::yield();
+        release(one);
+    }
+    enough = true;
+    reader.join();
+    CHECK(wrong == 0);
+    CHECK(read > 0);  // else nothing is shown here
+    CHECK(again > 0);
+}
+
+// ---- tickets
+
+TEST_CASE("a ticket is open until it is handed in, by whoever has the segment", "[segment]") {
+    segment one = made(100);
+    segment other = attached_to(one);
+    unsigned const first = draw_ticket(one);
+    unsigned const second = draw_ticket(other);
+    CHECK(first != second);
+    CHECK((is_open(one, first) && is_open(one, second) && is_open(other, first)));
+    hand_in_ticket(other, first);
+    CHECK((!is_open(one, first) && is_open(one, second)));
+    hand_in_ticket(other, first);
+    hand_in_ticket(one, second);
+    CHECK((!is_open(one, first) && !is_open(other, second)));
+    release(other);
+    release(one);
+}
+
+TEST_CASE("when there are no tickets left, none is drawn", "[segment]") {
+    segment one = made(100);
+    std::vector<unsigned> all;
+    for (unsigned ticket = draw_ticket(one); ticket != no_ticket; ticket = draw_ticket(one)) all.push_back(ticket);
+    CHECK(all.size() >= 1000);
+    CHECK_FALSE(is_open(one, no_ticket));
+    hand_in_ticket(one, no_ticket);
+    hand_in_ticket(one, all[500]);
+    CHECK(draw_ticket(one) == all[500]);
+    release(one);
+}
+
+// ---- shortage
+
+TEST_CASE("more memory than there is, is refused before any is taken", "[segment]") {
+    for (std::size_t const bytes : {std::size_t{1} << 46, std::size_t{1} << 62, SIZE_MAX / 2, SIZE_MAX - 1, SIZE_MAX}) {
+        CAPTURE(bytes);
+        // Who takes memory nevertheless is ended by the limit of files: SIGXFSZ.
+        CHECK(holds_in_child(limit, [bytes]() noexcept {
+            segment none;
+            return limit_to(RLIMIT_FSIZE, 1 << 20) && create(bytes, none) == ENOMEM && none.mapped == nullptr;
+        }));
+    }
+}
+
+TEST_CASE("a profiler's signals do not keep a segment from being made", "[segment]") {
+    CHECK(holds_in_child(limit, []() noexcept {
+        signal(SIGPROF, [](int) {});
+        itimerval const each_millisecond{{0, 1000}, {0, 1000}};
+        setitimer(ITIMER_PROF, &each_millisecond, nullptr);
+        segment one;
+        bool const is_made = create(256 * MiB, one) == 0;
+        itimerval const none{};
+        setitimer(ITIMER_PROF, &none, nullptr);
+        return is_made && one.payload[256 * MiB - 1] == 0;
+    }));
+}
+
+TEST_CASE("a shortage is an error that leaves nothing behind", "[segment]") {
+    struct row {
+        char const* what;
+        decltype(RLIMIT_AS) resource;
+        std::size_t room;
+        int expected;
+    };
+    for (row const& r :
+         {row{"addresses", RLIMIT_AS, 8 * MiB, ENOMEM}, row{"size of files", RLIMIT_FSIZE, 8 * MiB, ENOMEM},
+          row{"descriptors", RLIMIT_NOFILE, 0, EMFILE}}) {
+        CAPTURE(r.what);
+        segment large = made(16 * MiB);
+        CHECK(holds_in_child(limit, [&r, &large]() noexcept {
+            signal(SIGXFSZ, SIG_IGN);
+            int const next_file = dup(0);
+            close(next_file);
+            rlim_t const used = r.resource == RLIMIT_AS       ? address_space()
+                                : r.resource == RLIMIT_NOFILE ? static_cast<rlim_t>(next_file)
+                                                              : 0;
+            if (!limit_to(r.resource, used + r.room)) return false;
+            void* const probe = mmap(nullptr, 16 * MiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (r.resource == RLIMIT_AS && probe != MAP_FAILED) return true;  // an emulator, which has no such limit
+            segment none;
+            bool const is_refused = create(16 * MiB, none) == r.expected && none.mapped == nullptr;
+            bool const is_refused_there = r.resource == RLIMIT_FSIZE || attach_to(large, none) == r.expected;
+            bool const is_clean = dup(0) == (r.resource == RLIMIT_NOFILE ? -1 : next_file);
+            return is_refused && is_refused_there && is_clean;
+        }));
+        release(large);
+        release_kept();
+    }
+}
