@@ -5,8 +5,8 @@
     python benchmarks/processes.py --part grace
     python benchmarks/processes.py --part scratch
 
-A warm executor of two workers, ten million uint32, and the same native doubling in both. The ways take turns, so that what
-else happens on the machine happens to all of them; medians and quartiles of the rounds.
+A warm executor of two workers, ten million uint32, and the same native doubling in both. The ways take turns, so that
+what else happens on the machine happens to all of them; medians and quartiles of the rounds.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import twofold
-from twofold import pools
+from twofold import _jobs
 
 N = 10_000_000
 WORKERS = 2
@@ -68,7 +68,7 @@ def table(rounds):
 
     with ProcessPoolExecutor(WORKERS) as pool:
         ways = {
-            "pool.map(f, [data])[0]": lambda: list(pool.map(process_data, [data]))[0],
+            "pool.map(f, [data])[0]": lambda: next(iter(pool.map(process_data, [data]))),
             "list": lambda: twofold.double_in_processes(data, pool),
             "array": lambda: twofold.double_in_processes(values, pool),
             "SharedArray": lambda: twofold.double_in_processes(shared, pool),
@@ -125,7 +125,7 @@ def compare(label, settings, apply, rounds, in_place=False):
 
 
 def set_grace(seconds):
-    pools.GRACE_SECONDS = seconds
+    _jobs.GRACE_SECONDS = seconds
 
 
 PARTS = {

@@ -20,7 +20,7 @@ import pytest
 import twofold
 from conftest import ALL_ELEMENTS
 from twofold._claims import Claims
-from twofold.pools import is_dead, this_process
+from twofold._jobs import is_dead, this_process
 
 SCENARIOS = Path(__file__).with_name("process_scenarios")
 SECONDS = 100
@@ -53,10 +53,12 @@ def shared_files() -> set[str]:
     return {name for name in os.listdir("/dev/shm") if not name.startswith("sem.")}
 
 
-def run_scenario(tmp_path, name, *arguments, expected=0, stderr="", leaves_processes=False, options=(), seconds=SECONDS):
+def run_scenario(  # noqa: PLR0913
+    tmp_path, name, *arguments, expected=0, stderr="", leaves_processes=False, seconds=SECONDS
+):
     """Its output, if it ended with the expected status, said nothing on stderr, and has left nothing."""
     shared_before = shared_files()
-    command = [sys.executable, *options, str(SCENARIOS / f"{name}.py"), *map(str, arguments)]
+    command = [sys.executable, str(SCENARIOS / f"{name}.py"), *map(str, arguments)]
     output, errors = tmp_path / "stdout", tmp_path / "stderr"
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -129,7 +131,15 @@ def test_pools_that_do_nothing(tmp_path, kind, method):
 @pytest.mark.parametrize("kind", KINDS)
 def test_workers_killed_at_random_moments(tmp_path, kind, way):
     run_scenario(
-        tmp_path, "kill_storm", kind, way, KILLS, KILL_SECONDS, stderr=None, leaves_processes=True, seconds=KILL_SECONDS + 60
+        tmp_path,
+        "kill_storm",
+        kind,
+        way,
+        KILLS,
+        KILL_SECONDS,
+        stderr=None,
+        leaves_processes=True,
+        seconds=KILL_SECONDS + 60,
     )
 
 
@@ -149,9 +159,7 @@ def test_workers_end_when_the_caller_is_killed(tmp_path, way):
 def test_the_end_of_the_caller(tmp_path, kind, how, expected):
     # An executor that nobody has shut down, and os._exit, leave its workers; and CPython 3.11 may then complain.
     is_left = kind == "ProcessPoolExecutor" and how != "sys.exit"
-    used = run_scenario(
-        tmp_path, "end_after_use", kind, how, expected=expected, stderr=None, leaves_processes=is_left
-    )
+    used = run_scenario(tmp_path, "end_after_use", kind, how, expected=expected, stderr=None, leaves_processes=is_left)
     assert used == "used\n"
 
 
@@ -159,7 +167,9 @@ def test_no_processes_to_be_had(tmp_path):
     run_scenario(tmp_path, "no_processes")
 
 
-@pytest.mark.parametrize(("kind", "method"), [("Pool", "fork"), ("ProcessPoolExecutor", "spawn"), ("Pool", "forkserver")])
+@pytest.mark.parametrize(
+    ("kind", "method"), [("Pool", "fork"), ("ProcessPoolExecutor", "spawn"), ("Pool", "forkserver")]
+)
 def test_a_worker_has_one_thread(tmp_path, kind, method):
     run_scenario(tmp_path, "threads_of_workers", kind, method)
 
@@ -268,7 +278,11 @@ def test_every_layout(pool, name, is_shared):
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_out_that_overlaps(pool, is_shared):
     values = sample("uint32", 40_000)
-    for first, second in ((slice(0, -1), slice(1, None)), (slice(1, None), slice(0, -1)), (slice(None, None, -1), slice(None))):
+    for first, second in (
+        (slice(0, -1), slice(1, None)),
+        (slice(1, None), slice(0, -1)),
+        (slice(None, None, -1), slice(None)),
+    ):
         memory = twofold.share(values) if is_shared else values.copy()
         expected = memory[first] * 2
         twofold.double_in_processes(memory[first], pool, out=memory[second], chunk_bytes=4096)
@@ -276,7 +290,7 @@ def test_out_that_overlaps(pool, is_shared):
     square = values[:10_000].reshape(100, 100)
     memory = twofold.share(square) if is_shared else square.copy()
     twofold.double_in_processes(memory, pool, out=memory.T)
-    assert (memory.T == square * 2).all()
+    assert (square * 2 == memory.T).all()
 
 
 def test_other_buffers(pool):
@@ -321,7 +335,9 @@ def test_the_first_that_does_not_fit(pool, where, is_shared):
             values[place] = 2**30
         before = values.copy()
         out = {None: None, "in place": values, "elsewhere": np.empty_like(plain)}[where]
-        with pytest.raises(OverflowError, match=rf"values\[{first[0]}, {first[1]}\] is 1073741824, whose double does not fit int32"):
+        with pytest.raises(
+            OverflowError, match=rf"values\[{first[0]}, {first[1]}\] is 1073741824, whose double does not fit int32"
+        ):
             twofold.double_in_processes(values, pool, out=out, overflow="raise", chunk_bytes=4096)
         assert (values == before).all()
         with pytest.raises(OverflowError) as of_double:
@@ -353,22 +369,22 @@ def test_with_a_type_of_computation(pool):
 
 
 BAD = {
-    "a string": (dict(values="abc"), TypeError, "values is a builtins.str"),
-    "a number": (dict(values=3), TypeError, "values is a builtins.int"),
-    "a masked array": (dict(values=np.ma.ones(3)), TypeError, "MaskedArray"),
-    "strings": (dict(values=np.array(["x"])), TypeError, "cannot be doubled"),
-    "objects": (dict(values=np.array([None])), TypeError, "cannot be doubled"),
-    "no pool": (dict(pool=3), TypeError, "`submit` or `apply_async`"),
-    "no processes": (dict(processes=0), ValueError, "processes must be at least 1, not 0"),
-    "half a process": (dict(processes=1.5), TypeError, "processes must be an integer, not 1.5"),
-    "no chunk": (dict(chunk_bytes=0), ValueError, "chunk_bytes must be at least 1"),
-    "no retries": (dict(retries=-1), ValueError, "retries must be at least 0"),
-    "overflow": (dict(overflow="clamp"), ValueError, "'wrap', 'saturate' or 'raise', not 'clamp'"),
-    "progress": (dict(progress="yes"), TypeError, "progress must be True, False or a callable"),
-    "out of another type": (dict(out=np.zeros(3, "int16")), TypeError, "out holds int16"),
-    "out of another shape": (dict(out=np.zeros(4, "int64")), ValueError, "out has shape"),
-    "out read-only": (dict(out=bytes(24)), (ValueError, TypeError), "out"),
-    "out a list": (dict(out=[1, 2, 3]), TypeError, "out must be a writable array or buffer, not list"),
+    "a string": ({"values": "abc"}, TypeError, "values is a builtins.str"),
+    "a number": ({"values": 3}, TypeError, "values is a builtins.int"),
+    "a masked array": ({"values": np.ma.ones(3)}, TypeError, "MaskedArray"),
+    "strings": ({"values": np.array(["x"])}, TypeError, "cannot be doubled"),
+    "objects": ({"values": np.array([None])}, TypeError, "cannot be doubled"),
+    "no pool": ({"pool": 3}, TypeError, "`submit` or `apply_async`"),
+    "no processes": ({"processes": 0}, ValueError, "processes must be at least 1, not 0"),
+    "half a process": ({"processes": 1.5}, TypeError, "processes must be an integer, not 1.5"),
+    "no chunk": ({"chunk_bytes": 0}, ValueError, "chunk_bytes must be at least 1"),
+    "no retries": ({"retries": -1}, ValueError, "retries must be at least 0"),
+    "overflow": ({"overflow": "clamp"}, ValueError, "'wrap', 'saturate' or 'raise', not 'clamp'"),
+    "progress": ({"progress": "yes"}, TypeError, "progress must be True, False or a callable"),
+    "out of another type": ({"out": np.zeros(3, "int16")}, TypeError, "out holds int16"),
+    "out of another shape": ({"out": np.zeros(4, "int64")}, ValueError, "out has shape"),
+    "out read-only": ({"out": bytes(24)}, (ValueError, TypeError), "out"),
+    "out a list": ({"out": [1, 2, 3]}, TypeError, "out must be a writable array or buffer, not list"),
 }
 
 
@@ -446,7 +462,7 @@ def test_a_table_that_does_not_fit_what_it_is_used_for():
 def test_the_worker_is_pickled_by_its_name():
     import pickle  # noqa: PLC0415
 
-    from twofold.pools import work  # noqa: PLC0415
+    from twofold._jobs import work  # noqa: PLC0415
 
     assert pickle.loads(pickle.dumps(work)) is work
     assert len(pickle.dumps(work)) < 60

@@ -1,22 +1,19 @@
-"""double_in_processes: one array doubled by the workers of any process pool, and by the caller, in memory they all share.
+"""double_in_processes: an array that is doubled by the workers of any process pool, and by the caller.
 
-The pool only lends processes. Which of them does which chunk stands in a table in shared memory (_claims/claims.hpp), from
-which they help themselves; the caller takes chunks, too, and waits only for processes that live and have one. So whatever
-becomes of the pool or of its workers, the call ends, and each chunk has been doubled once.
+The pool only lends processes. Which of them does which chunk stands in a table in shared memory, from which they help
+themselves; the caller takes chunks, too, and waits only for processes that live and have one. So whatever becomes of the
+pool or of its workers, the call ends, and each chunk has been doubled once. Here is what comes in and what comes out; who
+works on it stands in _jobs.py.
 """
 
-import os
-import signal
 from collections.abc import Sequence
 from contextlib import nullcontext
-from time import monotonic
 
 from twofold import _lists
-from twofold._claims import Claims, itemsize_of
-from twofold._core import decided_by, element_types
+from twofold._core import element_types
 from twofold._double import double
-from twofold._places import open_place, place_of, segment_place
-from twofold._segments import Segment
+from twofold._jobs import Bytes, Job, Task, lender_of
+from twofold._places import place_of
 
 # So much of the array is a worker's next piece of work, unless the call says so. Measured by
 # `benchmarks/processes.py --part chunks`.
@@ -25,21 +22,8 @@ CHUNK_BYTES = 1 << 20
 # Chunks begin at multiples of this, a page: so no two workers write to one.
 CHUNK_STEP = 4096
 
-# The workers of a pool that is warm are done with tens of megabytes in this time. Then the caller takes chunks, too.
-# Measured by `benchmarks/processes.py --part grace`.
-GRACE_SECONDS = 0.01
 
-# How often the caller looks which workers have died, and tells of its progress; and a worker, whether its caller lives.
-TURN_SECONDS = 0.05
-
-# How long a call that was interrupted waits for workers to finish the chunks that they have, some milliseconds' work.
-SETTLE_SECONDS = 1.0
-
-# How long a call waits for the end of processes that it started. One that was spawned may only now begin.
-EXIT_SECONDS = 0.1
-
-
-def double_in_processes(
+def double_in_processes(  # noqa: PLR0913
     values,
     pool=None,
     *,
@@ -86,8 +70,8 @@ def double_in_processes(
     Returns
     -------
     list, SharedArray or out
-        A list for a list or other sequence, exactly ``[v + v for v in values]``; for an array a new `SharedArray` of the
-        same dtype and shape; with `out`, that object.
+        A list for a list or other sequence, exactly ``[v + v for v in values]``; for an array a new `SharedArray` of
+        the same dtype and shape; with `out`, that object.
 
     Raises
     ------
@@ -126,16 +110,17 @@ def double_in_processes(
     """
     if overflow not in ("wrap", "saturate", "raise"):
         raise ValueError(f"overflow must be 'wrap', 'saturate' or 'raise', not {overflow!r}")
-    job = _Job(
-        lender=_lender(pool, processes),
-        overflow=overflow,
+    if processes is not None:
+        processes = _count_argument("processes", processes, least=1)
+    job = Job(
+        lender=lender_of(pool, processes),
         chunk_bytes=_chunk_argument(chunk_bytes),
         progress=_progress_argument(progress),
         retries=_count_argument("retries", retries, least=0),
     )
     if _is_sequence(values):
-        return _double_list(job, values, out, dtype)
-    return _double_array(job, values, out, dtype)
+        return _double_list(job, values, out, dtype, overflow)
+    return _double_array(job, values, out, dtype, overflow)
 
 
 # ---- arguments
@@ -178,7 +163,7 @@ def _is_sequence(values):
 # ---- lists
 
 
-def _double_list(job, values, out, dtype):
+def _double_list(job, values, out, dtype, overflow):
     import numpy as np  # noqa: PLC0415 - workers need nothing of it
 
     from twofold.shared import SharedArray  # noqa: PLC0415
@@ -187,24 +172,28 @@ def _double_list(job, values, out, dtype):
         return double(values)  # nothing is faster
     items = values if type(values) in (list, tuple) else list(values)
     target = None if out is None else _as_output(out)
+    wanted = dtype if dtype is not None else "int64" if target is None else target.dtype
+    element = _element_of(np.dtype(wanted))
     if target is not None:
-        element = _element_of(target.dtype if dtype is None else np.dtype(dtype))
         _check_output(target, (len(items),), np.dtype(element))
-    else:
-        element = "int64" if dtype is None else _element_of(np.dtype(dtype))
     if not items:
         return [] if out is None else out
     numbers = SharedArray.empty(len(items), element)
-    if out is None and dtype is None:
-        # Ints of Python have no limits, and what is not an int has its own arithmetic.
-        if _lists.read_ints(items, _flat(numbers)) and job.double_own(numbers, element, "raise") is None:
-            return _lists.make(element, _flat(numbers))
-        return double(items, overflow=job.overflow)
-    _lists.read(items, element, _flat(numbers))
-    if job.double_own(numbers, element, job.overflow) is not None:
-        _raise_overflow(items, element, job.overflow)
+    with place_of(numbers) as place:
+        own = Bytes(_flat(numbers), place)
+        if out is None and dtype is None:
+            # Ints of Python have no limits, and what is not an int has its own arithmetic.
+            if (
+                not _lists.read_ints(items, own.view)
+                or job.run(Task("in place", own, own, element, "raise")) is not None
+            ):
+                return double(items, overflow=overflow)
+            return _lists.make(element, own.view)
+        _lists.read(items, element, own.view)
+        if job.run(Task("in place", own, own, element, overflow)) is not None:
+            _raise_overflow(items, element, overflow)
     if out is None:
-        return _lists.make(element, _flat(numbers))
+        return _lists.make(element, own.view)
     np.copyto(target, numbers)
     return out
 
@@ -212,7 +201,7 @@ def _double_list(job, values, out, dtype):
 # ---- arrays
 
 
-def _double_array(job, values, out, dtype):
+def _double_array(job, values, out, dtype, overflow):
     import numpy as np  # noqa: PLC0415
 
     from twofold.shared import SharedArray  # noqa: PLC0415
@@ -220,7 +209,7 @@ def _double_array(job, values, out, dtype):
     array = _as_array(values)
     result_type = array.dtype if dtype is None else np.dtype(dtype)
     native = result_type.newbyteorder("=")
-    element = _element_of(native)
+    _element_of(native)  # which it has to have
     if not np.can_cast(array.dtype, result_type, "same_kind"):
         raise TypeError(f"values holds {array.dtype}, and to make {result_type} of that would lose something")
     target = None
@@ -229,35 +218,52 @@ def _double_array(job, values, out, dtype):
         _check_output(target, array.shape, native)
     if array.size == 0:
         return SharedArray.empty(array.shape, result_type) if out is None else out
-
-    with _place_if_plain(array, native) as place, _place_if_plain(target, native) as target_place:
-        same_order = target is not None and _order_of(array) == _order_of(target)
-        if place and target_place and same_order and place == target_place._replace(fd=place.fd):
-            result = target
-            index = job.double_keeping(_flat(array), place, element)
-        elif target_place and not _may_overlap(array, place, target, target_place):
-            result = target
-            if place and same_order:
-                index = job.double(_flat(array), place, _flat(result), target_place, element)
-            else:
-                np.copyto(result, array, casting="same_kind")
-                index = job.double(_flat(result), target_place, _flat(result), target_place, element)
-        else:
-            result = SharedArray.empty(array.shape, native, _order_of(array) or "C")
-            with place_of(result) as result_place:
-                if place and not target_place:
-                    index = job.double(_flat(array), place, _flat(result), result_place, element)
-                else:
-                    np.copyto(result, array, casting="same_kind")
-                    index = job.double(_flat(result), result_place, _flat(result), result_place, element)
+    result, index = _double_where_it_is(job, array, target, native, overflow)
     if index is not None:
-        _raise_overflow(array, dtype, job.overflow)
-    _report_float_flags(job.float_flags, job.overflow)
+        _raise_overflow(array, dtype, overflow)
+    _report_float_flags(job.float_flags, overflow)
     if out is None:
         return result if result_type.isnative else result.byteswap(inplace=True).view(result_type)
     if result is not target:
         np.copyto(target, result)
     return out
+
+
+def _double_where_it_is(job, array, target, native, overflow):
+    """Double as few bytes by copying as can be. Returns the result, which is `target` where all processes find that; and
+    the index of an element that does not fit, or None: then `array` is as it was, unless `target` overlaps it."""
+    import numpy as np  # noqa: PLC0415
+
+    from twofold.shared import SharedArray  # noqa: PLC0415
+
+    element = _element_of(native)
+    with _place_if_plain(array, native) as place, _place_if_plain(target, native) as target_place:
+        if place and target_place and _is_same(array, place, target, target_place):
+            own = Bytes(_flat(array), place)
+            return target, _double_in_place(job, own, element, overflow)
+        if target_place is None or _may_overlap(array, place, target, target_place):
+            result = SharedArray.empty(array.shape, native, _order_of(array) or "C")
+        else:
+            result = target
+        with nullcontext(target_place) if result is target else place_of(result) as result_place:
+            into = Bytes(_flat(result), result_place)
+            if place and result_place and _order_of(array) == _order_of(result):
+                return result, job.run(Task("elsewhere", Bytes(_flat(array), place), into, element, overflow))
+            np.copyto(result, array, casting="same_kind")
+            return result, job.run(Task("in place", into, into, element, overflow))
+
+
+def _double_in_place(job, own, element, overflow):
+    """If an element does not fit, nothing is changed."""
+    if overflow == "raise" or element.startswith("timedelta"):
+        index = job.run(Task("look", own, own, element, overflow))
+        if index is not None:
+            return index
+    return job.run(Task("in place", own, own, element, overflow))
+
+
+def _is_same(array, place, target, target_place):
+    return _order_of(array) == _order_of(target) and place == target_place._replace(fd=place.fd)
 
 
 def _may_overlap(array, place, target, target_place):
@@ -358,273 +364,3 @@ def _report_float_flags(flags, overflow):
         ufunc(np.array([np.finfo(np.float64).max]))
     if was_invalid:
         ufunc(np.array([0x7FF4000000000000], np.uint64).view(np.float64))  # a signalling NaN
-
-
-# ---- a job: an array, the table, and who works on it
-
-
-class _Job:
-    """What a call says of how to do it; and what it finds out."""
-
-    def __init__(self, lender, overflow, chunk_bytes, progress, retries):
-        self.lender = lender
-        self.overflow = overflow
-        self.chunk_bytes = chunk_bytes
-        self.progress = progress
-        self.retries = retries
-        self.float_flags = (False, False)
-
-    def double_own(self, array, element, overflow):
-        """In place, an array that nobody else knows of."""
-        with place_of(array) as place:
-            return self._run("in place", _flat(array), place, _flat(array), place, element, overflow)
-
-    def double_keeping(self, values, place, element):
-        """In place; if some element does not fit, nothing is changed. Returns its index then, as all of these do."""
-        if self.overflow == "raise" or element.startswith("timedelta"):
-            index = self._run("look", values, place, values, place, element, self.overflow, is_silent=True)
-            if index is not None:
-                return index
-        return self._run("in place", values, place, values, place, element, self.overflow)
-
-    def double(self, values, place, out, out_place, element):
-        """Into another array, or in place where that may be changed in any case."""
-        way = "in place" if place is out_place else "elsewhere"
-        return self._run(way, values, place, out, out_place, element, self.overflow)
-
-    def _run(self, way, values, place, out, out_place, element, overflow, is_silent=False):
-        itemsize = itemsize_of(element)
-        chunks = -(-values.nbytes // self.chunk_bytes)
-        asked = min(self.lender.count, chunks - 1)  # one chunk is the caller's
-        # The caller, all that are asked, and some more in the place of those that die.
-        shape = values.nbytes, self.chunk_bytes, 1 + 2 * asked + min(self.retries, 8), way
-        table = Segment.create(Claims.bytes_for(*shape))
-        claims = Claims.create(table, *shape, this_process())
-        table_place = segment_place(table, 0, table.nbytes)
-        order = (this_process(), table_place, place, out_place, element, overflow)
-        # Alone, it may use all threads.
-        work = (values, out, element, overflow, 1 if asked else decided_by()[0])
-        try:
-            asked = sum(self.lender.ask(order) for _ in range(asked))
-            with _Report(self.progress and not is_silent, self.progress, claims, itemsize, values.nbytes) as report:
-                self._finish(claims, work, order, report, monotonic() + (GRACE_SECONDS if asked else 0))
-        finally:
-            claims.stop()
-            self.lender.part()
-            _settle(claims, out)
-        became_infinite, was_invalid = claims.float_flags
-        self.float_flags = (self.float_flags[0] or became_infinite, self.float_flags[1] or was_invalid)
-        return None if claims.first_failure is None else claims.first_failure // itemsize
-
-    def _finish(self, claims, work, order, report, end_of_grace):
-        """Until all chunks are done."""
-        while True:
-            seen = claims.workers_left()
-            if claims.all_done():
-                report()
-                return
-            grace = end_of_grace - monotonic()
-            if grace > 0:
-                claims.wait(seen, grace)
-            elif not claims.work(*work, TURN_SECONDS):
-                claims.wait(seen, TURN_SECONDS)
-            for worker, process in claims.holders():
-                if is_dead(process):
-                    deaths = claims.bury(worker, work[1])
-                    if deaths > self.retries:
-                        raise RuntimeError(
-                            f"{deaths} processes have died while they doubled the same chunk of values, the last one was"
-                            f" process {process[0]}; retries={self.retries} allows {self.retries}"
-                        )
-                    self.lender.ask(order)
-            report()
-
-
-def _settle(claims, out):
-    """After `stop`: until no worker that lives has a chunk. One that has been stopped is not waited for for long."""
-    end = monotonic() + SETTLE_SECONDS
-    while holders := claims.holders():
-        seen = claims.workers_left()
-        for worker, process in holders:
-            if is_dead(process):
-                claims.bury(worker, out)
-        if monotonic() > end:
-            return  # it has the memory, which so is not used for anything else
-        claims.wait(seen, 0.001)
-
-
-class _Report:
-    """Tells how much is done: to tqdm, or to a callable."""
-
-    def __init__(self, is_wanted, progress, claims, itemsize, nbytes):
-        self._done = lambda: claims.bytes_done // itemsize
-        self._total = nbytes // itemsize
-        self._told = 0
-        self._tell = None
-        self._bar = None
-        if is_wanted and callable(progress):
-            self._tell = progress
-        elif is_wanted:
-            try:
-                from tqdm.auto import tqdm  # noqa: PLC0415
-            except ImportError:
-                raise ImportError("progress=True needs tqdm, which is not installed; or pass a callable") from None
-            self._bar = tqdm(total=self._total, unit="", unit_scale=True)
-            self._tell = lambda done, total: self._bar.update(done - self._bar.n)
-
-    def __call__(self):
-        if self._tell is None:
-            return
-        done = max(self._told, self._done())  # what a dead worker had done is done again
-        if done > self._told:
-            self._told = done
-            self._tell(done, self._total)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        if self._bar is not None:
-            self._bar.close()
-
-
-# ---- in a worker
-
-
-def work(order):
-    """Take chunks until none is left. What every worker is asked to do; returns the bytes that it has done.
-
-    It raises nothing that has to be pickled: who comes late finds nothing to open, and has nothing to do.
-    """
-    caller, table_place, place, out_place, element, overflow = order
-    try:
-        claims = Claims.join(open_place(table_place), this_process())
-        if claims is None:
-            return 0
-        values = open_place(place)
-        out = values if out_place == place else open_place(out_place)
-    except Exception:
-        return 0
-    try:
-        while claims.work(values, out, element, overflow, _threads_of_worker(), TURN_SECONDS):
-            if is_dead(caller):
-                break
-    finally:
-        claims.leave()
-    return claims.own_bytes_done
-
-
-def work_undisturbed(order):
-    """The same in a process of its own: Ctrl-C is for the caller, who then says that it is over."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    work(order)
-
-
-def _threads_of_worker():
-    """One, unless somebody has said something else."""
-    count, rule, *_ = decided_by()
-    return 1 if rule in ("affinity", "cgroup") else count
-
-
-# ---- processes
-
-
-def this_process():
-    """What tells this process from any other, also from a later one with its number."""
-    pid, _, _, started = _stat("self")
-    return pid, started
-
-
-def is_dead(process):
-    """Whether it is known to have ended, so that none of its threads will ever write again."""
-    try:
-        pid, state, threads, started = _stat(process[0])
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    except OSError:
-        return False  # who knows
-    return (pid, started) != process or (state in "ZX" and threads <= 1)
-
-
-def _stat(pid):
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        number, _, rest = file.read().partition(b" (")
-    fields = rest.rpartition(b") ")[2].split()  # of the third one on; a name may hold anything
-    return int(number), fields[0].decode(), int(fields[17]), int(fields[19])
-
-
-# ---- who lends processes
-
-
-def _lender(pool, processes):
-    if processes is not None:
-        processes = _count_argument("processes", processes, least=1)
-    if pool is None:
-        return _OwnProcesses(processes or decided_by()[0])
-    if callable(getattr(pool, "submit", None)):
-        # Else a cluster takes calls with the same arguments for the same call.
-        keywords = {"pure": False} if type(pool).__module__.partition(".")[0] == "distributed" else {}
-        return _Pool(lambda order: pool.submit(work, order, **keywords), processes or _workers_of(pool))
-    if callable(getattr(pool, "apply_async", None)):
-        return _Pool(lambda order: pool.apply_async(work, (order,)), processes or _workers_of(pool))
-    raise TypeError(f"pool is a {type(pool).__qualname__}; accepted is what has `submit` or `apply_async`, or None")
-
-
-def _workers_of(pool):
-    """How many workers a pool has, as far as it tells; else as many as there are CPUs for this process."""
-    for name in ("_max_workers", "_processes"):  # of executors, of multiprocessing.Pool
-        count = getattr(pool, name, None)
-        if isinstance(count, int) and count > 0:
-            return count
-    return len(os.sched_getaffinity(0))
-
-
-class _Pool:
-    """Of somebody else's."""
-
-    def __init__(self, submit, count):
-        self.count = count
-        self._submit = submit
-        self._asked = []
-
-    def ask(self, order):
-        """Ask for a worker. False if the pool takes no more work: it is broken or was shut down."""
-        try:
-            self._asked.append(self._submit(order))
-        except Exception:
-            return False
-        return True
-
-    def part(self):
-        # Not cancelled: a ProcessPoolExecutor that breaks with a cancelled future in it is left half alive. Workers that
-        # come to it later find nothing to do.
-        self._asked.clear()
-
-
-class _OwnProcesses:
-    """Started for one call: simple processes, which have nothing in common that could be left locked."""
-
-    def __init__(self, count):
-        self.count = count
-        self._started = []
-
-    def ask(self, order):
-        import multiprocessing  # noqa: PLC0415
-
-        process = multiprocessing.Process(target=work_undisturbed, args=(order,), daemon=True)
-        try:
-            process.start()
-        except Exception:  # the system gives no more processes, say; or this one is a worker that may have none
-            return False
-        self._started.append(process)
-        return True
-
-    def part(self):
-        end = monotonic() + EXIT_SECONDS
-        for process in self._started:
-            process.join(max(end - monotonic(), 0))
-            if process.exitcode is None:
-                process.kill()
-                process.join()
-            process.close()
-        self._started.clear()

@@ -4,13 +4,10 @@ from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypeVar, ov
 from numpy.typing import DTypeLike
 from typing_extensions import Buffer
 
-from twofold._places import Place
 from twofold.shared import SharedArray
 
 _Overflow: TypeAlias = Literal["wrap", "saturate", "raise"]
 _Progress: TypeAlias = bool | Callable[[int, int], object]
-_Process: TypeAlias = tuple[int, int]
-_Order: TypeAlias = tuple[_Process, Place, Place, Place, str, str]
 
 _Item = TypeVar("_Item")
 _Out = TypeVar("_Out", bound=Buffer)
@@ -25,10 +22,6 @@ class _Applies(Protocol):  # multiprocessing.Pool and its kin
 
 CHUNK_BYTES: int
 CHUNK_STEP: int
-GRACE_SECONDS: float
-TURN_SECONDS: float
-SETTLE_SECONDS: float
-EXIT_SECONDS: float
 
 @overload
 def double_in_processes(
@@ -55,7 +48,7 @@ def double_in_processes(
     chunk_bytes: SupportsIndex | None = None,
     progress: _Progress = False,
     retries: SupportsIndex = 3,
-) -> SharedArray[Any, Any]: ...
+) -> SharedArray: ...
 @overload
 def double_in_processes(
     values: Sequence[_Item],
@@ -69,7 +62,3 @@ def double_in_processes(
     progress: _Progress = False,
     retries: SupportsIndex = 3,
 ) -> list[_Item]: ...
-def work(order: _Order) -> int: ...
-def work_undisturbed(order: _Order) -> None: ...
-def this_process() -> _Process: ...
-def is_dead(process: _Process) -> bool: ...

@@ -12,8 +12,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 import numpy as np
 import twofold
 from twofold._claims import Claims
+from twofold._jobs import this_process
 from twofold._places import open_place
-from twofold.pools import this_process
 
 MiB = 1 << 20
 

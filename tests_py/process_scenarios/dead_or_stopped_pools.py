@@ -7,6 +7,7 @@ import time
 
 from checks import Call, end_pool, end_without_pools, make_pool, workers_of
 
+
 def main(kind, method):
     calls = [Call(way, 6) for way in ("elsewhere", "in place", "list")]
 
@@ -27,7 +28,7 @@ def main(kind, method):
     # Its workers are busy with something else, all the time.
     pool = used_pool()
     submit = pool.submit if hasattr(pool, "submit") else pool.apply_async
-    busy = [submit(time.sleep, *([100] if hasattr(pool, "submit") else [(100,)])) for _ in range(4)]
+    [submit(time.sleep, *([100] if hasattr(pool, "submit") else [(100,)])) for _ in range(4)]
     call_all(pool)
     for pid in workers_of(pool):
         os.kill(pid, signal.SIGKILL)

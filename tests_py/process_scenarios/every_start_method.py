@@ -1,11 +1,10 @@
-"""Pools of each kind and start method, whose parent has used threads or has not: right results, and workers that work."""
+"""Pools of each kind and start method, whose parent has used threads or has not: right results, and workers at work."""
 
 import itertools
 import sys
 
-from checks import KINDS, WAYS, Call, descriptors, end_pool, make_pool
-
 import twofold
+from checks import KINDS, WAYS, Call, descriptors, end_pool, make_pool
 
 
 class Counting:

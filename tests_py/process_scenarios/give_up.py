@@ -13,10 +13,13 @@ for way in ("elsewhere", "in place"):
             # One worker at a time: each gets the first chunk, which is the one that is free.
             call(pool, processes=1, retries=retries)
         except RuntimeError as error:
-            expected = rf"{retries + 1} processes have died while they doubled the same chunk of values.* retries={retries}"
-            assert re.match(expected, str(error)), error
+            expected = (
+                rf"{retries + 1} processes have died while they doubled the same chunk of values.* retries={retries}"
+            )
+            is_told = re.match(expected, str(error))
         else:
             raise AssertionError("no error")
+        assert is_told
         assert len(pool.processes) == retries + 1
         pool.end()
         assert descriptors() == before

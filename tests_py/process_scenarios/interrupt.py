@@ -5,10 +5,9 @@ import signal
 import sys
 import time
 
-from checks import Call, MiB, descriptors, end_pool, make_pool
-
 import numpy as np
 import twofold
+from checks import Call, MiB, descriptors, end_pool, make_pool
 
 
 def main(kind):
@@ -25,7 +24,9 @@ def main(kind):
             told.append(done / total)
             if len(told) == 1:
                 if kind == "own":
-                    os.killpg(0, signal.SIGINT)  # as a terminal does; to those of pools it is for the pools to see to it
+                    os.killpg(
+                        0, signal.SIGINT
+                    )  # as a terminal does; to those of pools it is for the pools to see to it
                 else:
                     signal.raise_signal(signal.SIGINT)
 

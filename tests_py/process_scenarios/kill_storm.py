@@ -15,15 +15,16 @@ from checks import Call, end_without_pools, make_pool, workers_of
 kind, way, kills, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 call = Call(way, 48)
 end = time.monotonic() + seconds
-killed = calls = 0
+killed = []
+calls = 0
 
 
 def kill_one(pids, delay):
-    global killed
     time.sleep(delay)
     try:
-        os.kill(random.choice(pids), signal.SIGKILL)
-        killed += 1
+        pid = random.choice(pids)
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
     except ProcessLookupError:
         pass
 
@@ -33,7 +34,7 @@ call(pool)
 start = time.monotonic()
 call(pool)
 call_seconds = time.monotonic() - start
-while killed < kills and time.monotonic() < end:
+while len(killed) < kills and time.monotonic() < end:
     killer = threading.Thread(target=kill_one, args=(workers_of(pool), random.uniform(0, 2 * call_seconds)))
     killer.start()
     call(pool, retries=20)
@@ -43,6 +44,6 @@ while killed < kills and time.monotonic() < end:
         pool.shutdown(wait=False, cancel_futures=True)
         pool = make_pool(kind)
         call(pool)
-print(killed, calls)
-assert killed >= min(kills, 3), "nobody was killed"
+print(len(killed), calls)
+assert len(killed) >= min(kills, 3), "nobody was killed"
 end_without_pools()

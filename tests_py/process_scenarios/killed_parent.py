@@ -4,9 +4,8 @@ import os
 import signal
 import sys
 
-from checks import MiB
-
 import twofold
+from checks import MiB
 
 
 def main(step):

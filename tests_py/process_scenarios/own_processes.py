@@ -4,9 +4,8 @@ import multiprocessing
 import os
 import sys
 
-from checks import WAYS, Call, descriptors
-
 import twofold
+from checks import WAYS, Call, descriptors
 
 
 def main(method, threads):

@@ -6,9 +6,8 @@ import threading
 import time
 
 import numpy as np
-from checks import MiB, PoolOfDoomed, in_thread, wait_until
-
 import twofold
+from checks import MiB, PoolOfDoomed, in_thread, wait_until
 
 for in_place in (False, True):
     for step in ("claimed", "computed"):

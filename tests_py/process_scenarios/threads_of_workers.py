@@ -3,10 +3,9 @@
 import os
 import sys
 
-from checks import Call, MiB, end_pool, make_pool
-
 import twofold
-from twofold.pools import _threads_of_worker
+from checks import Call, MiB, end_pool, make_pool
+from twofold._jobs import threads_of_worker
 
 
 def set_variable(value):
@@ -19,11 +18,11 @@ def main(kind, method):
     call = Call("elsewhere", 64)
     threads = len(apply(os.listdir, "/proc/self/task"))
     call(pool, chunk_bytes=32 * MiB)
-    assert apply(_threads_of_worker) == 1
+    assert apply(threads_of_worker) == 1
     assert len(apply(os.listdir, "/proc/self/task")) == threads
     apply(set_variable, "3")
     apply(twofold.double, call.values)  # a large call, which looks at the environment
-    assert apply(_threads_of_worker) == 3
+    assert apply(threads_of_worker) == 3
     end_pool(pool)
 
 
