@@ -103,6 +103,20 @@ def test_every_public_function_in_a_worker(tmp_path, method, threads):
     run_scenario(tmp_path, "every_function", method, threads)
 
 
+@pytest.mark.parametrize("engine", ["threads", "loky", "joblib", "distributed", "mpire"])
+def test_engines(tmp_path, engine):
+    """Others that have `submit` or `apply_async`."""
+    if engine != "threads":
+        pytest.importorskip(engine)
+    run_scenario(tmp_path, "engines", engine, stderr=None, leaves_processes=engine != "threads")
+
+
+def test_read_only_inputs_of_joblib(tmp_path):
+    """Those above 1 MB come as maps of a file, those below as copies."""
+    pytest.importorskip("joblib")
+    run_scenario(tmp_path, "joblib_inputs", stderr=None, leaves_processes=True)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_calls_in_workers_and_from_several_threads(tmp_path, method):
     run_scenario(tmp_path, "nested", method, stderr=None)
@@ -120,7 +134,7 @@ def test_a_stopped_worker_is_waited_for(tmp_path):
     run_scenario(tmp_path, "stop_with_a_chunk")
 
 
-@pytest.mark.parametrize("method", ["fork", "forkserver"])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_pools_that_do_nothing(tmp_path, kind, method):
     """Shut down, busy, stopped, dead."""

@@ -1,4 +1,4 @@
-"""One array, the table that says who does which chunk of it, and those who work on it: workers of a pool, and the caller.
+"""An array, the table that says who does which chunk of it, and those who work on it: a pool's workers, and the caller.
 
 What has to be done at all stands in pools.py; what a worker and the table are, in _claims/claims.hpp.
 """
@@ -114,8 +114,8 @@ class Job:
             deaths = claims.bury(worker, task.target.view)
             if deaths > self.retries:
                 raise RuntimeError(
-                    f"{deaths} processes have died while they doubled the same chunk of values, the last one was process "
-                    f"{process[0]}; retries={self.retries} allows {self.retries}"
+                    f"{deaths} processes have died while they doubled the same chunk of values, the last one was"
+                    f" process {process[0]}; retries={self.retries} allows {self.retries}"
                 )
             self.lender.ask(order)
 

@@ -1,9 +1,9 @@
 """double_in_processes: an array that is doubled by the workers of any process pool, and by the caller.
 
 The pool only lends processes. Which of them does which chunk stands in a table in shared memory, from which they help
-themselves; the caller takes chunks, too, and waits only for processes that live and have one. So whatever becomes of the
-pool or of its workers, the call ends, and each chunk has been doubled once. Here is what comes in and what comes out; who
-works on it stands in _jobs.py.
+themselves; the caller takes chunks, too, and waits only for processes that live and have one. So whatever becomes of
+the pool or of its workers, the call ends, and each chunk has been doubled once. Here is what comes in and what comes
+out; who works on it stands in _jobs.py.
 """
 
 from collections.abc import Sequence
@@ -230,8 +230,8 @@ def _double_array(job, values, out, dtype, overflow):
 
 
 def _double_where_it_is(job, array, target, native, overflow):
-    """Double as few bytes by copying as can be. Returns the result, which is `target` where all processes find that; and
-    the index of an element that does not fit, or None: then `array` is as it was, unless `target` overlaps it."""
+    """Returns the result, which is `target` where all processes find that; and the index of an element that does not
+    fit, or None. Whatever comes out, `array` is as it was, but where it is the result."""
     import numpy as np  # noqa: PLC0415
 
     from twofold.shared import SharedArray  # noqa: PLC0415
