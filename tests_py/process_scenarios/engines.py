@@ -28,12 +28,14 @@ def pool_of(engine):
         with WorkerPool(2) as pool:
             yield pool
     else:
+        import dask  # noqa: PLC0415
         from distributed import Client, LocalCluster  # noqa: PLC0415
 
         options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with (
             tempfile.TemporaryDirectory() as directory,
-            LocalCluster(**options, local_directory=directory) as cluster,
+            dask.config.set(temporary_directory=directory),
+            LocalCluster(**options) as cluster,
             Client(cluster) as client,
         ):
             yield client
