@@ -338,6 +338,16 @@ def test_a_mapped_file(pool, tmp_path, mode):
     assert (twofold.double_in_processes(mapped, pool, chunk_bytes=4096) == mapped * 2).all()
 
 
+def test_a_mapped_file_that_is_mapped_twice(pool, tmp_path):
+    values = sample("uint32", 10_000)
+    values.tofile(tmp_path / "numbers")
+    read_only, writable = (np.memmap(tmp_path / "numbers", "uint32", mode) for mode in ("r", "r+"))
+    twofold.double_in_processes(read_only, pool, out=writable, chunk_bytes=4096)  # in place, then
+    assert (read_only == values * 2).all()
+    twofold.double_in_processes(read_only[1:], pool, out=writable[:-1], chunk_bytes=4096)
+    assert (read_only[:-1] == values[1:] * 4).all()
+
+
 @pytest.mark.parametrize("is_shared", [False, True])
 @pytest.mark.parametrize("where", [None, "in place", "elsewhere"])
 def test_the_first_that_does_not_fit(pool, where, is_shared):

@@ -176,16 +176,19 @@ def work(order):
 
     It raises nothing that would have to be pickled: who comes late finds nothing to open, and has nothing to do.
     """
-    caller, table_place, place, out_place, element, overflow = order
     try:
-        claims = Claims.join(open_place(table_place), this_process())
-        if claims is None:
-            return 0
-        values = open_place(place)
-        out = values if out_place == place else open_place(out_place)
+        return _work(*order)
     except Exception:
         return 0
+
+
+def _work(caller, table_place, place, out_place, element, overflow):  # noqa: PLR0913, PLR0917
+    claims = Claims.join(open_place(table_place), this_process())
+    if claims is None:
+        return 0
     try:
+        values = open_place(place)
+        out = values if out_place == place else open_place(out_place)
         while claims.work(values, out, element, overflow, threads_of_worker(), TURN_SECONDS) and not is_dead(caller):
             pass
     finally:

@@ -239,7 +239,7 @@ def _double_where_it_is(job, array, target, native, overflow):
     element = _element_of(native)
     with _place_if_plain(array, native) as place, _place_if_plain(target, native) as target_place:
         if place and target_place and _is_same(array, place, target, target_place):
-            own = Bytes(_flat(array), place)
+            own = Bytes(_flat(target), target_place)  # `array` may be a read-only view of it
             return target, _double_in_place(job, own, element, overflow)
         if target_place is None or _may_overlap(array, place, target, target_place):
             result = SharedArray.empty(array.shape, native, _order_of(array) or "C")
