@@ -188,6 +188,53 @@ def test_a_worker_has_one_thread(tmp_path, kind, method):
     run_scenario(tmp_path, "threads_of_workers", kind, method)
 
 
+# What a scenario is to see: with this in the place of a mechanism it fails, or does not end.
+MUTATIONS = {
+    "nothing": ("pass", "die_once"),
+    "the dead are not noticed": ("_jobs.is_dead = lambda process: False", "die_once"),
+    "a zombie lives": (
+        "stat = _jobs._stat; _jobs._stat = lambda pid: (stat(pid)[0], 'S', *stat(pid)[2:])",
+        "die_once",
+    ),
+    "who is late is taken for dead": ("_jobs.is_dead = lambda process: True", "stop_with_a_chunk"),
+    "deaths are not counted": ("_jobs.Job._take_over = lambda *arguments: None", "give_up"),
+    "the caller takes no chunks": ("_jobs.GRACE_SECONDS = 1000", "dead_or_stopped_pools", "Pool", "fork"),
+    "processes are left": ("_jobs.OwnProcesses.part = lambda self: None", "own_processes", "fork", "unused"),
+    "no error is kept from the pool": (
+        "_jobs.Pool.ask = lambda self, order: self._submit(order)",
+        "dead_or_stopped_pools",
+        "Pool",
+        "fork",
+    ),
+    "workers have all threads": ("_jobs.threads_of_worker = lambda: 3", "threads_of_workers", "Pool", "fork"),
+}
+MUTATED_SECONDS = 15
+
+
+def test_the_scenarios_see_what_they_should():
+    """Those that hang do so at the same time."""
+    command = [sys.executable, str(SCENARIOS / "mutated.py")]
+    started = {
+        name: subprocess.Popen(
+            [*command, *mutation], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        for name, mutation in MUTATIONS.items()
+    }
+    end = time.monotonic() + MUTATED_SECONDS
+    green = set()
+    for name, process in started.items():
+        try:
+            if process.wait(timeout=max(end - time.monotonic(), 0.001)) == 0:
+                green.add(name)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            for pid in processes_of(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()
+    assert green == {"nothing"}
+
+
 # ---- what comes in, what comes out
 
 
