@@ -15,6 +15,7 @@
 
 #include "catch.hpp"
 #include "in_child.hpp"
+#include "meeting.hpp"
 
 using namespace twofold_claims;
 
@@ -154,6 +155,25 @@ TEST_CASE("workers at the same time do each chunk once", "[claims]") {
         }
         for (std::thread& thread : threads) thread.join();
         CHECK((all.claims.all_done() && all.is_right() && all.claims.bytes_done() == all.array.bytes));
+    }
+}
+
+TEST_CASE("workers that come to the same chunks all the time claim each once", "[claims]") {
+    for (int round = 0; round < 10; ++round) {
+        job const all({1 << 18, 1, 5, way::elsewhere});
+        meeting all_here(4);
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&] {
+                std::size_t const worker = all.claims.join(somebody);
+                std::size_t next = 0;
+                all_here.wait();
+                while (all.claims.do_chunk(worker, next, all.out(), [](auto...) { return none; })) {
+                }
+            });
+        }
+        for (std::thread& thread : threads) thread.join();
+        CHECK(all.claims.bytes_done() == all.array.bytes);
     }
 }
 
