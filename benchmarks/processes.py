@@ -35,11 +35,12 @@ def seconds_of(call):
     return time.perf_counter() - start, result
 
 
-def take_turns(ways, rounds, check):
+def take_turns(ways, rounds, check, prepare=lambda: None):
     """The seconds of each way in each round. What a way returns is looked at, then dropped, off the clock."""
     seconds = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
+            prepare()
             taken, result = seconds_of(way)
             check(name, result)
             del result
@@ -74,15 +75,11 @@ def table(rounds):
             "SharedArray": lambda: twofold.double_in_processes(shared, pool),
             "SharedArray, out=": lambda: twofold.double_in_processes(shared, pool, out=out),
         }
-        # Without segments of earlier results, each way once.
-        first = {}
-        for name, way in ways.items():
-            if name in ("array", "SharedArray"):
-                twofold.release_memory()
-                first[name + ", new segments"], _ = seconds_of(way)
-                del _
-        take_turns(ways, 1, check)
+        take_turns(ways, 1, check)  # the workers are up then, and there is memory that is used again
         seconds = take_turns(ways, rounds, check)
+        new = {name: ways[name] for name in ("array", "SharedArray")}
+        new_seconds = take_turns(new, rounds, check, prepare=twofold.release_memory)
+        seconds |= {name + ", new segments": taken for name, taken in new_seconds.items()}
 
     reference = seconds["pool.map(f, [data])[0]"]
     print(f"{N:,} uint32, {WORKERS} workers, {rounds} rounds; median (quartiles)")
@@ -96,9 +93,6 @@ def table(rounds):
                 name, *quartiles(ms), *quartiles(ratios)
             )
         )
-    for name, s in first.items():
-        rows[name] = {"ms": 1e3 * s, "times_as_fast": statistics.median(reference) / s}
-        print(f"{name:26} {1e3 * s:8.1f} ms (once){'':11} {statistics.median(reference) / s:6.1f} times as fast")
     return rows
 
 

@@ -49,8 +49,8 @@ def processes_of(session: int) -> list[int]:
 
 
 def shared_files() -> set[str]:
-    """Without the semaphores of multiprocessing's own pools."""
-    return {name for name in os.listdir("/dev/shm") if not name.startswith("sem.")}
+    """Those that arrays in shared memory could leave; pools, and joblib, have files of their own there."""
+    return {name for name in os.listdir("/dev/shm") if name.startswith("psm_") or "twofold" in name}
 
 
 def run_scenario(  # noqa: PLR0913
@@ -134,8 +134,9 @@ def test_a_stopped_worker_is_waited_for(tmp_path):
     run_scenario(tmp_path, "stop_with_a_chunk")
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "method"), [("ProcessPoolExecutor", "fork"), ("ProcessPoolExecutor", "spawn"), ("Pool", "fork")]
+)
 def test_pools_that_do_nothing(tmp_path, kind, method):
     """Shut down, busy, stopped, dead."""
     run_scenario(tmp_path, "dead_or_stopped_pools", kind, method, stderr=None, leaves_processes=True)
@@ -209,7 +210,7 @@ MUTATIONS = {
     ),
     "workers have all threads": ("_jobs.threads_of_worker = lambda: 3", "threads_of_workers", "Pool", "fork"),
 }
-MUTATED_SECONDS = 15
+MUTATED_SECONDS = 10
 
 
 def test_the_scenarios_see_what_they_should():

@@ -17,8 +17,12 @@ from twofold._segments import Segment
 # Measured by `benchmarks/processes.py --part grace`.
 GRACE_SECONDS = 0.01
 
-# How often the caller looks which workers have died, and tells of its progress; and a worker, whether its caller lives.
+# How long anybody works before he looks up: the caller for workers that have died, and to tell of its progress; a
+# worker for its caller, whether that lives.
 TURN_SECONDS = 0.05
+
+# The same for a caller who has nothing to do but to wait for others.
+WAIT_SECONDS = 0.01
 
 # How long a call that was interrupted waits for workers to finish the chunks that they have, some milliseconds' work.
 SETTLE_SECONDS = 1.0
@@ -99,18 +103,15 @@ class Job:
                 report()
                 return
             grace = end_of_grace - monotonic()
-            if grace > 0:
-                claims.wait(seen, grace)
-            elif not claims.work(*work):
-                claims.wait(seen, TURN_SECONDS)
-            self._take_over(claims, task, order)
+            has_worked = grace <= 0 and claims.work(*work)
+            if not self._take_over(claims, task, order) and not has_worked:
+                claims.wait(seen, grace if grace > 0 else WAIT_SECONDS)
             report()
 
     def _take_over(self, claims, task, order):
-        """What dead workers had."""
-        for worker, process in claims.holders():
-            if not is_dead(process):
-                continue
+        """What dead workers had. Returns how many there were."""
+        dead = [(worker, process) for worker, process in claims.holders() if is_dead(process)]
+        for worker, process in dead:
             deaths = claims.bury(worker, task.target.view)
             if deaths > self.retries:
                 raise RuntimeError(
@@ -118,6 +119,7 @@ class Job:
                     f" process {process[0]}; retries={self.retries} allows {self.retries}"
                 )
             self.lender.ask(order)
+        return len(dead)
 
 
 def _settle(claims, out):

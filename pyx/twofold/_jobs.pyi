@@ -10,6 +10,7 @@ _Progress: TypeAlias = bool | Callable[[int, int], object]
 
 GRACE_SECONDS: float
 TURN_SECONDS: float
+WAIT_SECONDS: float
 SETTLE_SECONDS: float
 EXIT_SECONDS: float
 MOST_REPLACED_FOR_RETRIES: int

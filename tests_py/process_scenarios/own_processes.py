@@ -15,10 +15,9 @@ def main(method, threads):
         twofold.double(calls[0].values, threads=3)
     calls[0](None, processes=2)
     before = descriptors()
-    for _ in range(3):
-        for call in calls:
-            call(None, processes=2)
-            assert multiprocessing.active_children() == []
+    for call in calls:
+        call(None, processes=2)
+        assert multiprocessing.active_children() == []
     assert descriptors() == before
     assert os.listdir(os.environ["TMPDIR"]) == [] or method == "forkserver"  # whose socket is there until the end
 
