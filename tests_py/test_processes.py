@@ -89,7 +89,7 @@ def run_scenario(  # noqa: PLR0913
 @pytest.mark.parametrize("threads", ["used", "unused"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_start_method(tmp_path, method, threads):
-    run_scenario(tmp_path, "every_start_method", method, threads, STARTS)
+    run_scenario(tmp_path, "every_start_method", method, threads, STARTS, seconds=SECONDS + STARTS)
 
 
 @pytest.mark.parametrize("threads", ["used", "unused"])
