@@ -166,11 +166,14 @@ TEST_CASE("who asks for something else is told why not, and leaves nothing open"
     identity other_use = one.id;
     ++other_use.use;
 
+    auto const page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     int const memory = memfd_create("another", MFD_CLOEXEC);
     int const unsealed = memfd_create("twofold", MFD_CLOEXEC);
     int const small = memfd_create("twofold", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int const foreign = memfd_create("twofold", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    REQUIRE(ftruncate(unsealed, 8192) == 0);
+    REQUIRE(ftruncate(unsealed, static_cast<off_t>(page + MiB)) == 0);  // else as `one`
+    std::vector<char> const header(one.payload - page, one.payload);
+    REQUIRE(pwrite(unsealed, header.data(), page, 0) == static_cast<ssize_t>(page));
     REQUIRE(ftruncate(small, 100) == 0);
     REQUIRE(ftruncate(foreign, 8192) == 0);
     for (int const file : {small, foreign}) REQUIRE(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);

@@ -59,7 +59,8 @@ def release_memory() -> int:
     """Give all memory that is kept for results to come back to the system.
 
     New arrays of NumPy of 32 MiB and more are made of the memory of earlier ones, which otherwise is kept: at most
-    512 MiB, or a sixteenth of the memory that this process may use. Arrays that are in use stay as they are.
+    512 MiB, or a sixteenth of the memory that this process may use. As much again is kept of arrays that processes
+    share. Arrays that are in use stay as they are.
 
     Returns
     -------
