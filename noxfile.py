@@ -188,7 +188,7 @@ def mutate(session: nox.Session) -> None:
 # Whose containers the tests double. 120 MB to download; PyTorch, in the build for the CPU, is 190 MB more.
 LIBRARIES = ["dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"]
 # Whose workers the tests send arrays to.
-LIBRARIES += ["cloudpickle", "joblib", "loky"]
+LIBRARIES += ["cloudpickle", "distributed", "joblib", "loky", "tqdm"]
 # Where pip finds no such build, its tests are skipped.
 TORCH = "torch==2.13.0"
 # Each test in four threads at once, but for those that have processes of their own or look at the whole of this one.

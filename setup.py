@@ -133,6 +133,13 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
+            module(
+                "_claims",
+                include_dirs=["pyx/twofold"],
+                depends=["pyx/twofold/_claims/claims.hpp"],
+                extra_compile_args=CXX_FLAGS,
+                language="c++",
+            ),
             *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double", "_exchange")),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])

@@ -24,6 +24,7 @@ PLACES = {
 SEARCHED = (
     "include/twofold/*",
     "pyx/twofold/*.p*",
+    "pyx/twofold/_claims/*",
     "pyx/twofold/_kernels/*",
     "pyx/twofold/_recycling/*",
     "pyx/twofold/_segments/*",

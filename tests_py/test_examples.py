@@ -45,3 +45,11 @@ def test_process_data_parallel(process_data_module, start_method):
         for bad, error in (([1, 2, "x"], TypeError), ([1, 2, 2**32], OverflowError), ([1, 2, -1], OverflowError)):
             with pytest.raises(error, match=r"values\[2\]"):
                 process_data_parallel(bad, pool)
+
+
+def test_a_dask_array_on_a_cluster_that_loses_a_worker():
+    pytest.importorskip("distributed")
+    command = [sys.executable, str(EXAMPLES / "dask_cluster.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout.startswith("32,000,000 numbers doubled, every one checked, with a worker killed half-way")
+    assert "Restarting worker" in done.stderr, "no worker was killed"

@@ -70,6 +70,7 @@ def test_public_names():
         "SharedArray",
         "__version__",
         "double",
+        "double_in_processes",
         "get_include",
         "get_num_threads",
         "num_threads",

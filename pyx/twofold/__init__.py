@@ -15,12 +15,14 @@ from twofold._threads import get_num_threads, num_threads, set_num_threads, thre
 
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:
+    from twofold.pools import double_in_processes
     from twofold.shared import SharedArray, share
 
 __all__ = [
     "SharedArray",
     "__version__",
     "double",
+    "double_in_processes",
     "get_include",
     "get_num_threads",
     "num_threads",
@@ -42,6 +44,10 @@ def __getattr__(name: str) -> object:
         import twofold.ufuncs  # noqa: PLC0415
 
         return twofold.ufuncs
+    if name == "double_in_processes":  # which is used less often
+        import twofold.pools  # noqa: PLC0415
+
+        return twofold.pools.double_in_processes
     if name in ("SharedArray", "share"):
         import twofold.shared  # noqa: PLC0415
 

@@ -1,1 +1,8 @@
-# Lists in, lists out: for twofold's own modules in Cython; see _lists.pxd. From Python there is nothing to call.
+# Lists in, lists out: for twofold's own modules in Cython, see _lists.pxd; and these, for double_in_processes.
+from typing import Any
+
+from typing_extensions import Buffer
+
+def read(values: list[Any] | tuple[Any, ...], element: str, out: Buffer) -> None: ...
+def read_ints(values: list[Any] | tuple[Any, ...], out: Buffer) -> bool: ...
+def make(element: str, values: Buffer) -> list[Any]: ...

@@ -13,9 +13,11 @@ from cpython.number cimport PyNumber_Add, PyNumber_Float, PyNumber_Index
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.math cimport isfinite
+from libc.stdint cimport int64_t
 
 from twofold._core cimport (
-    RAISE, Policy, does_not_fit, element_name, element_size, find_element_of, run_with_gil, short, type_name,
+    RAISE, Policy, does_not_fit, element_from_dtype, element_name, element_size, find_element_of, run_with_gil, short,
+    type_name,
 )
 
 cdef extern from "Python.h":
@@ -34,6 +36,7 @@ cdef extern from "_kernels/items.hpp" namespace "twofold_wheel":
         Py_ssize_t (*read)(PyObject** items, void* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
         Py_ssize_t (*make)(const void* values, PyObject** items, Py_ssize_t i, Py_ssize_t end) except -1
     item_functions item_functions_for(int element) noexcept
+    Py_ssize_t read_exact_ints(PyObject** items, int64_t* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
     void advise_huge_pages(void* start, size_t nbytes) noexcept
 
 # After so many items, which are some milliseconds' work, other threads and signal handlers get their turn.
@@ -224,3 +227,35 @@ cdef list double_fixed_width(values, int element, Policy policy, unsigned int th
         return make_list(element, elements, n)
     finally:
         PyMem_RawFree(elements)
+
+
+# ---- for double_in_processes, whose memory is elsewhere
+
+cdef int check_room(const unsigned char[::1] elements, Py_ssize_t nbytes) except -1:
+    if elements.shape[0] != nbytes:
+        raise ValueError(f"there is room for {elements.shape[0]} bytes, and there are {nbytes}")
+    return 0
+
+def read(values, element, unsigned char[::1] out):
+    """read_list into the bytes of `out`; `values` is an exact list or tuple that is not empty."""
+    cdef int number = element_from_dtype(element)
+    check_room(out, len(values) * element_size(number))
+    read_list(values, number, &out[0])
+
+def read_ints(values, unsigned char[::1] out):
+    """The same as int64. False, with nothing raised, if there is any item but exact ints that fit."""
+    cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
+    cdef Py_ssize_t end, i = 0
+    check_room(out, n * sizeof(int64_t))
+    while i < n:
+        end = end_of_turn(i, n)
+        i = read_exact_ints(items_of(values, n), <int64_t*>&out[0], i, end, n)
+        if i < end:
+            return False
+        yield_after_turn(i, n)
+    return True
+
+def make(element, const unsigned char[::1] values):
+    """The bytes of elements, of which there are some, as a list of Python's numbers."""
+    cdef int number = element_from_dtype(element)
+    return make_list(number, &values[0], values.shape[0] // <Py_ssize_t>element_size(number))

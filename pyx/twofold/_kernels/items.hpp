@@ -224,6 +224,17 @@ template <std::floating_point T>
     return true;
 }
 
+/// Reads items [i, end) of n into out[i] and so on, as far as they are exact ints that fit: no bools, which are doubled
+/// to ints. Returns where it stopped.
+inline Py_ssize_t read_exact_ints(PyObject* const* items, std::int64_t* out, Py_ssize_t i, Py_ssize_t end,
+                                  Py_ssize_t n) noexcept {
+    for (; i < end; ++i) {
+        prefetch_ahead(items, i, n);
+        if (!PyLong_CheckExact(items[i]) || !read_item(items[i], out[i])) break;
+    }
+    return i;
+}
+
 /// Lists as arrays of an element type, and back.
 struct item_functions {
     /// Reads items [i, end) of n into out[i] and so on, as far as they are numbers of Python that fit. Returns where it

@@ -1,0 +1,371 @@
+// Which process does which chunk of an array, written down in memory that the processes share. So each chunk is done
+// exactly once, also where processes die in the middle of one: whatever a pool does, this table is the truth.
+//
+// Knows nothing of Python, of pools, of arrays' elements, and not when a process is dead: it is told so.
+//
+// A chunk's way
+//   elsewhere   free -> claimed -> done            the result is another array: what a dead worker had is done again
+//   in place    free -> claimed -> ready -> done   computed into memory of the worker's own, its scratch; once that is
+//                                                  complete the chunk is ready, and the scratch is copied over it
+//   look        free -> claimed -> done            computed into the scratch, and nothing is copied: to find a failure
+//
+//   In place, a worker that dies before `ready` has not touched its chunk, so that starts over. One that dies later has
+//   left all of the result in its scratch, and that is copied (again) by who takes over.
+//
+// Workers
+//   A worker is a number, and never two processes', nor two threads'. Worker 0 made the table. It alone takes over, and
+//   only from processes that are known to be dead, never since they are late: a stopped process may wake up at any time
+//   and go on to write. Nobody waits for a lock, as there is none.
+#pragma once
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+
+namespace twofold_claims {
+
+enum class way : std::uint64_t { elsewhere, in_place, look };
+
+enum class state : std::uint64_t { free, claimed, ready, done };
+
+/// Where a worker is with its chunk: for tests, in which it dies there.
+enum class step { claimed, computed, ready, copied, done };
+
+/// A process, unlike any that has its number later.
+struct identity {
+    std::uint64_t process;
+    std::uint64_t started;  // when, in any unit
+    friend constexpr bool operator==(identity const&, identity const&) = default;
+};
+
+/// What is to be done.
+struct plan {
+    std::size_t bytes;        // of the array; not 0
+    std::size_t chunk_bytes;  // of a chunk, a multiple of every element's size; not 0
+    std::size_t workers;      // that may join, the maker of the table among them
+    way how;
+};
+
+/// No worker, no chunk, no failure.
+inline constexpr std::size_t none = ~std::size_t{0};
+
+/// What `compute` returns that could not.
+inline constexpr std::size_t gave_up = none - 1;
+
+/// The most bytes of a worker's scratch, and of a chunk that is done in place: what stays in its cache while it is
+/// computed and copied. Measured by `benchmarks/processes.py --part scratch`.
+inline constexpr std::size_t most_scratch_bytes = std::size_t{128} << 10;
+
+/// After so many bytes of a large chunk a worker counts what it has done, and looks whether it should stop: some
+/// milliseconds' work at most.
+inline constexpr std::size_t slice_bytes = std::size_t{8} << 20;
+
+/// Once so many workers have lost a chunk, no more are counted.
+inline constexpr unsigned most_losses = 255;
+
+/// A chunk: its state, who has it or has done it, and how many workers have died over it.
+struct chunk_word {
+    state is = state::free;
+    unsigned losses = 0;
+    unsigned owner = 0;
+
+    [[nodiscard]] constexpr std::uint64_t packed() const noexcept {
+        return static_cast<std::uint64_t>(is) | std::uint64_t{losses} << 8 | std::uint64_t{owner} << 32;
+    }
+    [[nodiscard]] static constexpr chunk_word unpacked(std::uint64_t word) noexcept {
+        return {static_cast<state>(word & 3), static_cast<unsigned>(word >> 8 & 255),
+                static_cast<unsigned>(word >> 32)};
+    }
+};
+
+/// The table, in memory that somebody else holds. A copy of this object is the same table.
+class table {
+public:
+    /// The bytes that a table takes. They must begin on a page, or at least on a cache line.
+    [[nodiscard]] static std::size_t bytes_for(plan const& wanted) noexcept {
+        return scratch_offset(wanted) + wanted.workers * scratch_bytes(wanted);
+    }
+
+    /// Makes a table of memory that nobody else knows of yet.
+    static table create(void* memory, plan const& wanted) noexcept {
+        std::memset(memory, 0, scratch_offset(wanted));
+        new (memory) header{wanted.bytes, chunk_bytes(wanted), wanted.workers, wanted.how};
+        return table(memory);
+    }
+
+    table() noexcept = default;
+
+    /// The table that is in this memory.
+    explicit table(void* memory) noexcept : header_(static_cast<header*>(memory)) {}
+
+    [[nodiscard]] std::size_t bytes() const noexcept { return header_->bytes; }
+    [[nodiscard]] std::size_t chunks() const noexcept { return (bytes() - 1) / header_->chunk_bytes + 1; }
+    [[nodiscard]] std::size_t first_byte(std::size_t chunk) const noexcept { return chunk * header_->chunk_bytes; }
+    [[nodiscard]] std::size_t bytes_of(std::size_t chunk) const noexcept {
+        return (std::min)(header_->chunk_bytes, bytes() - first_byte(chunk));
+    }
+    [[nodiscard]] way how() const noexcept { return header_->how; }
+
+    // ---- workers
+
+    /// A number for a new worker; `none` if there are enough. One that dies meanwhile has claimed nothing.
+    [[nodiscard]] std::size_t join(identity who) const noexcept {
+        std::size_t const worker = header_->joined.fetch_add(1);
+        if (worker >= header_->workers) return none;
+        workers()[worker].process = who.process;
+        workers()[worker].started = who.started;
+        return worker;  // claims come later, by release: who sees one also sees this
+    }
+
+    /// Of a worker that was seen to have a chunk.
+    [[nodiscard]] identity who(std::size_t worker) const noexcept {
+        return {workers()[worker].process, workers()[worker].started};
+    }
+
+    /// How many have joined.
+    [[nodiscard]] std::size_t workers_joined() const noexcept {
+        return (std::min)(header_->joined.load(), header_->workers);
+    }
+
+    /// Says that this worker has found nothing more to do, and wakes who waits.
+    void leave() const noexcept {
+        header_->left.fetch_add(1);
+        syscall(SYS_futex, &header_->left, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+    }
+
+    /// Bytes that all workers have done.
+    [[nodiscard]] std::size_t bytes_done() const noexcept {
+        std::size_t sum = 0;
+        for (std::size_t i = 0; i < workers_joined(); ++i) sum += workers()[i].bytes_done.load();
+        return sum;
+    }
+
+    /// Bytes that one of them has done.
+    [[nodiscard]] std::size_t bytes_done_by(std::size_t worker) const noexcept {
+        return workers()[worker].bytes_done.load();
+    }
+
+    // ---- chunks
+
+    [[nodiscard]] chunk_word at(std::size_t chunk) const noexcept {
+        return chunk_word::unpacked(words()[chunk].load());
+    }
+
+    /// Does one chunk: the next free one from `next` on, which is moved on, or one before it. False if none is free, or
+    /// nobody shall go on, or `compute` has given up.
+    ///
+    /// compute(first, n, target) computes the n bytes of the result from byte `first` on, and puts them to `target`.
+    /// Returns the number of the byte at which it has found a failure, `none` or `gave_up`. `out`: byte 0 of the
+    /// result. at(step) is called at each change.
+    template <class Compute, class At>
+    bool do_chunk(std::size_t worker, std::size_t& next, std::byte* out, Compute const& compute, At const& at) const {
+        std::size_t const chunk = claim(worker, next);
+        if (chunk == none) return false;
+        next = chunk + 1;
+        at(step::claimed);
+        std::size_t const first = first_byte(chunk);
+        // What comes after a failure does not matter any more.
+        if (first < first_failure() && !do_slices(worker, chunk, out, compute)) return false;
+        at(step::computed);
+        if (how() == way::in_place) {
+            set(chunk, state::ready, worker);
+            at(step::ready);
+            std::memcpy(out + first, scratch(worker), bytes_of(chunk));
+            at(step::copied);
+        }
+        set(chunk, state::done, worker);
+        at(step::done);
+        return true;
+    }
+    template <class Compute>
+    bool do_chunk(std::size_t worker, std::size_t& next, std::byte* out, Compute const& compute) const {
+        return do_chunk(worker, next, out, compute, [](step) {});
+    }
+
+    /// The first byte at which anything has failed; `none`. Exact once all is done.
+    [[nodiscard]] std::size_t first_failure() const noexcept { return header_->first_failure.load(); }
+
+    /// Flags that any worker has raised.
+    void raise_flags(std::uint32_t flags) const noexcept { header_->flags.fetch_or(flags); }
+    [[nodiscard]] std::uint32_t flags() const noexcept { return header_->flags.load(); }
+
+    // ---- for the maker of the table
+
+    /// Nobody shall begin anything new.
+    void stop() const noexcept { header_->stopped.store(1); }
+    [[nodiscard]] bool is_stopped() const noexcept { return header_->stopped.load() != 0; }
+
+    [[nodiscard]] bool all_done() const noexcept {
+        for (std::size_t i = 0; i < chunks(); ++i) {
+            if (at(i).is != state::done) return false;
+        }
+        return true;
+    }
+
+    /// The first worker after `worker` that has a chunk, claimed or ready; `none`. So that of these is `none` to begin
+    /// with. Takes as long as there are chunks.
+    [[nodiscard]] std::size_t next_holder(std::size_t worker) const noexcept {
+        std::size_t next = none;
+        for (std::size_t i = 0; i < chunks(); ++i) {
+            chunk_word const word = at(i);
+            if (is_held(word) && word.owner >= worker + 1) next = (std::min)(next, std::size_t{word.owner});
+        }
+        return next;
+    }
+
+    /// Takes over from a worker that is dead, and so will never write again. Its chunk, if it is ready, is copied from
+    /// its scratch, else it is free again. Returns how many workers have then died before they were through with it; 0
+    /// if it had none, or that was ready.
+    unsigned bury(std::size_t worker, std::byte* out) const noexcept {
+        unsigned worst = 0;
+        std::size_t has_done = 0;
+        for (std::size_t i = 0; i < chunks(); ++i) {
+            chunk_word const word = at(i);
+            if (word.owner != worker || word.is == state::free) continue;
+            if (word.is == state::claimed) {
+                unsigned const losses = (std::min)(word.losses + 1, most_losses);
+                worst = (std::max)(worst, losses);
+                words()[i].store(chunk_word{state::free, losses, 0}.packed());
+                continue;
+            }
+            if (word.is == state::ready) {
+                std::memcpy(out + first_byte(i), scratch(worker), bytes_of(i));
+                set(i, state::done, worker);
+            }
+            has_done += bytes_of(i);
+        }
+        workers()[worker].bytes_done.store(has_done);  // without what it had done of a chunk that starts over
+        return worst;
+    }
+
+    /// What `wait` compares with.
+    [[nodiscard]] std::uint32_t workers_left() const noexcept { return header_->left.load(); }
+
+    /// Waits until another worker leaves than those that had when `seen` was asked for, a signal comes, or that time
+    /// has passed.
+    void wait(std::uint32_t seen, std::int64_t nanoseconds) const noexcept {
+        timespec const longest{static_cast<time_t>(nanoseconds / 1'000'000'000),
+                               static_cast<long>(nanoseconds % 1'000'000'000)};
+        syscall(SYS_futex, &header_->left, FUTEX_WAIT, seen, &longest, nullptr, 0);
+    }
+
+private:
+    // Without locks in any process, since one that dies would keep them.
+    template <class T>
+    using shared = std::atomic<T>;
+    static_assert(shared<std::uint64_t>::is_always_lock_free && shared<std::uint32_t>::is_always_lock_free);
+
+    struct alignas(64) header {
+        std::size_t bytes;
+        std::size_t chunk_bytes;
+        std::size_t workers;
+        way how;
+        alignas(64) shared<std::size_t> joined = 0;
+        shared<std::size_t> first_failure = none;
+        shared<std::uint32_t> stopped = 0;
+        shared<std::uint32_t> left = 0;
+        shared<std::uint32_t> flags = 0;
+    };
+
+    // On a cache line of its own, which only this worker writes to.
+    struct alignas(64) worker_line {
+        std::uint64_t process;
+        std::uint64_t started;
+        shared<std::size_t> bytes_done;
+    };
+
+    [[nodiscard]] static std::size_t chunk_bytes(plan const& wanted) noexcept {
+        return wanted.how == way::in_place ? (std::min)(wanted.chunk_bytes, most_scratch_bytes) : wanted.chunk_bytes;
+    }
+    [[nodiscard]] static std::size_t scratch_bytes(plan const& wanted) noexcept {
+        return wanted.how == way::elsewhere ? 0 : (std::min)(wanted.chunk_bytes, most_scratch_bytes);
+    }
+    [[nodiscard]] static std::size_t scratch_offset(plan const& wanted) noexcept {
+        std::size_t const words = ((wanted.bytes - 1) / chunk_bytes(wanted) + 1) * sizeof(std::uint64_t);
+        return sizeof(header) + wanted.workers * sizeof(worker_line) + (words + 63) / 64 * 64;
+    }
+    [[nodiscard]] plan made_for() const noexcept {
+        return {header_->bytes, header_->chunk_bytes, header_->workers, header_->how};
+    }
+
+    [[nodiscard]] worker_line* workers() const noexcept { return reinterpret_cast<worker_line*>(header_ + 1); }
+    [[nodiscard]] shared<std::uint64_t>* words() const noexcept {
+        return reinterpret_cast<shared<std::uint64_t>*>(workers() + header_->workers);
+    }
+    [[nodiscard]] std::byte* scratch(std::size_t worker) const noexcept {
+        plan const made = made_for();
+        return reinterpret_cast<std::byte*>(header_) + scratch_offset(made) + worker * scratch_bytes(made);
+    }
+
+    [[nodiscard]] static bool is_held(chunk_word word) noexcept {
+        return word.is == state::claimed || word.is == state::ready;
+    }
+
+    void set(std::size_t chunk, state is, std::size_t worker) const noexcept {
+        words()[chunk].store(chunk_word{is, at(chunk).losses, static_cast<unsigned>(worker)}.packed());
+    }
+
+    // In order, so that a worker that comes to a chunk has seen all before it taken; after the last one from the first
+    // on, since those of dead workers are free again.
+    [[nodiscard]] std::size_t claim(std::size_t worker, std::size_t next) const noexcept {
+        if (is_stopped()) return none;
+        for (std::size_t i = next; i < chunks(); ++i) {
+            if (claim_this(worker, i)) return i;
+        }
+        for (std::size_t i = 0; i < (std::min)(next, chunks()); ++i) {
+            if (claim_this(worker, i)) return i;
+        }
+        return none;
+    }
+    [[nodiscard]] bool claim_this(std::size_t worker, std::size_t chunk) const noexcept {
+        std::uint64_t seen = words()[chunk].load();
+        chunk_word const word = chunk_word::unpacked(seen);
+        chunk_word const mine{state::claimed, word.losses, static_cast<unsigned>(worker)};
+        return word.is == state::free && words()[chunk].compare_exchange_strong(seen, mine.packed());
+    }
+
+    // False, and the chunk is free again, if it was not done to its end.
+    template <class Compute>
+    bool do_slices(std::size_t worker, std::size_t chunk, std::byte* out, Compute const& compute) const {
+        std::size_t const step_bytes = how() == way::elsewhere ? slice_bytes : scratch_bytes(made_for());
+        std::size_t const first = first_byte(chunk);
+        std::size_t const end = first + bytes_of(chunk);
+        for (std::size_t i = first; i < end; i += step_bytes) {
+            std::size_t const n = (std::min)(step_bytes, end - i);
+            bool const goes_on = i == first || !is_stopped();
+            std::size_t const failure =
+                goes_on ? compute(i, n, how() == way::elsewhere ? out + i : scratch(worker)) : gave_up;
+            if (failure == gave_up) {
+                count(worker, first - i);  // which takes back what was counted
+                set(chunk, state::free, 0);
+                return false;
+            }
+            if (failure != none) fail(failure);
+            count(worker, n);
+        }
+        return true;
+    }
+
+    void count(std::size_t worker, std::size_t bytes) const noexcept {
+        shared<std::size_t>& done = workers()[worker].bytes_done;
+        done.store(done.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+    }
+
+    void fail(std::size_t byte) const noexcept {
+        std::size_t first = first_failure();
+        while (byte < first && !header_->first_failure.compare_exchange_weak(first, byte)) {
+        }
+    }
+
+    header* header_ = nullptr;
+};
+
+}  // namespace twofold_claims

@@ -1,0 +1,313 @@
+"""An array, the table that says who does which chunk of it, and those who work on it: a pool's workers, and the caller.
+
+What has to be done at all stands in pools.py; what a worker and the table are, in _claims/claims.hpp.
+"""
+
+import os
+import signal
+from time import monotonic
+from typing import NamedTuple
+
+from twofold._claims import Claims, itemsize_of
+from twofold._core import decided_by
+from twofold._places import open_place, segment_place
+from twofold._segments import Segment
+
+# The workers of a pool that is warm are done with tens of megabytes in this time. Then the caller takes chunks, too.
+# Measured by `benchmarks/processes.py --part grace`.
+GRACE_SECONDS = 0.01
+
+# How long anybody works before he looks up: the caller for workers that have died, and to tell of its progress; a
+# worker for its caller, whether that lives.
+TURN_SECONDS = 0.05
+
+# The same for a caller who has nothing to do but to wait for others.
+WAIT_SECONDS = 0.01
+
+# How long a call that was interrupted waits for workers to finish the chunks that they have, some milliseconds' work.
+SETTLE_SECONDS = 1.0
+
+# How long a call waits for the end of processes that it started. One that was spawned may only now begin.
+EXIT_SECONDS = 0.1
+
+# So many workers more than were asked for can come in the place of those that die, in each of which a chunk is lost.
+MOST_REPLACED_FOR_RETRIES = 8
+
+
+class Bytes(NamedTuple):
+    """The bytes of an array in this process, and their place for the others."""
+
+    view: object
+    place: object
+
+
+class Task(NamedTuple):
+    """`way` is one of those of claims.hpp; `source` and `target` are `Bytes`, the same ones where it is in place."""
+
+    way: str
+    source: Bytes
+    target: Bytes
+    element: str
+    overflow: str
+
+
+class Job:
+    """How a call is done: by whom, in which chunks, and who is told. It may have several tasks."""
+
+    def __init__(self, lender, chunk_bytes, progress, retries):
+        self.lender = lender
+        self.chunk_bytes = chunk_bytes
+        self.progress = progress
+        self.retries = retries
+        self.float_flags = (False, False)  # whether anything has become infinite, or was invalid
+
+    def run(self, task):
+        """Do a task. Returns the index of the first element that does not fit, or None."""
+        nbytes = task.source.place.nbytes
+        itemsize = itemsize_of(task.element)
+        chunks = -(-nbytes // self.chunk_bytes)
+        asked = min(self.lender.count, chunks - 1)  # one chunk is the caller's
+        places = 1 + 2 * asked + min(self.retries, MOST_REPLACED_FOR_RETRIES)
+        table = Segment.create(Claims.bytes_for(nbytes, self.chunk_bytes, places, task.way))
+        claims = Claims.create(table, nbytes, self.chunk_bytes, places, task.way, this_process())
+        order = (
+            this_process(),
+            segment_place(table, 0, table.nbytes),
+            task.source.place,
+            task.target.place,
+            task.element,
+            task.overflow,
+        )
+        # To look is only half of the work, and the other half tells of itself.
+        report = Report(self.progress if task.way != "look" else False, claims, itemsize, nbytes // itemsize)
+        try:
+            asked = sum(self.lender.ask(order) for _ in range(asked))
+            report.begin()
+            self._finish(claims, task, order, report, alone=asked == 0)
+        finally:
+            claims.stop()
+            self.lender.part()
+            report.end()
+            _settle(claims, task.target.view)
+        self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))
+        return None if claims.first_failure is None else claims.first_failure // itemsize
+
+    def _finish(self, claims, task, order, report, alone):
+        """Until all chunks are done."""
+        end_of_grace = monotonic() + (0 if alone else GRACE_SECONDS)
+        threads = decided_by()[0] if alone else 1
+        work = task.source.view, task.target.view, task.element, task.overflow, threads, TURN_SECONDS
+        while True:
+            seen = claims.workers_left()
+            if claims.all_done():
+                report()
+                return
+            grace = end_of_grace - monotonic()
+            has_worked = grace <= 0 and claims.work(*work)
+            if not self._take_over(claims, task, order) and not has_worked:
+                claims.wait(seen, grace if grace > 0 else WAIT_SECONDS)
+            report()
+
+    def _take_over(self, claims, task, order):
+        """What dead workers had. Returns how many there were."""
+        dead = [(worker, process) for worker, process in claims.holders() if is_dead(process)]
+        for worker, process in dead:
+            deaths = claims.bury(worker, task.target.view)
+            if deaths > self.retries:
+                raise RuntimeError(
+                    f"{deaths} processes have died while they doubled the same chunk of values, the last one was"
+                    f" process {process[0]}; retries={self.retries} allows {self.retries}"
+                )
+            self.lender.ask(order)
+        return len(dead)
+
+
+def _settle(claims, out):
+    """After `stop`: until no worker that lives has a chunk. One that is stopped is not waited for for long."""
+    end = monotonic() + SETTLE_SECONDS
+    while holders := claims.holders():
+        seen = claims.workers_left()
+        for worker, process in holders:
+            if is_dead(process):
+                claims.bury(worker, out)
+        if monotonic() > end:
+            return  # it is attached to the memory, which so is not used for anything else
+        claims.wait(seen, 0.001)
+
+
+class Report:
+    """Tells how much is done: to tqdm, or to a callable."""
+
+    def __init__(self, progress, claims, itemsize, total):
+        self._progress = progress
+        self._claims = claims
+        self._itemsize = itemsize
+        self._total = total
+        self._told = 0
+        self._bar = None
+
+    def begin(self):
+        """After processes were started: the bar of tqdm has a thread."""
+        if self._progress is not True:
+            return
+        try:
+            from tqdm.auto import tqdm  # noqa: PLC0415
+        except ImportError:
+            raise ImportError("progress=True needs tqdm, which is not installed; or pass a callable") from None
+        self._bar = tqdm(total=self._total, unit="", unit_scale=True)
+        self._progress = lambda done, total: self._bar.update(done - self._bar.n)
+
+    def __call__(self):
+        if not self._progress:
+            return
+        done = self._claims.bytes_done // self._itemsize
+        if done > self._told:  # it may be less, since what a dead worker had done of its chunk is done again
+            self._told = done
+            self._progress(done, self._total)
+
+    def end(self):
+        if self._bar is not None:
+            self._bar.close()
+
+
+# ---- in a worker
+
+
+def work(order):
+    """Take chunks until none is left. What every worker is asked to do; returns the bytes that it has done.
+
+    It raises nothing that would have to be pickled: who comes late finds nothing to open, and has nothing to do.
+    """
+    try:
+        return _work(*order)
+    except Exception:
+        return 0
+
+
+def _work(caller, table_place, place, out_place, element, overflow):  # noqa: PLR0913, PLR0917
+    claims = Claims.join(open_place(table_place), this_process())
+    if claims is None:
+        return 0
+    try:
+        values = open_place(place)
+        out = values if out_place == place else open_place(out_place)
+        while claims.work(values, out, element, overflow, threads_of_worker(), TURN_SECONDS) and not is_dead(caller):
+            pass
+    finally:
+        claims.leave()
+    return claims.own_bytes_done
+
+
+def work_undisturbed(order):
+    """The same in a process of its own: Ctrl-C is for the caller, who then says that it is over."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work(order)
+
+
+def threads_of_worker():
+    """One, unless somebody has said something else."""
+    count, rule, *_ = decided_by()
+    return 1 if rule in ("affinity", "cgroup") else count
+
+
+# ---- processes
+
+
+def this_process():
+    """What tells this process from any other, also from a later one with its number."""
+    pid, _, _, started = _stat("self")
+    return pid, started
+
+
+def is_dead(process):
+    """Whether it is known to have ended, so that none of its threads will ever write again."""
+    try:
+        pid, state, threads, started = _stat(process[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:
+        return False  # who knows
+    return (pid, started) != process or (state in "ZX" and threads <= 1)
+
+
+def _stat(pid):
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        number, _, rest = file.read().partition(b" (")
+    fields = rest.rpartition(b") ")[2].split()  # of the third one on; the second is a name, which may hold anything
+    return int(number), fields[0].decode(), int(fields[17]), int(fields[19])
+
+
+# ---- who lends processes
+
+
+def lender_of(pool, processes):
+    """Who asks `pool` for so many workers; None: as many as it has."""
+    if pool is None:
+        return OwnProcesses(processes or decided_by()[0])
+    if callable(getattr(pool, "submit", None)):
+        # Else a cluster takes calls with the same arguments for the same call.
+        keywords = {"pure": False} if type(pool).__module__.partition(".")[0] == "distributed" else {}
+        return Pool(lambda order: pool.submit(work, order, **keywords), processes or _workers_of(pool))
+    if callable(getattr(pool, "apply_async", None)):
+        return Pool(lambda order: pool.apply_async(work, (order,)), processes or _workers_of(pool))
+    raise TypeError(f"pool is a {type(pool).__qualname__}; accepted is what has `submit` or `apply_async`, or None")
+
+
+def _workers_of(pool):
+    """How many workers a pool has, as far as it tells; else as many as there are CPUs for this process."""
+    for name in ("_max_workers", "_processes"):  # of executors, of multiprocessing.Pool
+        count = getattr(pool, name, None)
+        if isinstance(count, int) and count > 0:
+            return count
+    return len(os.sched_getaffinity(0))
+
+
+class Pool:
+    """That of somebody else."""
+
+    def __init__(self, submit, count):
+        self.count = count
+        self._submit = submit
+        self._asked = []
+
+    def ask(self, order):
+        """Ask for a worker. False if the pool takes no more work: it is broken, say, or was shut down."""
+        try:
+            self._asked.append(self._submit(order))
+        except Exception:
+            return False
+        return True
+
+    def part(self):
+        # Not cancelled: a ProcessPoolExecutor that breaks while it has a cancelled future is left half alive. Workers
+        # that come to it later find nothing to do.
+        self._asked.clear()
+
+
+class OwnProcesses:
+    """Started for one call: simple processes, which share nothing that could be left locked."""
+
+    def __init__(self, count):
+        self.count = count
+        self._started = []
+
+    def ask(self, order):
+        import multiprocessing  # noqa: PLC0415
+
+        process = multiprocessing.Process(target=work_undisturbed, args=(order,), daemon=True)
+        try:
+            process.start()
+        except Exception:  # the system gives no more processes, say; or this one is a worker that may have none
+            return False
+        self._started.append(process)
+        return True
+
+    def part(self):
+        end = monotonic() + EXIT_SECONDS
+        for process in self._started:
+            process.join(max(end - monotonic(), 0))
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+            process.close()
+        self._started.clear()

@@ -1,0 +1,61 @@
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from twofold._claims import Claims
+from twofold._places import Place
+
+_Process: TypeAlias = tuple[int, int]
+_Order: TypeAlias = tuple[_Process, Place, Place, Place, str, str]
+_Progress: TypeAlias = bool | Callable[[int, int], object]
+
+GRACE_SECONDS: float
+TURN_SECONDS: float
+WAIT_SECONDS: float
+SETTLE_SECONDS: float
+EXIT_SECONDS: float
+MOST_REPLACED_FOR_RETRIES: int
+
+class Bytes(NamedTuple):
+    view: Any
+    place: Place
+
+class Task(NamedTuple):
+    way: str
+    source: Bytes
+    target: Bytes
+    element: str
+    overflow: str
+
+class Job:
+    lender: Pool | OwnProcesses
+    chunk_bytes: int
+    progress: _Progress
+    retries: int
+    float_flags: tuple[bool, bool]
+    def __init__(self, lender: Pool | OwnProcesses, chunk_bytes: int, progress: _Progress, retries: int) -> None: ...
+    def run(self, task: Task) -> int | None: ...
+
+class Report:
+    def __init__(self, progress: _Progress, claims: Claims, itemsize: int, total: int) -> None: ...
+    def begin(self) -> None: ...
+    def __call__(self) -> None: ...
+    def end(self) -> None: ...
+
+def work(order: _Order) -> int: ...
+def work_undisturbed(order: _Order) -> None: ...
+def threads_of_worker() -> int: ...
+def this_process() -> _Process: ...
+def is_dead(process: _Process) -> bool: ...
+def lender_of(pool: object, processes: int | None) -> Pool | OwnProcesses: ...
+
+class Pool:
+    count: int
+    def __init__(self, submit: Callable[[_Order], object], count: int) -> None: ...
+    def ask(self, order: _Order) -> bool: ...
+    def part(self) -> None: ...
+
+class OwnProcesses:
+    count: int
+    def __init__(self, count: int) -> None: ...
+    def ask(self, order: _Order) -> bool: ...
+    def part(self) -> None: ...

@@ -1,0 +1,149 @@
+"""Where the bytes of an array are, so that another process on this machine finds them: a segment, or a file.
+
+A worker opens a file by the descriptor that the caller has, and compares what it got: so it has the same file, whatever
+has become of its name meanwhile.
+"""
+
+import mmap
+import os
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from twofold._segments import Segment
+
+
+class Place(NamedTuple):
+    """Bytes `first` to `first + nbytes` of the memory that process `pid` has under the descriptor `fd`."""
+
+    pid: int
+    fd: int
+    name: tuple  # tells the memory from any other: (token, its bytes) of a segment, (device, inode) of a file
+    is_file: bool
+    first: int
+    nbytes: int
+
+    def overlaps(self, other):
+        return (
+            self.name == other.name
+            and self.first < other.first + other.nbytes
+            and other.first < self.first + self.nbytes
+        )
+
+
+def segment_place(segment, first, nbytes):
+    return Place(segment.pid, segment.fd, (segment.token, segment.nbytes), False, first, nbytes)
+
+
+@contextmanager
+def place_of(array):
+    """The place of an array that is contiguous and not empty; None where no other process finds it.
+
+    Good until the end of the block.
+    """
+    from twofold.shared import find_segment  # noqa: PLC0415 - which imports NumPy, of which workers need nothing
+
+    found = find_segment(array)
+    if found is not None:
+        yield segment_place(*found, array.nbytes)
+        return
+    file = _open_file_of(array)
+    if file is None:
+        yield None
+        return
+    fd, first = file
+    try:
+        status = os.fstat(fd)
+        yield Place(os.getpid(), fd, (status.st_dev, status.st_ino), True, first, array.nbytes)
+    finally:
+        os.close(fd)
+
+
+def open_place(place):
+    """Its bytes, as a buffer. Raises what opening it does, ValueError where there is something else by now."""
+    if not place.is_file:
+        token, nbytes = place.name
+        segment = Segment.attach(place.pid, place.fd, token, nbytes)
+        return memoryview(segment)[place.first : place.first + place.nbytes]
+    # Whatever has that descriptor by now, to open it should do nothing.
+    harmless = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    path = f"/proc/{place.pid}/fd/{place.fd}"
+    is_writable = bool(int(_first_line(f"/proc/{place.pid}/fdinfo/{place.fd}", "flags:"), 8) & os.O_RDWR)
+    fd = os.open(path, (os.O_RDWR if is_writable else os.O_RDONLY) | harmless)
+    try:
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != place.name:
+            raise ValueError(f"{path} is another file by now")
+        before = place.first % mmap.ALLOCATIONGRANULARITY
+        access = mmap.ACCESS_WRITE if is_writable else mmap.ACCESS_READ
+        mapped = mmap.mmap(fd, before + place.nbytes, offset=place.first - before, access=access)
+    finally:
+        os.close(fd)
+    return memoryview(mapped)[before:]
+
+
+def _first_line(path, key):
+    with open(path) as lines:
+        return next(line.removeprefix(key) for line in lines if line.startswith(key))
+
+
+# ---- arrays that are files mapped into memory, as those of numpy.memmap
+
+
+def _open_file_of(array):
+    """A descriptor of the file that an array is mapped from, and its first byte there; None where it is none."""
+    if not isinstance(_end_of_bases(array), mmap.mmap):
+        return None
+    address = array.__array_interface__["data"][0]
+    mapping = _mapping_at(address)
+    if mapping is None or not mapping.is_shared or not mapping.path:
+        return None
+    flags = os.O_RDWR if array.flags.writeable else os.O_RDONLY
+    try:
+        fd = os.open(mapping.path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None  # it was deleted, say
+    try:
+        is_same = _is_mapped_as(fd, mapping)
+    except OSError:
+        is_same = False
+    if not is_same:
+        os.close(fd)
+        return None
+    return fd, address - mapping.begin + mapping.offset
+
+
+def _end_of_bases(array):
+    owner = array
+    while True:
+        base = owner.obj if type(owner) is memoryview else getattr(owner, "base", None)
+        if base is None:
+            return owner
+        owner = base
+
+
+class _Mapping(NamedTuple):
+    begin: int
+    offset: int
+    file: tuple  # (device, inode) as the kernel shows them here; on some file systems fstat has others
+    is_shared: bool  # and not copied when it is written to
+    path: str
+
+
+def _mapping_at(address):
+    with open("/proc/self/maps") as lines:
+        for line in lines:
+            span, modes, offset, device, inode, *path = line.rstrip("\n").split(" ", 5)
+            begin, end = (int(number, 16) for number in span.split("-"))
+            if begin <= address < end:
+                return _Mapping(begin, int(offset, 16), (device, inode), modes[3] == "s", "".join(path).lstrip(" "))
+    return None
+
+
+def _is_mapped_as(fd, mapping):
+    """Whether `fd` is the file of the mapping: then it looks the same when it is mapped, too."""
+    with mmap.mmap(fd, 1, access=mmap.ACCESS_READ) as page:
+        import numpy as np  # noqa: PLC0415
+
+        address = np.frombuffer(page, np.uint8).__array_interface__["data"][0]
+        other = _mapping_at(address)
+    return other is not None and other.file == mapping.file

@@ -1,0 +1,366 @@
+"""double_in_processes: an array that is doubled by the workers of any process pool, and by the caller.
+
+The pool only lends processes. Which of them does which chunk stands in a table in shared memory, from which they help
+themselves; the caller takes chunks, too, and waits only for processes that live and have one. So whatever becomes of
+the pool or of its workers, the call ends, and each chunk has been doubled once. Here is what comes in and what comes
+out; who works on it stands in _jobs.py.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from twofold import _lists
+from twofold._core import element_types
+from twofold._double import double
+from twofold._jobs import Bytes, Job, Task, lender_of
+from twofold._places import place_of
+
+# So much of the array is a worker's next piece of work, unless the call says so. Measured by
+# `benchmarks/processes.py --part chunks`.
+CHUNK_BYTES = 1 << 20
+
+# Chunks begin at multiples of this, a page: so no two workers write to one.
+CHUNK_STEP = 4096
+
+
+def double_in_processes(  # noqa: PLR0913
+    values,
+    pool=None,
+    *,
+    processes=None,
+    out=None,
+    dtype=None,
+    overflow="wrap",
+    chunk_bytes=None,
+    progress=False,
+    retries=3,
+):
+    """Double every element, with the workers of a process pool and the caller, in memory that they share.
+
+    Whatever becomes of the pool, the call ends with the right result: chunks of workers that are killed are done again,
+    and if none work, the caller does all.
+
+    Parameters
+    ----------
+    values : list, tuple, other sequence of numbers; array or buffer
+        What to double. A `SharedArray` and an array that is mapped from a file, as those of `numpy.memmap`, are read
+        where they are, if they are contiguous; any other array is copied into shared memory once.
+    pool : executor or pool, optional
+        Who lends processes: whatever has `submit` or `apply_async`, as executors of `concurrent.futures`, of loky and
+        joblib, `multiprocessing.Pool`, and the `Client` of distributed (for its workers on this machine) have. Without
+        it: processes that are started for this call.
+    processes : int, optional
+        How many workers to ask for. Without it: as many as the pool has, or as `twofold.get_num_threads()` says.
+    out : writable array or buffer, optional
+        Where to put the result: of the shape and element type of `values`. It may be `values` itself, or overlap it.
+    dtype : str or dtype, optional
+        The element type to compute in, and of the result. Without it: that of `values`; a list has Python's own
+        arithmetic.
+    overflow : {"wrap", "saturate", "raise"}
+        As `double` has it.
+    chunk_bytes : int, optional
+        How much of the array a worker takes at a time: 1 MiB without it. In place, it is 128 KiB at most.
+    progress : bool or callable
+        True shows a bar, for which tqdm has to be there. A callable is called with the elements done so far and their
+        number, some times a second.
+    retries : int
+        How often a chunk is done again because the process that had it has died. (So can a chunk of a mapped file that
+        was cut meanwhile.)
+
+    Returns
+    -------
+    list, SharedArray or out
+        A list for a list or other sequence, exactly ``[v + v for v in values]``; for an array a new `SharedArray` of
+        the same dtype and shape; with `out`, that object.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError, MemoryError
+        As `double` has them. With ``overflow="raise"``, `out` is as it was if it is `values`.
+    RuntimeError
+        More than `retries` processes have died over the same chunk.
+    KeyboardInterrupt
+        Soon after Ctrl-C. Workers finish the chunk that they have; `out` is doubled in part then.
+
+    See Also
+    --------
+    share : puts an array where processes find it
+    double : with the threads of this process alone; works in any worker of any pool, too
+
+    Notes
+    -----
+    A worker has one thread, unless the pool's engine says otherwise in OMP_NUM_THREADS. A worker that is stopped, not
+    dead, while it has a chunk is waited for: it might go on to write at any time.
+
+    Examples
+    --------
+    >>> import numpy as np, twofold
+    >>> twofold.double_in_processes([1, 2, 3], processes=2)
+    [2, 4, 6]
+    >>> a = twofold.share(np.arange(5))
+    >>> twofold.double_in_processes(a, processes=2)
+    SharedArray([0, 2, 4, 6, 8])
+
+    With a pool that is there anyway:
+
+    >>> from concurrent.futures import ProcessPoolExecutor
+    >>> with ProcessPoolExecutor(2) as pool:
+    ...     twofold.double_in_processes(a, pool, out=a)
+    SharedArray([0, 2, 4, 6, 8])
+    """
+    if overflow not in ("wrap", "saturate", "raise"):
+        raise ValueError(f"overflow must be 'wrap', 'saturate' or 'raise', not {overflow!r}")
+    if processes is not None:
+        processes = _count_argument("processes", processes, least=1)
+    job = Job(
+        lender=lender_of(pool, processes),
+        chunk_bytes=_chunk_argument(chunk_bytes),
+        progress=_progress_argument(progress),
+        retries=_count_argument("retries", retries, least=0),
+    )
+    if _is_sequence(values):
+        return _double_list(job, values, out, dtype, overflow)
+    return _double_array(job, values, out, dtype, overflow)
+
+
+# ---- arguments
+
+
+def _count_argument(name, value, least):
+    try:
+        count = value.__index__()
+    except (AttributeError, TypeError):
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}, not {count}")
+    return count
+
+
+def _chunk_argument(chunk_bytes):
+    if chunk_bytes is None:
+        return CHUNK_BYTES
+    least = _count_argument("chunk_bytes", chunk_bytes, least=1)
+    return (least + CHUNK_STEP - 1) // CHUNK_STEP * CHUNK_STEP
+
+
+def _progress_argument(progress):
+    if progress is True or progress is False or callable(progress):
+        return progress
+    raise TypeError(f"progress must be True, False or a callable, not {progress!r}")
+
+
+def _is_sequence(values):
+    """Whether it is a sequence of objects, not of bytes that are numbers."""
+    if isinstance(values, (list, tuple, range)):
+        return True
+    try:
+        memoryview(values).release()
+    except (TypeError, BufferError, ValueError):
+        return isinstance(values, Sequence) and not isinstance(values, str)
+    return False
+
+
+# ---- lists
+
+
+def _double_list(job, values, out, dtype, overflow):
+    import numpy as np  # noqa: PLC0415 - workers need nothing of it
+
+    from twofold.shared import SharedArray  # noqa: PLC0415
+
+    if isinstance(values, range) and out is None and dtype is None:
+        return double(values)  # nothing is faster
+    items = values if type(values) in (list, tuple) else list(values)
+    target = None if out is None else _as_output(out)
+    wanted = dtype if dtype is not None else "int64" if target is None else target.dtype
+    element = _element_of(np.dtype(wanted))
+    if target is not None:
+        _check_output(target, (len(items),), np.dtype(element))
+    if not items:
+        return [] if out is None else out
+    numbers = SharedArray.empty(len(items), element)
+    with place_of(numbers) as place:
+        own = Bytes(_flat(numbers), place)
+        if out is None and dtype is None:
+            # Ints of Python have no limits, and what is not an int has its own arithmetic.
+            if (
+                not _lists.read_ints(items, own.view)
+                or job.run(Task("in place", own, own, element, "raise")) is not None
+            ):
+                return double(items, overflow=overflow)
+            return _lists.make(element, own.view)
+        _lists.read(items, element, own.view)
+        if job.run(Task("in place", own, own, element, overflow)) is not None:
+            _raise_overflow(items, element, overflow)
+    if out is None:
+        return _lists.make(element, own.view)
+    np.copyto(target, numbers)
+    return out
+
+
+# ---- arrays
+
+
+def _double_array(job, values, out, dtype, overflow):
+    import numpy as np  # noqa: PLC0415
+
+    from twofold.shared import SharedArray  # noqa: PLC0415
+
+    array = _as_array(values)
+    result_type = array.dtype if dtype is None else np.dtype(dtype)
+    native = result_type.newbyteorder("=")
+    _element_of(native)  # which it has to have
+    if not np.can_cast(array.dtype, result_type, "same_kind"):
+        raise TypeError(f"values holds {array.dtype}, and to make {result_type} of that would lose something")
+    target = None
+    if out is not None:
+        target = array if out is values and array.flags.writeable else _as_output(out)
+        _check_output(target, array.shape, native)
+    if array.size == 0:
+        return SharedArray.empty(array.shape, result_type) if out is None else out
+    result, index = _double_where_it_is(job, array, target, native, overflow)
+    if index is not None:
+        _raise_overflow(array, dtype, overflow)
+    _report_float_flags(job.float_flags, overflow)
+    if out is None:
+        return result if result_type.isnative else result.byteswap(inplace=True).view(result_type)
+    if result is not target:
+        np.copyto(target, result)
+    return out
+
+
+def _double_where_it_is(job, array, target, native, overflow):
+    """Returns the result, which is `target` where all processes find that; and the index of an element that does not
+    fit, or None. Whatever comes out, `array` is as it was, but where it is the result."""
+    import numpy as np  # noqa: PLC0415
+
+    from twofold.shared import SharedArray  # noqa: PLC0415
+
+    element = _element_of(native)
+    with _place_if_plain(array, native) as place, _place_if_plain(target, native) as target_place:
+        if place and target_place and _is_same(array, place, target, target_place):
+            own = Bytes(_flat(target), target_place)  # `array` may be a read-only view of it
+            return target, _double_in_place(job, own, element, overflow)
+        if target_place is None or _may_overlap(array, place, target, target_place):
+            result = SharedArray.empty(array.shape, native, _order_of(array) or "C")
+        else:
+            result = target
+        with nullcontext(target_place) if result is target else place_of(result) as result_place:
+            into = Bytes(_flat(result), result_place)
+            if place and result_place and _order_of(array) == _order_of(result):
+                return result, job.run(Task("elsewhere", Bytes(_flat(array), place), into, element, overflow))
+            np.copyto(result, array, casting="same_kind")
+            return result, job.run(Task("in place", into, into, element, overflow))
+
+
+def _double_in_place(job, own, element, overflow):
+    """If an element does not fit, nothing is changed."""
+    if overflow == "raise" or element.startswith("timedelta"):
+        index = job.run(Task("look", own, own, element, overflow))
+        if index is not None:
+            return index
+    return job.run(Task("in place", own, own, element, overflow))
+
+
+def _is_same(array, place, target, target_place):
+    return _order_of(array) == _order_of(target) and place == target_place._replace(fd=place.fd)
+
+
+def _may_overlap(array, place, target, target_place):
+    import numpy as np  # noqa: PLC0415
+
+    return np.may_share_memory(array, target) or (place is not None and place.overlaps(target_place))
+
+
+def _as_array(values):
+    if _is_plain_class(values):
+        return values
+    array = _buffer_as_array(values)
+    if array is None:
+        kind = type(values)
+        raise TypeError(
+            f"values is a {kind.__module__}.{kind.__qualname__}; accepted are lists and other sequences of numbers,"
+            " buffers, and arrays that are a numpy.ndarray, a numpy.memmap or a twofold.SharedArray"
+        )
+    return array
+
+
+def _as_output(out):
+    array = out if _is_plain_class(out) else _buffer_as_array(out)
+    if array is None:
+        raise TypeError(f"out must be a writable array or buffer, not {type(out).__qualname__}")
+    if not array.flags.writeable:
+        raise ValueError("out is read-only")
+    return array
+
+
+def _is_plain_class(array):
+    """Whether it is an array whose class gives its elements no meaning of its own."""
+    import numpy as np  # noqa: PLC0415
+
+    from twofold.shared import SharedArray  # noqa: PLC0415
+
+    return type(array) in (np.ndarray, np.memmap, SharedArray)
+
+
+def _buffer_as_array(values):
+    import numpy as np  # noqa: PLC0415
+
+    if isinstance(values, (np.ndarray, np.generic)):
+        return None
+    try:
+        return np.asarray(memoryview(values))
+    except TypeError:
+        return None
+
+
+def _check_output(out, shape, native):
+    if out.dtype.newbyteorder("=") != native:
+        raise TypeError(f"out holds {out.dtype}, but the result is {native}; they must be the same")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, but values has {shape}; they must be the same")
+
+
+def _element_of(dtype):
+    name = dtype.name.partition("[")[0]  # timedelta64[s]
+    if name not in element_types():
+        raise TypeError(f"{dtype} cannot be doubled in processes; known are {', '.join(element_types())}")
+    return name
+
+
+def _order_of(array):
+    """In which order of the indices its elements lie side by side; None where they do not."""
+    return "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else None
+
+
+def _place_if_plain(array, native):
+    """Its place, where other processes find it and can double it as it is."""
+    is_plain = array is not None and array.dtype == native and _order_of(array) is not None
+    return place_of(array) if is_plain else nullcontext()
+
+
+def _flat(array):
+    """Its bytes, in the order of memory."""
+    import numpy as np  # noqa: PLC0415
+
+    return np.asarray(array).reshape(-1, order=_order_of(array)).view(np.uint8)
+
+
+def _raise_overflow(values, dtype, overflow):
+    """Values that have an element whose double does not fit: the same error as `double` has for them."""
+    double(values, dtype=dtype, overflow=overflow)
+    raise OverflowError("values changed while they were doubled")
+
+
+def _report_float_flags(flags, overflow):
+    """Leaves what floats did to numpy.errstate, as a call of the ufunc that does the same."""
+    import numpy as np  # noqa: PLC0415
+
+    from twofold import ufuncs  # noqa: PLC0415
+
+    ufunc = ufuncs.doubled_saturating if overflow == "saturate" else ufuncs.doubled
+    became_infinite, was_invalid = flags
+    if became_infinite:
+        ufunc(np.array([np.finfo(np.float64).max]))
+    if was_invalid:
+        ufunc(np.array([0x7FF4000000000000], np.uint64).view(np.float64))  # a signalling NaN

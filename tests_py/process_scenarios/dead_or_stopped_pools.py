@@ -1,0 +1,57 @@
+"""Pools that cannot do anything: the caller does all, and the call ends."""
+
+import os
+import signal
+import sys
+import time
+
+from checks import Call, end_pool, end_without_pools, make_pool, workers_of
+
+
+def main(kind, method):
+    calls = [Call(way, 6) for way in ("elsewhere", "in place", "list")]
+
+    def call_all(pool):
+        for call in calls:
+            call(pool)
+
+    def used_pool():
+        pool = make_pool(kind, method)
+        calls[0](pool)
+        return pool
+
+    # Shut down, or closed.
+    pool = used_pool()
+    end_pool(pool)
+    call_all(pool)
+
+    # Its workers are busy with something else, all the time.
+    pool = used_pool()
+    submit = pool.submit if hasattr(pool, "submit") else pool.apply_async
+    [submit(time.sleep, *([100] if hasattr(pool, "submit") else [(100,)])) for _ in range(4)]
+    call_all(pool)
+    for pid in workers_of(pool):
+        os.kill(pid, signal.SIGKILL)
+
+    # Its workers are stopped.
+    pool = used_pool()
+    for pid in workers_of(pool):
+        os.kill(pid, signal.SIGSTOP)
+    call_all(pool)
+    for pid in workers_of(pool):
+        os.kill(pid, signal.SIGCONT)
+    calls[0](pool)
+    end_pool(pool)
+
+    # Its workers were killed while they were idle, and nobody has noticed yet; or somebody has.
+    pool = used_pool()
+    for pid in workers_of(pool):
+        os.kill(pid, signal.SIGKILL)
+    call_all(pool)
+    call_all(pool)
+
+    end_without_pools()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

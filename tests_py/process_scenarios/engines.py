@@ -1,0 +1,65 @@
+"""The pools of other libraries, and threads: right results, and workers at work."""
+
+import contextlib
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+from checks import WAYS, Call
+from every_start_method import Counting
+
+
+@contextlib.contextmanager
+def pool_of(engine):
+    if engine == "threads":
+        with ThreadPoolExecutor(2) as pool:
+            yield pool
+    elif engine == "loky":
+        from loky import get_reusable_executor  # noqa: PLC0415
+
+        yield get_reusable_executor(2)
+    elif engine == "joblib":
+        from joblib.externals.loky import get_reusable_executor  # noqa: PLC0415
+
+        yield get_reusable_executor(2)
+    elif engine == "mpire":
+        from mpire import WorkerPool  # noqa: PLC0415
+
+        with WorkerPool(2) as pool:
+            yield pool
+    else:
+        import dask  # noqa: PLC0415
+        from distributed import Client, LocalCluster  # noqa: PLC0415
+
+        options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            dask.config.set(temporary_directory=directory),
+            LocalCluster(**options) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+
+def main(engine):
+    calls = [Call(way, 8) for way in WAYS]
+    with pool_of(engine) as pool:
+        for call in calls:
+            call(pool, processes=2)
+            call(pool, processes=2)
+        if engine == "distributed":  # which is told apart by its class
+            asked = [pool.submit(call_in_worker, pure=False) for _ in range(2)]
+            assert all(future.result() for future in asked)
+            return
+        counting = Counting(pool)
+        while counting.bytes_done() == 0:  # workers may come too late for a call, but not for ever
+            calls[0](counting)
+
+
+def call_in_worker():
+    Call("elsewhere", 4)(None, processes=2)
+    return True
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,21 @@
+"""The system gives no more processes: the caller does all."""
+
+import os
+import resource
+
+import numpy as np
+import twofold
+from checks import Call
+
+if os.getuid() == 0:  # for whom there is no limit
+    os.setresuid(65534, 65534, 65534)
+values = np.arange(1 << 20, dtype=np.uint32)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+try:
+    os.fork()
+except BlockingIOError:
+    pass
+else:
+    raise AssertionError("there are processes, still")
+Call("elsewhere", 8)(None, processes=2)
+assert (twofold.double_in_processes(values) == values * 2).all()

@@ -1,0 +1,546 @@
+"""double_in_processes: right whatever comes in, and whatever becomes of the pool, its workers and the caller.
+
+Each scenario is a script of its own under tests_py/process_scenarios, run in a fresh interpreter and session with a
+wall-clock limit. Afterwards nothing may be left: no process, no file in /dev/shm, no temporary file.
+"""
+
+import array
+import fractions
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import twofold
+from conftest import ALL_ELEMENTS
+from twofold._claims import Claims
+from twofold._jobs import is_dead, this_process
+
+SCENARIOS = Path(__file__).with_name("process_scenarios")
+SECONDS = 100
+METHODS = ["fork", "spawn", "forkserver"]
+KINDS = ["ProcessPoolExecutor", "Pool"]
+
+# More on demand: see CONTRIBUTING.md.
+KILLS = int(os.environ.get("TWOFOLD_TEST_KILLS", "10"))
+KILL_SECONDS = float(os.environ.get("TWOFOLD_TEST_KILL_SECONDS", "5"))
+STARTS = int(os.environ.get("TWOFOLD_TEST_STARTS", "4"))
+
+
+# ---- scenarios
+
+
+def processes_of(session: int) -> list[int]:
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            found.append(int(pid))
+    return found
+
+
+def shared_files() -> set[str]:
+    """Those that arrays in shared memory could leave; pools, and joblib, have files of their own there."""
+    return {name for name in os.listdir("/dev/shm") if name.startswith("psm_") or "twofold" in name}
+
+
+def run_scenario(  # noqa: PLR0913
+    tmp_path, name, *arguments, expected=0, stderr="", leaves_processes=False, seconds=SECONDS
+):
+    """Its output, if it ended with the expected status, said nothing on stderr, and has left nothing."""
+    shared_before = shared_files()
+    command = [sys.executable, str(SCENARIOS / f"{name}.py"), *map(str, arguments)]
+    output, errors = tmp_path / "stdout", tmp_path / "stderr"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    # To files: a pipe would be held open by whoever is left.
+    with output.open("w") as out, errors.open("w") as err:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=err, start_new_session=True, env={**os.environ, "TMPDIR": str(temporary)}
+        )
+        try:
+            status = process.wait(timeout=seconds)
+            end = time.monotonic() + (0 if leaves_processes else 10)
+            while (left := processes_of(process.pid)) and time.monotonic() < end:
+                time.sleep(0.01)
+        finally:
+            for pid in processes_of(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
+    assert status == expected, errors.read_text()
+    if stderr is not None:
+        assert errors.read_text() == stderr
+    assert leaves_processes or left == []
+    assert shared_files() <= shared_before
+    assert os.listdir(temporary) == []
+    return output.read_text()
+
+
+@pytest.mark.parametrize("threads", ["used", "unused"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_start_method(tmp_path, method, threads):
+    run_scenario(tmp_path, "every_start_method", method, threads, STARTS, seconds=SECONDS + STARTS)
+
+
+@pytest.mark.parametrize("threads", ["used", "unused"])
+@pytest.mark.parametrize("method", METHODS)
+def test_processes_of_its_own(tmp_path, method, threads):
+    run_scenario(tmp_path, "own_processes", method, threads)
+
+
+@pytest.mark.parametrize(("method", "threads"), [("fork", "used"), ("spawn", "used"), ("forkserver", "unused")])
+def test_every_public_function_in_a_worker(tmp_path, method, threads):
+    run_scenario(tmp_path, "every_function", method, threads)
+
+
+@pytest.mark.parametrize("engine", ["threads", "loky", "joblib", "distributed", "mpire"])
+def test_engines(tmp_path, engine):
+    """Others that have `submit` or `apply_async`."""
+    if engine != "threads":
+        pytest.importorskip(engine)
+    run_scenario(tmp_path, "engines", engine, stderr=None, leaves_processes=engine != "threads")
+
+
+def test_read_only_inputs_of_joblib(tmp_path):
+    """Those above 1 MB come as maps of a file, those below as copies."""
+    pytest.importorskip("joblib")
+    run_scenario(tmp_path, "joblib_inputs", stderr=None, leaves_processes=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_calls_in_workers_and_from_several_threads(tmp_path, method):
+    run_scenario(tmp_path, "nested", method, stderr=None)
+
+
+def test_a_worker_dies_at_each_step(tmp_path):
+    run_scenario(tmp_path, "die_at_each_step")
+
+
+def test_too_many_die_over_one_chunk(tmp_path):
+    run_scenario(tmp_path, "give_up")
+
+
+def test_a_stopped_worker_is_waited_for(tmp_path):
+    run_scenario(tmp_path, "stop_with_a_chunk")
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [("ProcessPoolExecutor", "fork"), ("ProcessPoolExecutor", "spawn"), ("Pool", "fork")]
+)
+def test_pools_that_do_nothing(tmp_path, kind, method):
+    """Shut down, busy, stopped, dead."""
+    run_scenario(tmp_path, "dead_or_stopped_pools", kind, method, stderr=None, leaves_processes=True)
+
+
+@pytest.mark.parametrize("way", ["elsewhere", "in place"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_workers_killed_at_random_moments(tmp_path, kind, way):
+    done = run_scenario(
+        tmp_path,
+        "kill_storm",
+        kind,
+        way,
+        KILLS,
+        KILL_SECONDS,
+        stderr=None,
+        leaves_processes=True,
+        seconds=KILL_SECONDS + 60,
+    )
+    print(f"{kind}, {way}: {done.split()[0]} kills in {done.split()[1]} calls")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "own"])
+def test_ctrl_c(tmp_path, kind):
+    run_scenario(tmp_path, "interrupt", kind)
+
+
+@pytest.mark.parametrize("way", ["elsewhere", "in place"])
+def test_workers_end_when_the_caller_is_killed(tmp_path, way):
+    done = run_scenario(tmp_path, "killed_parent", way, expected=-signal.SIGKILL)
+    assert int(done) > 0
+
+
+@pytest.mark.parametrize(("how", "expected"), [("sys.exit", 7), ("os._exit", 7), ("exception", 1)])
+@pytest.mark.parametrize("kind", [*KINDS, "own"])
+def test_the_end_of_the_caller(tmp_path, kind, how, expected):
+    # An executor that nobody has shut down, and os._exit, leave its workers; and CPython 3.11 may then complain.
+    is_left = kind == "ProcessPoolExecutor" and how != "sys.exit"
+    used = run_scenario(tmp_path, "end_after_use", kind, how, expected=expected, stderr=None, leaves_processes=is_left)
+    assert used == "used\n"
+
+
+def test_no_processes_to_be_had(tmp_path):
+    run_scenario(tmp_path, "no_processes")
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [("Pool", "fork"), ("ProcessPoolExecutor", "spawn"), ("Pool", "forkserver")]
+)
+def test_a_worker_has_one_thread(tmp_path, kind, method):
+    run_scenario(tmp_path, "threads_of_workers", kind, method)
+
+
+# What a scenario is to see: with this in the place of a mechanism it fails, or does not end.
+MUTATIONS = {
+    "nothing": ("pass", "die_once"),
+    "the dead are not noticed": ("_jobs.is_dead = lambda process: False", "die_once"),
+    "a zombie lives": (
+        "stat = _jobs._stat; _jobs._stat = lambda pid: (stat(pid)[0], 'S', *stat(pid)[2:])",
+        "die_once",
+    ),
+    "who is late is taken for dead": ("_jobs.is_dead = lambda process: True", "stop_with_a_chunk"),
+    "deaths are not counted": ("_jobs.Job._take_over = lambda *arguments: None", "give_up"),
+    "the caller takes no chunks": ("_jobs.GRACE_SECONDS = 1000", "dead_or_stopped_pools", "Pool", "fork"),
+    "processes are left": ("_jobs.OwnProcesses.part = lambda self: None", "own_processes", "fork", "unused"),
+    "no error is kept from the pool": (
+        "_jobs.Pool.ask = lambda self, order: self._submit(order)",
+        "dead_or_stopped_pools",
+        "Pool",
+        "fork",
+    ),
+    "workers have all threads": ("_jobs.threads_of_worker = lambda: 3", "threads_of_workers", "Pool", "fork"),
+}
+MUTATED_SECONDS = 10
+
+
+def test_the_scenarios_see_what_they_should():
+    """Those that hang do so at the same time."""
+    command = [sys.executable, str(SCENARIOS / "mutated.py")]
+    started = {
+        name: subprocess.Popen(
+            [*command, *mutation], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        for name, mutation in MUTATIONS.items()
+    }
+    end = time.monotonic() + MUTATED_SECONDS
+    green = set()
+    for name, process in started.items():
+        try:
+            if process.wait(timeout=max(end - time.monotonic(), 0.001)) == 0:
+                green.add(name)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            for pid in processes_of(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()
+    assert green == {"nothing"}
+
+
+# ---- what comes in, what comes out
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPoolExecutor(2) as executor:
+        yield executor
+
+
+LISTS = {
+    "empty": [],
+    "ints": list(range(-1000, 1000)),
+    "the largest that fit": [2**62 - 1, -(2**62)],
+    "too large to double": [1, 2**62, 5],
+    "large": [2**63, 2**100, -(2**64)],
+    "floats": [1.5, float("inf"), -0.0],
+    "bools": [True, False, 3],
+    "mixed": [1, 2.5, 3j, fractions.Fraction(1, 3), np.uint8(200)],
+    "tuple": (1, 2, 3),
+    "range": range(5, 100, 7),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_lists_are_doubled_exactly(pool, name):
+    values = LISTS[name]
+    result = twofold.double_in_processes(values, pool)
+    assert type(result) is list
+    assert result == [v + v for v in values]
+    assert list(map(type, result)) == [type(v + v) for v in values]
+
+
+def test_lists_with_a_type(pool):
+    assert twofold.double_in_processes([1, 2**31], pool, dtype="uint32") == [2, 0]
+    assert twofold.double_in_processes([1, 2**31], pool, dtype="uint32", overflow="saturate") == [2, 2**32 - 1]
+    out = np.zeros(2, "float32")
+    assert twofold.double_in_processes([1, 2.5], pool, out=out) is out
+    assert out.tolist() == [2, 5]
+    for values in ([1, "x"], [1, 2**32], [1, 2**31]):
+        with pytest.raises((TypeError, OverflowError), match=r"values\[1\]"):
+            twofold.double_in_processes(values, pool, dtype="uint32", overflow="raise")
+
+
+def sample(dtype, shape):
+    random.seed(7)
+    raw = np.frombuffer(random.randbytes(int(np.prod(shape)) * np.dtype(dtype).itemsize), np.uint8)
+    if np.dtype(dtype).kind in "fc":
+        return np.arange(-5, int(np.prod(shape)) - 5).astype(dtype).reshape(shape) / 3
+    return raw.view(dtype).reshape(shape)
+
+
+NUMPY_TYPES = [name for name in ALL_ELEMENTS if not name.startswith("bfloat")]
+
+
+@pytest.mark.parametrize("name", NUMPY_TYPES)
+def test_every_element_type(pool, name):
+    dtype = np.dtype("m8[s]") if name.startswith("timedelta") else np.dtype(name)
+    values = sample(dtype, 3001) if dtype.kind != "m" else np.arange(3001).astype(dtype)
+    for given in (values, twofold.share(values)):
+        result = twofold.double_in_processes(given, pool, chunk_bytes=4096)
+        assert type(result) is twofold.SharedArray
+        assert result.dtype == values.dtype
+        np.testing.assert_array_equal(result, twofold.double(values))
+
+
+LAYOUTS = {
+    "C": lambda a: a,
+    "F": lambda a: a.T,
+    "slice": lambda a: a[1:5],
+    "strided": lambda a: a[::2, ::3],
+    "reversed": lambda a: a[::-1],
+    "swapped": lambda a: a.astype(a.dtype.newbyteorder()),
+    "broadcast": lambda a: np.broadcast_to(a, (3, *a.shape)),
+    "empty": lambda a: a[:0],
+    "no dimension": lambda a: a[0, 0, ...],
+    "read-only": lambda a: np.lib.stride_tricks.as_strided(a, writeable=False),
+}
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout(pool, name, is_shared):
+    base = sample("uint32", (100, 333))
+    values = LAYOUTS[name](twofold.share(base) if is_shared else base.copy())
+    expected = np.asarray(values) * 2
+    result = twofold.double_in_processes(values, pool, chunk_bytes=4096)
+    assert (result == expected).all()
+    assert result.shape == values.shape
+    assert result.dtype == values.dtype
+    out = np.empty(values.shape, values.dtype)
+    shared_out = twofold.SharedArray(values.shape, values.dtype.newbyteorder("="))
+    assert twofold.double_in_processes(values, pool, out=out, chunk_bytes=4096) is out
+    assert twofold.double_in_processes(values, pool, out=shared_out, chunk_bytes=4096) is shared_out
+    assert (out == expected).all()
+    assert (shared_out == expected).all()
+    if values.flags.writeable:
+        assert twofold.double_in_processes(values, pool, out=values, chunk_bytes=4096) is values
+        assert (values == expected).all()
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_out_that_overlaps(pool, is_shared):
+    values = sample("uint32", 40_000)
+    for first, second in (
+        (slice(0, -1), slice(1, None)),
+        (slice(1, None), slice(0, -1)),
+        (slice(None, None, -1), slice(None)),
+    ):
+        memory = twofold.share(values) if is_shared else values.copy()
+        expected = memory[first] * 2
+        twofold.double_in_processes(memory[first], pool, out=memory[second], chunk_bytes=4096)
+        assert (memory[second] == expected).all()
+    square = values[:10_000].reshape(100, 100)
+    memory = twofold.share(square) if is_shared else square.copy()
+    twofold.double_in_processes(memory, pool, out=memory.T)
+    assert (square * 2 == memory.T).all()
+
+
+def test_other_buffers(pool):
+    numbers = array.array("I", range(5000))
+    result = twofold.double_in_processes(numbers, pool, chunk_bytes=4096)
+    assert result.tolist() == list(range(0, 10_000, 2))
+    assert twofold.double_in_processes(numbers, pool, out=numbers, chunk_bytes=4096) is numbers
+    assert numbers.tolist() == list(range(0, 10_000, 2))
+    assert twofold.double_in_processes(b"\x01\x81", pool).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_a_mapped_file(pool, tmp_path, mode):
+    """Read where it is, at any place of the file; written in place, where that is what writing to it means."""
+    values = sample("uint32", 100_000)
+    (tmp_path / "numbers").write_bytes(b"header" * 100 + values.tobytes())
+    mapped = np.memmap(tmp_path / "numbers", "uint32", mode, 600)[17:]
+    with pytest.MonkeyPatch.context() as patch:
+        if mode != "c":  # it is not copied
+            patch.setattr(np, "copyto", None)
+        result = twofold.double_in_processes(mapped, pool, chunk_bytes=4096)
+        assert (result == values[17:] * 2).all()
+        if mode == "r":
+            return
+        assert twofold.double_in_processes(mapped, pool, out=mapped, chunk_bytes=4096, overflow="saturate") is mapped
+    doubled = np.minimum(values[17:].astype("uint64") * 2, 2**32 - 1)
+    assert (mapped == doubled).all()
+    in_file = np.fromfile(tmp_path / "numbers", "uint32", offset=600)
+    assert (in_file[17:] == (doubled if mode == "r+" else values[17:])).all()
+    (tmp_path / "numbers").unlink()  # copied, then
+    assert (twofold.double_in_processes(mapped, pool, chunk_bytes=4096) == mapped * 2).all()
+
+
+def test_a_mapped_file_that_is_mapped_twice(pool, tmp_path):
+    values = sample("uint32", 10_000)
+    values.tofile(tmp_path / "numbers")
+    read_only, writable = (np.memmap(tmp_path / "numbers", "uint32", mode) for mode in ("r", "r+"))
+    twofold.double_in_processes(read_only, pool, out=writable, chunk_bytes=4096)  # in place, then
+    assert (read_only == values * 2).all()
+    twofold.double_in_processes(read_only[1:], pool, out=writable[:-1], chunk_bytes=4096)
+    assert (read_only[:-1] == values[1:] * 4).all()
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("where", [None, "in place", "elsewhere"])
+def test_the_first_that_does_not_fit(pool, where, is_shared):
+    """Its index, whichever worker comes first; in place nothing has changed."""
+    plain = np.ones((40, 1000), np.int32)
+    for first, *others in ([(0, 0)], [(39, 999)], [(7, 3), (7, 4), (20, 0)], [(0, 999), (1, 0), (39, 999)]):
+        values = twofold.share(plain) if is_shared else plain.copy()
+        for place in (first, *others):
+            values[place] = 2**30
+        before = values.copy()
+        out = {None: None, "in place": values, "elsewhere": np.empty_like(plain)}[where]
+        with pytest.raises(
+            OverflowError, match=rf"values\[{first[0]}, {first[1]}\] is 1073741824, whose double does not fit int32"
+        ):
+            twofold.double_in_processes(values, pool, out=out, overflow="raise", chunk_bytes=4096)
+        assert (values == before).all()
+        with pytest.raises(OverflowError) as of_double:
+            twofold.double(values.T, overflow="raise")
+        with pytest.raises(OverflowError) as error:
+            twofold.double_in_processes(values.T, pool, overflow="raise", chunk_bytes=4096)
+        assert str(error.value) == str(of_double.value)  # the first in the order of its own indices
+    saturated = twofold.double_in_processes(values, pool, overflow="saturate")
+    assert saturated[first] == 2**31 - 1
+
+
+def test_floats_say_what_became_of_them(pool):
+    values = twofold.share(np.array([1e308, 1.0]))
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        twofold.double_in_processes(values, pool)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        twofold.double_in_processes(values, pool)
+    with np.errstate(all="raise"):
+        twofold.double_in_processes(values[1:], pool)
+
+
+def test_with_a_type_of_computation(pool):
+    values = np.arange(3000, dtype="int16")
+    result = twofold.double_in_processes(values, pool, dtype="float32", chunk_bytes=4096)
+    assert result.dtype == "float32"
+    assert (result == values * 2).all()
+    with pytest.raises(TypeError, match="would lose something"):
+        twofold.double_in_processes(values * 1.0, pool, dtype="int16")
+
+
+BAD = {
+    "a string": ({"values": "abc"}, TypeError, "values is a builtins.str"),
+    "a number": ({"values": 3}, TypeError, "values is a builtins.int"),
+    "a masked array": ({"values": np.ma.ones(3)}, TypeError, "MaskedArray"),
+    "strings": ({"values": np.array(["x"])}, TypeError, "cannot be doubled"),
+    "objects": ({"values": np.array([None])}, TypeError, "cannot be doubled"),
+    "no pool": ({"pool": 3}, TypeError, "`submit` or `apply_async`"),
+    "no processes": ({"processes": 0}, ValueError, "processes must be at least 1, not 0"),
+    "half a process": ({"processes": 1.5}, TypeError, "processes must be an integer, not 1.5"),
+    "no chunk": ({"chunk_bytes": 0}, ValueError, "chunk_bytes must be at least 1"),
+    "no retries": ({"retries": -1}, ValueError, "retries must be at least 0"),
+    "overflow": ({"overflow": "clamp"}, ValueError, "'wrap', 'saturate' or 'raise', not 'clamp'"),
+    "progress": ({"progress": "yes"}, TypeError, "progress must be True, False or a callable"),
+    "out of another type": ({"out": np.zeros(3, "int16")}, TypeError, "out holds int16"),
+    "out of another shape": ({"out": np.zeros(4, "int64")}, ValueError, "out has shape"),
+    "out read-only": ({"out": bytes(24)}, (ValueError, TypeError), "out"),
+    "out a list": ({"out": [1, 2, 3]}, TypeError, "out must be a writable array or buffer, not list"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_arguments_that_make_no_sense(pool, name):
+    arguments, error, message = BAD[name]
+    arguments = {"values": np.arange(3), "pool": pool, **arguments}
+    with pytest.raises(error, match=message):
+        twofold.double_in_processes(arguments.pop("values"), arguments.pop("pool"), **arguments)
+
+
+# ---- progress
+
+
+def test_progress_is_told_to_a_callable(pool):
+    """Ever more, and all in the end; also within a large chunk."""
+    values = twofold.SharedArray(16 << 20, "uint32")
+    told = []
+    twofold.double_in_processes(values, pool, chunk_bytes=1 << 30, progress=lambda *now: told.append(now))
+    done = [now[0] for now in told]
+    assert done == sorted(set(done))
+    assert told[-1] == (16 << 20, 16 << 20)
+    told.clear()
+    twofold.double_in_processes(values, pool, out=values, overflow="raise", progress=lambda *now: told.append(now))
+    assert told[-1] == (16 << 20, 16 << 20)
+    with pytest.raises(ZeroDivisionError):
+        twofold.double_in_processes(values, pool, progress=lambda done, total: 1 // 0)
+    assert (twofold.double_in_processes(values, pool) == 0).all()
+
+
+def test_progress_is_shown_by_tqdm(pool, capsys):
+    pytest.importorskip("tqdm")
+    twofold.double_in_processes(twofold.SharedArray(1 << 20, "uint32"), pool, progress=True)
+    assert "100%" in capsys.readouterr().err
+
+
+def test_progress_without_tqdm(pool, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ImportError, match="progress=True needs tqdm"):
+        twofold.double_in_processes(np.arange(3), pool, progress=True)
+
+
+# ---- the parts
+
+
+def test_what_is_known_of_processes():
+    assert not is_dead(this_process())
+    pid, started = this_process()
+    assert is_dead((pid, started - 1)), "a number that was used again"
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = int(Path(f"/proc/{child.pid}/stat").read_text().rpartition(") ")[2].split()[19])
+    assert not is_dead((child.pid, started))
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert is_dead((child.pid, started)), "a zombie"
+    child.wait()
+    assert is_dead((child.pid, started))
+
+
+def test_a_table_that_does_not_fit_what_it_is_used_for():
+    memory = bytearray(Claims.bytes_for(1000, 64, 2, "elsewhere"))
+    claims = Claims.create(memory, 1000, 64, 2, "elsewhere", this_process())
+    with pytest.raises(ValueError, match="the table is for 1000 bytes, not 999"):
+        claims.work(bytes(999), bytearray(1000), "uint8", "wrap", 1, 1.0)
+    with pytest.raises(ValueError, match="the table takes"):
+        Claims.create(memory[:-1], 1000, 64, 2, "elsewhere", this_process())
+    assert Claims.join(memory, this_process()) is not None
+    assert Claims.join(memory, this_process()) is None
+    out = bytearray(1000)
+    assert not claims.work(b"\x03" * 1000, out, "uint8", "wrap", 1, 60.0)
+    assert claims.all_done()
+    assert out == b"\x06" * 1000
+
+
+def test_the_worker_is_pickled_by_its_name():
+    import pickle  # noqa: PLC0415
+
+    from twofold._jobs import work  # noqa: PLC0415
+
+    assert pickle.loads(pickle.dumps(work)) is work
+    assert len(pickle.dumps(work)) < 60
+
+
+def test_importing_it_brings_neither_numpy_nor_multiprocessing():
+    script = "import sys, twofold.pools; assert not {'numpy', 'multiprocessing'} & set(sys.modules), sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
