@@ -83,7 +83,7 @@ TEST_CASE("no more helpers come than were asked for", "[crew]") {
     for (unsigned const helpers : {1u, 2u, 5u}) {
         unsigned most = 0;
         for (unsigned repetition = 0; repetition < 300; ++repetition) {  // one too many comes in one of some hundred
-            meeting ten(10);  // so that all are awake
+            meeting ten(10);                                             // so that all are awake
             crew::share(10, 9, [&](std::size_t) noexcept { ten.wait(); });
             std::atomic<unsigned> came{0};
             std::atomic<bool> is_over{false};
