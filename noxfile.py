@@ -15,7 +15,7 @@ MESON = ["meson>=1.6", "ninja"]
 MYPY = ["mypy==2.4.1", "numpy", "typing-extensions"]
 BUILD = ["build", "Cython>=3.1", "setuptools>=77", "numpy"]
 PY_TESTS = [*BUILD, *MYPY, *MESON, "cmake", "pkgconf", "hypothesis", "pytest", "pytest-timeout"]
-PY_TESTS += ["pytest-run-parallel", "threadpoolctl"]
+PY_TESTS += ["pytest-run-parallel", "pytest-xdist", "threadpoolctl"]
 
 # The ends of what is supported: the compiler, and where the headers of xsimd come from. Those of PyPI's pythran are
 # found without its dependencies, which do not all install everywhere.
@@ -206,7 +206,8 @@ def py(session: nox.Session) -> None:
     session.install(TORCH, success_codes=[0, 1])
     dist = make_dist(session)  # the sdist, and from it the wheel
     session.install("--force-reinstall", "--no-deps", *map(str, dist.glob("*.whl")))
-    session.run("pytest", *session.posargs, env={"TWOFOLD_DIST": str(dist)})
+    # A file at a time on each CPU: so what a file builds is built once.
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs, env={"TWOFOLD_DIST": str(dist)})
     allowed = "tests_py/stubtest_allowlist.txt"
     session.run("stubtest", "twofold", "--allowlist", allowed, "--mypy-config-file", "pyproject.toml")
 
