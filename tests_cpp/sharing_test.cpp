@@ -239,7 +239,8 @@ unsigned workers_of_call(std::size_t bytes, twofold::detail::allowance threads) 
 
 // As if no call had been made for a while.
 void let_helpers_fall_asleep() noexcept {
-    while (crew::state_of_helpers() == twofold::detail::helpers::awake) sched_yield();
+    // All of them: those that were just created may not even be awake yet.
+    while (twofold::detail::the_crew.asleep < crew::helper_count()) sched_yield();
     twofold::detail::the_sharing.last_call_ns = 0;
 }
 
