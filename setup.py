@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from runpy import run_path
@@ -107,6 +108,26 @@ def module(name, *sources, depends=(), **arguments):
     )
 
 
+# What processes share: memfd_create and futexes.
+MODULES_FOR_LINUX = [
+    module(
+        "_claims",
+        include_dirs=["pyx/twofold"],
+        depends=["pyx/twofold/_claims/claims.hpp"],
+        extra_compile_args=CXX_FLAGS,
+        language="c++",
+    ),
+    module(
+        "_segments",
+        f"{SEGMENTS}/segment.cpp",
+        include_dirs=["include", "pyx/twofold"],
+        depends=[f"{SEGMENTS}/segment.hpp", "include/twofold/cgroup.hpp"],
+        extra_compile_args=CXX_FLAGS,
+        language="c++",
+    ),
+]
+
+
 setup(
     version=VERSION,
     ext_modules=cythonize(
@@ -133,13 +154,6 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            module(
-                "_claims",
-                include_dirs=["pyx/twofold"],
-                depends=["pyx/twofold/_claims/claims.hpp"],
-                extra_compile_args=CXX_FLAGS,
-                language="c++",
-            ),
             *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double", "_exchange")),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
@@ -152,14 +166,7 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            module(
-                "_segments",
-                f"{SEGMENTS}/segment.cpp",
-                include_dirs=["include", "pyx/twofold"],
-                depends=[f"{SEGMENTS}/segment.hpp", "include/twofold/cgroup.hpp"],
-                extra_compile_args=CXX_FLAGS,
-                language="c++",
-            ),
+            *(MODULES_FOR_LINUX if sys.platform == "linux" else []),
         ],
         include_path=["pyx"],
         compiler_directives={"language_level": 3},

@@ -6,6 +6,7 @@ wall-clock limit. Afterwards nothing may be left: no process, no file in /dev/sh
 
 import array
 import fractions
+import mmap
 import os
 import random
 import signal
@@ -124,6 +125,10 @@ def test_calls_in_workers_and_from_several_threads(tmp_path, method):
 
 def test_a_worker_dies_at_each_step(tmp_path):
     run_scenario(tmp_path, "die_at_each_step")
+
+
+def test_a_worker_that_dies_has_told_of_its_floats(tmp_path):
+    run_scenario(tmp_path, "die_with_flags")
 
 
 def test_too_many_die_over_one_chunk(tmp_path):
@@ -395,6 +400,22 @@ def test_a_mapped_file_that_is_mapped_twice(pool, tmp_path):
     assert (read_only == values * 2).all()
     twofold.double_in_processes(read_only[1:], pool, out=writable[:-1], chunk_bytes=4096)
     assert (read_only[:-1] == values[1:] * 4).all()
+
+
+def test_a_mapped_file_that_is_mapped_twice_and_overlaps_with_gaps(pool, tmp_path):
+    np.arange(8, dtype="uint32").tofile(tmp_path / "numbers")
+    read_only, writable = (np.memmap(tmp_path / "numbers", "uint32", mode) for mode in ("r", "r+"))
+    twofold.double_in_processes(read_only[::-1], pool, out=writable)
+    assert (writable == 2 * np.arange(8)[::-1]).all()
+
+
+def test_a_mapped_file_whose_name_is_no_text(pool, tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"numbers-\xff")
+    with open(path, "w+b") as file:
+        file.write(np.arange(8, dtype="uint32").tobytes())
+        file.flush()
+        mapped = np.frombuffer(mmap.mmap(file.fileno(), 32), np.uint32)
+    assert (twofold.double_in_processes(mapped, pool) == 2 * np.arange(8)).all()
 
 
 @pytest.mark.parametrize("is_shared", [False, True])

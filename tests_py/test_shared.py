@@ -78,6 +78,7 @@ def test_memory_used_before_is_zero_again():
         np.array(3 + 4j),
         np.arange(0),
         np.memmap(__file__, np.uint8, "r"),
+        np.arange(4).reshape(2, 2).view(np.matrix),
         np.array(["ab", "c"]),
         np.array([(1, 2.5)], "i4,f8"),
         b"bytes",
@@ -310,7 +311,7 @@ def test_a_reference_is_for_one_load_and_more_do_no_harm():
     assert is_same(first, second)
     del first, second
     _segments.release_memory()
-    shared._sweep()
+    shared.let_go_of_arrived()
     assert type(pickle.loads(data)) is LostArray
 
 
@@ -412,7 +413,7 @@ def test_an_array_has_one_descriptor_and_gives_it_back():
     assert descriptors() == before + 10
     assert Path("/proc/self/maps").read_text().count("/memfd:twofold") >= 10  # and nothing with a name
     del arrays, again
-    shared._sweep()
+    shared.let_go_of_arrived()
     assert descriptors() == before + 10  # as the views have them
     del views
     assert descriptors() == before
@@ -453,7 +454,7 @@ def test_what_arrived_is_let_go_of():
     (segment,) = {segment for segment, _ in shared._sent}
     for i, one in enumerate(data):
         assert pickle.loads(one).tolist() == [0, 1, 2]
-        assert shared._sweep() == 99 - i
+        assert shared.let_go_of_arrived() == 99 - i
     assert sys.getrefcount(segment) <= 3  # segment, the loop's array gone
     for _ in range(1000):
         pickled(share(np.arange(3)))
@@ -469,7 +470,7 @@ def test_more_references_than_there_are_tickets():
     assert len(shared._sent) < 40_000
     for one in data:
         pickle.loads(one)
-    assert shared._sweep() == 0
+    assert shared.let_go_of_arrived() == 0
 
 
 # ---- other processes
@@ -720,7 +721,7 @@ def test_the_owner_may_end_first(end):
     in_another = "import pickle, sys; print(pickle.loads(bytes.fromhex(sys.argv[1])))"
     assert run_script(in_another, pickle.dumps(a).hex()) == "[7 2 3 4]\n"
     del a, again
-    shared._sweep()
+    shared.let_go_of_arrived()
     assert descriptors() == before
 
 
@@ -800,6 +801,29 @@ def test_what_a_forked_child_has_is_not_written_to():
         os.write(here[1], b"1")
         assert os.waitpid(pid, 0)[1] == 0
         assert (b == 2).all()
+    """)
+
+
+def test_what_a_forked_worker_has_stays_when_its_parent_and_another_one_leave():
+    """It is not counted, and the parent, who is, may be the last of those who are."""
+    run_script("""
+        from multiprocessing import get_context
+        import numpy as np, twofold
+
+        def total():
+            return int(data.sum())
+
+        def view():
+            return data[:10]
+
+        data = twofold.share(np.ones(100_000, np.int64))
+        with get_context("fork").Pool(1) as pool:
+            data = None
+            assert pool.apply(total) == 100_000
+            part = pool.apply(view)
+            assert (part == 1).all()
+            del part
+            assert pool.apply(total) == 100_000
     """)
 
 

@@ -109,6 +109,7 @@ cdef dict steps = {
 
 # What a call doubles.
 cdef struct Task:
+    const table* claims
     const char* values
     int element
     size_t itemsize
@@ -120,6 +121,9 @@ cdef size_t double_bytes(const void* task_, size_t first, size_t n, void* target
     cdef const Task* task = <const Task*>task_
     cdef size_t count = n // task.itemsize
     cdef size_t index = run(task.element, task.values + first, target, count, n, task.policy, task.threads)
+    # Before anybody can see that the chunk is done, and look at the flags.
+    if raised_float_flags() != 0:
+        task.claims.raise_flags(raised_float_flags())
     return none if index == count else first + index * task.itemsize
 
 
@@ -167,6 +171,7 @@ cdef class Claims:
         cdef double end = monotonic() + seconds
         check_length(self.claims, values.shape[0])
         check_length(self.claims, out.shape[0])
+        task.claims = &self.claims
         task.values = <const char*>&values[0]
         task.element = element_from_dtype(element)
         task.itemsize = element_size(task.element)
@@ -180,7 +185,6 @@ cdef class Claims:
                 goes_on = do_chunk(self.claims, self.worker, &self.next, &out[0], compute, self.signal)
             if PyErr_Occurred() != NULL:
                 pass_on_exception()
-        self.claims.raise_flags(raised_float_flags())
         return goes_on
 
     def signal_at(self, step_, int number):

@@ -86,9 +86,11 @@ class Job:
             self._finish(claims, task, order, report, alone=asked == 0)
         finally:
             claims.stop()
-            self.lender.part()
-            report.end()
-            _settle(claims, task.target.view)
+            try:
+                self.lender.part()
+                report.end()
+            finally:
+                _settle(claims, task.target.view)
         self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))
         return None if claims.first_failure is None else claims.first_failure // itemsize
 
@@ -104,7 +106,7 @@ class Job:
                 return
             grace = end_of_grace - monotonic()
             has_worked = grace <= 0 and claims.work(*work)
-            if not self._take_over(claims, task, order) and not has_worked:
+            if not self._take_over(claims, task, order) and not has_worked and not claims.all_done():
                 claims.wait(seen, grace if grace > 0 else WAIT_SECONDS)
             report()
 
@@ -224,10 +226,21 @@ def is_dead(process):
     try:
         pid, state, threads, started = _stat(process[0])
     except (FileNotFoundError, ProcessLookupError):
-        return True
+        return not _has_process(process[0])
     except OSError:
         return False  # who knows
     return (pid, started) != process or (state in "ZX" and threads <= 1)
+
+
+def _has_process(pid):
+    """Whether there is one of that number, which /proc need not show to everybody."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _stat(pid):

@@ -91,7 +91,7 @@ def _first_line(path, key):
 
 def _open_file_of(array):
     """A descriptor of the file that an array is mapped from, and its first byte there; None where it is none."""
-    if not isinstance(_end_of_bases(array), mmap.mmap):
+    if not is_file_mapping(array):
         return None
     address = array.__array_interface__["data"][0]
     mapping = _mapping_at(address)
@@ -112,6 +112,11 @@ def _open_file_of(array):
     return fd, address - mapping.begin + mapping.offset
 
 
+def is_file_mapping(array):
+    """Whether its memory may be that of a file."""
+    return isinstance(_end_of_bases(array), mmap.mmap)
+
+
 def _end_of_bases(array):
     owner = array
     while True:
@@ -130,7 +135,8 @@ class _Mapping(NamedTuple):
 
 
 def _mapping_at(address):
-    with open("/proc/self/maps") as lines:
+    # Names of files are bytes, of any encoding.
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             span, modes, offset, device, inode, *path = line.rstrip("\n").split(" ", 5)
             begin, end = (int(number, 16) for number in span.split("-"))

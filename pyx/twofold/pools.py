@@ -13,7 +13,7 @@ from twofold import _lists
 from twofold._core import element_types
 from twofold._double import double
 from twofold._jobs import Bytes, Job, Task, lender_of
-from twofold._places import place_of
+from twofold._places import is_file_mapping, place_of
 
 # So much of the array is a worker's next piece of work, unless the call says so. Measured by
 # `benchmarks/processes.py --part chunks`.
@@ -269,7 +269,10 @@ def _is_same(array, place, target, target_place):
 def _may_overlap(array, place, target, target_place):
     import numpy as np  # noqa: PLC0415
 
-    return np.may_share_memory(array, target) or (place is not None and place.overlaps(target_place))
+    if place is None:
+        # It may be a part with gaps of a file that is mapped twice, at other addresses.
+        return np.may_share_memory(array, target) or (is_file_mapping(array) and target_place.is_file)
+    return np.may_share_memory(array, target) or place.overlaps(target_place)
 
 
 def _as_array(values):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from twofold import _arrays
-from twofold._segments import Segment, SharedArrayError, segment_beneath
+from twofold._segments import Segment, SharedArrayError, release_memory, segment_beneath
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 
@@ -100,7 +100,7 @@ class SharedArray(np.ndarray):
         dtype = model.dtype
         if dtype.hasobject:
             raise TypeError(f"processes cannot share arrays of dtype {dtype}, which holds Python objects")
-        _sweep()
+        let_go_of_arrived()
         return np.ndarray.__new__(cls, model.shape, dtype, Segment.create(model.nbytes), 0, model.strides)
 
     def __reduce_ex__(self, protocol):
@@ -165,7 +165,8 @@ def share(values, dtype=None):
         return array
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("values is a masked array, whose mask would be lost; share values.filled() or values.data")
-    shared = SharedArray._empty_like(np.empty_like(array, subok=False))
+    array = array.view(np.ndarray)  # of a class with shapes of its own, such as numpy.matrix
+    shared = SharedArray._empty_like(np.empty_like(array))
     if array.flags.forc and array.nbytes:
         shared.base.fill((array if array.flags.c_contiguous else array.T).reshape(-1).view(np.uint8))
     else:
@@ -302,10 +303,10 @@ def _send(segment):
 def _sweep_if_cheap():
     """Where there are few; where there are many, each time that they have doubled."""
     if len(_sent) < 64 or len(_sent).bit_count() == 1:
-        _sweep()
+        let_go_of_arrived()
 
 
-def _sweep():
+def let_go_of_arrived():
     """Let go of what has arrived. Returns how much has not."""
     for segment, ticket in list(_sent):
         # Taken out first and looked at then: meanwhile another thread may draw the same ticket again.
@@ -328,9 +329,10 @@ def _wait_at_exit():
 def _wait_for_receivers():
     end = time.monotonic() + EXIT_SECONDS
     pause = 0.0001
-    while _sweep() and time.monotonic() < end:
+    while let_go_of_arrived() and time.monotonic() < end:
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
+    release_memory()  # which others may have mapped, who would keep it
 
 
 def _start_as_child():

@@ -172,10 +172,10 @@ public:
         next = chunk + 1;
         at(step::claimed);
         std::size_t const first = first_byte(chunk);
-        // What comes after a failure does not matter any more.
-        if (first < first_failure() && !do_slices(worker, chunk, out, compute)) return false;
+        bool const matters = first < first_failure();  // what comes after a failure does not any more
+        if (matters && !do_slices(worker, chunk, out, compute)) return false;
         at(step::computed);
-        if (how() == way::in_place) {
+        if (how() == way::in_place && matters) {
             set(chunk, state::ready, worker);
             at(step::ready);
             std::memcpy(out + first, scratch(worker), bytes_of(chunk));
@@ -318,11 +318,17 @@ private:
     [[nodiscard]] std::size_t claim(std::size_t worker, std::size_t next) const noexcept {
         if (is_stopped()) return none;
         for (std::size_t i = next; i < chunks(); ++i) {
-            if (claim_this(worker, i)) return i;
+            if (claim_this(worker, i)) return unless_stopped(i);
         }
         for (std::size_t i = 0; i < (std::min)(next, chunks()); ++i) {
-            if (claim_this(worker, i)) return i;
+            if (claim_this(worker, i)) return unless_stopped(i);
         }
+        return none;
+    }
+    // Looked at again: who says `stop` and then finds no chunk held may rely on it that none will be.
+    [[nodiscard]] std::size_t unless_stopped(std::size_t claimed) const noexcept {
+        if (!is_stopped()) return claimed;
+        set(claimed, state::free, 0);
         return none;
     }
     [[nodiscard]] bool claim_this(std::size_t worker, std::size_t chunk) const noexcept {

@@ -348,6 +348,8 @@ void release(segment& held) noexcept {
         keep_unused(mapped);
         return;
     }
+    // Its children have the segment, too, and are not counted: so it stays counted in, and nobody is the last.
+    if (was_owner && has_forked) ++head.use;
     if (was_owner && head.owner == getpid()) head.owner_left = true;
     if (!has_forked) {
         if (!was_owner) --head.use;
