@@ -19,9 +19,9 @@
 //   show that nobody else has it. The word `use` in the header holds both the number of the use and how many processes
 //   have attached: to attach is to count oneself in *while* the number is the expected one, to retire is to raise the
 //   number *while* nobody is counted, so one of the two fails. Who is killed stays counted, and who forked (the child
-//   has all that the parent had) never counts himself out, and counts himself in if he is the owner: then nobody uses the segment again, and it goes with its
-//   last user. A process that has attached keeps the mapping, too, with nobody counted, for the next use of the same
-//   segment.
+//   has all that the parent had) never counts himself out, and counts himself in if he is the owner: then nobody uses
+//   the segment again, and it goes with its last user. A process that has attached keeps the mapping, too, with nobody
+//   counted, for the next use of the same segment.
 //
 // In transit
 //   A reference is good for as long as somebody has the segment. A sender who wants to let go of it draws a ticket,
