@@ -65,7 +65,7 @@ class BuildKernels(build_clib):
             list(builds.map(lambda library: build([library]), libraries))
 
 
-# Its place, twofold/share/pkgconfig, tells where the headers are, wherever the package is installed.
+# Its place, twofold/lib/pkgconfig, tells where the headers are, wherever the package is installed.
 PKG_CONFIG_FILE = f"""\
 prefix=${{pcfiledir}}/../..
 includedir=${{prefix}}/include
@@ -84,8 +84,8 @@ class BuildPyForCpp(build_py):
     def run(self):
         super().run()
         package = (ROOT / "pyx" if self.editable_mode else Path(self.build_lib)) / "twofold"
-        (package / "share/pkgconfig").mkdir(parents=True, exist_ok=True)
-        (package / "share/pkgconfig/twofold.pc").write_text(PKG_CONFIG_FILE)
+        (package / "lib/pkgconfig").mkdir(parents=True, exist_ok=True)
+        (package / "lib/pkgconfig/twofold.pc").write_text(PKG_CONFIG_FILE)
         include = package / "include"
         shutil.rmtree(include, ignore_errors=True)  # an earlier build may have had other headers, or another xsimd
         include.mkdir(parents=True)

@@ -88,9 +88,9 @@ def test_pkgconf_of_pypi_finds_it_by_itself():
 def test_a_compiler_needs_what_pkg_config_says_and_no_more(directory, tmp_path):
     """Wherever the package lies."""
     package = tmp_path / directory
-    for name in ("include", "share"):
+    for name in ("include", "lib"):
         shutil.copytree(Path(twofold.__file__).parent / name, package / name)
-    flags = run("pkg-config", "--cflags", "--libs", "twofold", PKG_CONFIG_PATH=str(package / "share/pkgconfig")).stdout
+    flags = run("pkg-config", "--cflags", "--libs", "twofold", PKG_CONFIG_PATH=str(package / "lib/pkgconfig")).stdout
     assert any(flag.startswith(f"-I{package}") for flag in shlex.split(flags)), flags
     program = tmp_path / "consumer"
     done = run("c++", "-std=c++20", SOURCE / "main.cpp", "-o", program, *shlex.split(flags))

@@ -16,7 +16,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_python_example():
-    example, _, _ = blocks("python")
+    example, *_ = blocks("python")
     names: dict = {}
     exec(example, names)
     assert names["y"][:3].tolist() == [0, 2, 4]
@@ -24,11 +24,14 @@ def test_the_python_example():
     assert (names["x"] == names["y"]).all()
 
 
-def test_the_example_of_shared_arrays():
-    names: dict = {}
-    exec(blocks("python")[2], names)
-    assert type(names["a"]) is twofold.SharedArray
-    assert names["a"][:3].tolist() == [0, 1, 2]
+def test_the_examples_of_shared_arrays_and_pools():
+    shared, pools = blocks("python")[2:]
+    checks = """
+assert type(a) is type(b) is twofold.SharedArray
+assert a[:3].tolist() == b[:3].tolist() == [0, 2, 4]
+assert c == [2, 4, 6]
+"""
+    subprocess.run([sys.executable, "-c", shared + pools + checks], check=True, timeout=60)
 
 
 def test_the_cpp_example(tmp_path):

@@ -4,6 +4,7 @@
 Items that Python itself knows are read in loops that run no Python code. These stop at the first item of another kind:
 its arithmetic may be anybody's and may change the list, which is looked at anew afterwards.
 """
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.complex cimport PyComplex_Check
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.list cimport PyList_New
@@ -230,32 +231,50 @@ cdef list double_fixed_width(values, int element, Policy policy, unsigned int th
 
 
 # ---- for double_in_processes, whose memory is elsewhere
+#
+# Not by Cython's memoryviews, with which a module imports `collections` when it is imported.
 
-cdef int check_room(const unsigned char[::1] elements, Py_ssize_t nbytes) except -1:
-    if elements.shape[0] != nbytes:
-        raise ValueError(f"there is room for {elements.shape[0]} bytes, and there are {nbytes}")
+cdef int get_bytes(object buffer, Py_buffer* found, Py_ssize_t nbytes, int flags) except -1:
+    PyObject_GetBuffer(buffer, found, flags)
+    if found.len != nbytes:
+        there_are = found.len
+        PyBuffer_Release(found)
+        raise ValueError(f"there is room for {there_are} bytes, and there are {nbytes}")
     return 0
 
-def read(values, element, unsigned char[::1] out):
+def read(values, element, out):
     """read_list into the bytes of `out`; `values` is an exact list or tuple that is not empty."""
+    cdef Py_buffer elements
     cdef int number = element_from_dtype(element)
-    check_room(out, len(values) * element_size(number))
-    read_list(values, number, &out[0])
+    get_bytes(out, &elements, len(values) * <Py_ssize_t>element_size(number), PyBUF_WRITABLE)
+    try:
+        read_list(values, number, elements.buf)
+    finally:
+        PyBuffer_Release(&elements)
 
-def read_ints(values, unsigned char[::1] out):
+def read_ints(values, out):
     """The same as int64. False, with nothing raised, if there is any item but exact ints that fit."""
+    cdef Py_buffer elements
     cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
     cdef Py_ssize_t end, i = 0
-    check_room(out, n * sizeof(int64_t))
-    while i < n:
-        end = end_of_turn(i, n)
-        i = read_exact_ints(items_of(values, n), <int64_t*>&out[0], i, end, n)
-        if i < end:
-            return False
-        yield_after_turn(i, n)
-    return True
+    get_bytes(out, &elements, n * <Py_ssize_t>sizeof(int64_t), PyBUF_WRITABLE)
+    try:
+        while i < n:
+            end = end_of_turn(i, n)
+            i = read_exact_ints(items_of(values, n), <int64_t*>elements.buf, i, end, n)
+            if i < end:
+                return False
+            yield_after_turn(i, n)
+        return True
+    finally:
+        PyBuffer_Release(&elements)
 
-def make(element, const unsigned char[::1] values):
+def make(element, values):
     """The bytes of elements, of which there are some, as a list of Python's numbers."""
+    cdef Py_buffer elements
     cdef int number = element_from_dtype(element)
-    return make_list(number, &values[0], values.shape[0] // <Py_ssize_t>element_size(number))
+    PyObject_GetBuffer(values, &elements, PyBUF_SIMPLE)
+    try:
+        return make_list(number, elements.buf, elements.len // <Py_ssize_t>element_size(number))
+    finally:
+        PyBuffer_Release(&elements)
