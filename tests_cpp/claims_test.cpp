@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -291,6 +292,42 @@ TEST_CASE("when the maker of the table stops, nobody begins anything new", "[cla
     CHECK(all.claims.bytes_done() == 64);
 }
 
+TEST_CASE("after a stop, once nobody holds a chunk, nobody will", "[claims]") {
+    // So that the caller, who then goes home, may use the memory for something else. Only the first of many chunks is
+    // free, and the worker comes to it last: when it claims it, the caller has seen it free long ago.
+    constexpr std::size_t many = 1 << 16;
+    for (int repetition = 0; repetition < 20; ++repetition) {
+        job const one({many, 1, 3, way::elsewhere});
+        CHECK_THROWS_AS(one.work(0, dies_at(step::claimed, 0)), dies_here);
+        std::size_t const another = one.claims.join(somebody);
+        one.work(another);
+        one.claims.bury(0, one.out());
+        REQUIRE(one.claims.bytes_done() == many - 1);
+
+        std::atomic<bool> begins{false}, gone_home{false}, late{false};
+        auto const takes_its_time = [&](std::size_t first, std::size_t n, std::byte* target) {
+            auto const end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
+            while (!gone_home && std::chrono::steady_clock::now() < end) {
+            }
+            late = gone_home.load();
+            return one.compute(first, n, target);
+        };
+        std::thread worker([&] {
+            std::size_t const number = one.claims.join(somebody);
+            std::size_t next = 1;
+            begins = true;
+            one.claims.do_chunk(number, next, one.out(), takes_its_time);
+        });
+        while (!begins) sched_yield();
+        one.claims.stop();
+        while (one.claims.next_holder(none) != none) {
+        }
+        gone_home = true;
+        worker.join();
+        CHECK(!late);
+    }
+}
+
 TEST_CASE("a large chunk is left free where the work stops, or gives up, in the middle of it", "[claims]") {
     for (bool const gives_up : {false, true}) {
         for (way const how : {way::elsewhere, way::look}) {
@@ -331,6 +368,21 @@ TEST_CASE("the first failure is found, whoever comes first", "[claims]") {
             CHECK((all.claims.all_done() && all.claims.first_failure() == first_bad));
         }
     }
+}
+
+TEST_CASE("in place, what comes after a failure stays as it was", "[claims]") {
+    job const one({1000, 100, 1, way::in_place});
+    std::size_t next = 0;
+    auto const fails_at_150 = [&](std::size_t first, std::size_t n, std::byte* target) {
+        static_cast<void>(one.compute(first, n, target));
+        return first == 100 ? std::size_t{150} : none;
+    };
+    while (one.claims.do_chunk(0, next, one.out(), fails_at_150)) {
+    }
+    CHECK(one.claims.all_done());
+    unsigned changed = 0;
+    for (std::size_t i = 200; i < 1000; ++i) changed += static_cast<std::uint8_t>(one.out()[i]) != job::value(i);
+    CHECK(changed == 0);
 }
 
 TEST_CASE("flags of all workers come together", "[claims]") {

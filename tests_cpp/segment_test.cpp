@@ -342,6 +342,29 @@ TEST_CASE("a segment that the child of a fork has is not used again", "[segment]
     }
 }
 
+TEST_CASE("what the child of a fork has stays when its parent leaves, and then who has attached", "[segment]") {
+    // The child is not counted among those who have the segment, and is all that is left of them.
+    fresh_start const start;
+    segment one = made(MiB);
+    std::memset(one.payload, 7, MiB);
+    int line[2];
+    REQUIRE(pipe(line) == 0);
+    pid_t const child = fork();
+    if (child == 0) {
+        leave_with(limit, [&]() noexcept {
+            char go = 0;
+            return read(line[0], &go, 1) == 1 &&
+                   std::all_of(one.payload, one.payload + MiB, [](char byte) { return byte == 7; });
+        });
+    }
+    segment other = attached_to(one);
+    release(one);
+    release(other);
+    REQUIRE(write(line[1], "", 1) == 1);
+    CHECK(wait_for(child, limit) == 0);
+    for (int const end : line) close(end);
+}
+
 TEST_CASE("what a process keeps, the child of its fork does not", "[segment][guarded]") {
     fresh_start const start;
     segment one = made(MiB);

@@ -430,6 +430,17 @@ def test_what_is_kept_for_later_is_told_and_given_back():
     assert (_segments.kept(), descriptors()) == (0, before)
 
 
+@alone
+def test_what_has_arrived_is_given_back_too():
+    """The sender has not looked yet whether it has."""
+    twofold.release_memory()
+    a = share(np.zeros(1 << 20, "u1"))
+    reference = pickle.dumps(a)
+    b = pickle.loads(reference)
+    del a, b
+    assert twofold.release_memory() >= 1 << 20
+
+
 def test_recycling_turned_off_keeps_nothing():
     run_script(
         """

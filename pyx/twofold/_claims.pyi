@@ -1,4 +1,4 @@
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -6,6 +6,7 @@ _Way: TypeAlias = Literal["elsewhere", "in place", "look"]
 _Step: TypeAlias = Literal["claimed", "computed", "ready", "copied", "done"]
 _Process: TypeAlias = tuple[int, int]
 
+@final
 class Claims:
     @staticmethod
     def bytes_for(nbytes: int, chunk_bytes: int, workers: int, way: _Way) -> int: ...

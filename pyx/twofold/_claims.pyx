@@ -3,6 +3,7 @@
 
 Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes.
 """
+cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -127,6 +128,7 @@ cdef size_t double_bytes(const void* task_, size_t first, size_t n, void* target
     return none if index == count else first + index * task.itemsize
 
 
+@cython.final
 cdef class Claims:
     """A worker's part in doubling an array: its number, and the table that says who does what.
 

@@ -80,7 +80,8 @@ def double_in_processes(  # noqa: PLR0913
     RuntimeError
         More than `retries` processes have died over the same chunk.
     KeyboardInterrupt
-        Soon after Ctrl-C. Workers finish the chunk that they have; `out` is doubled in part then.
+        Soon after Ctrl-C. Workers finish the chunk that they have; `out` is doubled in part then. (A worker that is
+        stopped with a chunk is not waited for here: it may write to `out` when it goes on.)
 
     See Also
     --------
