@@ -9,6 +9,7 @@
 #include "catch.hpp"
 #include "forced_sharing.hpp"
 #include "in_child.hpp"
+#include "threads_of_process.hpp"
 
 namespace {
 
@@ -239,8 +240,8 @@ unsigned workers_of_call(std::size_t bytes, twofold::detail::allowance threads) 
 
 // As if no call had been made for a while.
 void let_helpers_fall_asleep() noexcept {
-    // All of them: those that were just created may not even be awake yet.
-    while (twofold::detail::the_crew.asleep < crew::helper_count()) sched_yield();
+    // All of them: those that were just created may not even be awake yet, and those that were just woken neither.
+    while (twofold::detail::the_crew.asleep < crew::helper_count() || !others_sleep()) sched_yield();
     twofold::detail::the_sharing.last_call_ns = 0;
 }
 
