@@ -188,9 +188,9 @@ def mutate(session: nox.Session) -> None:
 # Whose containers the tests double. 120 MB to download; PyTorch, in the build for the CPU, is 190 MB more.
 LIBRARIES = ["dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"]
 # Whose workers the tests send arrays to.
-LIBRARIES += ["cloudpickle", "distributed", "joblib", "loky", "tqdm"]
+LIBRARIES += ["cloudpickle", "distributed", "joblib", "loky", "mpire", "tqdm"]
 # Where pip finds no such build, its tests are skipped.
-TORCH = "torch==2.13.0"
+NOT_EVERYWHERE = ["torch==2.13.0", "ray>=2.50"]
 # Each test in four threads at once, but for those that have processes of their own or look at the whole of this one.
 IN_FOUR_THREADS = [
     "--parallel-threads=4",
@@ -203,7 +203,8 @@ IN_FOUR_THREADS = [
 def py(session: nox.Session) -> None:
     """The Python tests, on the wheel that is built from the sdist. Further arguments go to pytest."""
     session.install(*PY_TESTS, *LIBRARIES)
-    session.install(TORCH, success_codes=[0, 1])
+    for library in NOT_EVERYWHERE:
+        session.install(library, success_codes=[0, 1])
     dist = make_dist(session)  # the sdist, and from it the wheel
     session.install("--force-reinstall", "--no-deps", *map(str, dist.glob("*.whl")))
     # A file at a time on each CPU: so what a file builds is built once.

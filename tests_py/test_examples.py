@@ -2,9 +2,11 @@
 
 import importlib.util
 import multiprocessing
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,13 @@ def test_a_dask_array_on_a_cluster_that_loses_a_worker():
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     assert done.stdout.startswith("32,000,000 numbers doubled, every one checked, with a worker killed half-way")
     assert "Restarting worker" in done.stderr, "no worker was killed"
+
+
+def test_tasks_of_ray_of_which_a_worker_is_lost():
+    pytest.importorskip("ray")
+    command = [sys.executable, str(EXAMPLES / "ray_tasks.py")]
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # short, for the sake of Ray's sockets
+        env = {**os.environ, "RAY_TMPDIR": directory}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True, env=env)
+    # Ray's own lines may stand there, too.
+    assert "\n32,000,000 numbers doubled by " in "\n" + done.stdout

@@ -33,6 +33,7 @@ KINDS = ["ProcessPoolExecutor", "Pool"]
 KILLS = int(os.environ.get("TWOFOLD_TEST_KILLS", "10"))
 KILL_SECONDS = float(os.environ.get("TWOFOLD_TEST_KILL_SECONDS", "5"))
 STARTS = int(os.environ.get("TWOFOLD_TEST_STARTS", "4"))
+FIRST_FORKS = 3
 
 
 # ---- scenarios
@@ -105,7 +106,10 @@ def test_every_public_function_in_a_worker(tmp_path, method, threads):
     run_scenario(tmp_path, "every_function", method, threads)
 
 
-@pytest.mark.parametrize("engine", ["threads", "loky", "joblib", "distributed", "mpire"])
+ENGINES = ["threads", "loky", "joblib", "distributed", "mpire", "ray"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_engines(tmp_path, engine):
     """Others that have `submit` or `apply_async`."""
     if engine != "threads":
@@ -196,6 +200,24 @@ def test_a_worker_has_one_thread(tmp_path, kind, method):
     run_scenario(tmp_path, "threads_of_workers", kind, method)
 
 
+@pytest.mark.parametrize("arguments", [*((engine,) for engine in KINDS + ENGINES), *((kind, "set") for kind in KINDS)])
+def test_no_more_threads_than_cpus_and_workers(tmp_path, arguments):
+    """Also where each worker doubles an array that is large enough for all CPUs."""
+    if arguments[0] not in [*KINDS, "threads"]:
+        pytest.importorskip(arguments[0])
+    run_scenario(tmp_path, "threads_of_engines", *arguments, stderr=None, leaves_processes=True)
+
+
+@pytest.mark.parametrize("threads", ["used", "unused"])
+def test_many_threads_enter_first_in_a_child(tmp_path, threads):
+    run_scenario(tmp_path, "first_in_child", threads, FIRST_FORKS, stderr=None, seconds=SECONDS + FIRST_FORKS)
+
+
+@pytest.mark.parametrize(("kind", "method"), [("ProcessPoolExecutor", "fork"), ("Pool", "spawn")])
+def test_little_address_space(tmp_path, kind, method):
+    run_scenario(tmp_path, "address_space", kind, method)
+
+
 # What a scenario is to see: with this in the place of a mechanism it fails, or does not end.
 MUTATIONS = {
     "nothing": ("pass", "die_once"),
@@ -215,6 +237,11 @@ MUTATIONS = {
         "fork",
     ),
     "workers have all threads": ("_jobs.threads_of_worker = lambda: 3", "threads_of_workers", "Pool", "fork"),
+    "all workers have all threads": (
+        "import functools, os, twofold as t; t.double = functools.partial(t.double, threads=os.cpu_count() + 1)",
+        "threads_of_engines",
+        "ProcessPoolExecutor",
+    ),
 }
 MUTATED_SECONDS = 10
 

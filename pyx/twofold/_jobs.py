@@ -322,5 +322,7 @@ class OwnProcesses:
             if process.exitcode is None:
                 process.kill()
                 process.join()
-            process.close()
+            # Unknown where somebody else has waited for it: another thread that starts processes, a handler of SIGCHLD.
+            if process.exitcode is not None:
+                process.close()
         self._started.clear()

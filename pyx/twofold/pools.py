@@ -93,6 +93,9 @@ def double_in_processes(  # noqa: PLR0913
     A worker has one thread, unless the pool's engine says otherwise in OMP_NUM_THREADS. A worker that is stopped, not
     dead, while it has a chunk is waited for: it might go on to write at any time.
 
+    A mapped file is opened and closed once more in a call, whereby POSIX takes away the locks that this process has on
+    it through ``fcntl.lockf``.
+
     Examples
     --------
     >>> import numpy as np, twofold

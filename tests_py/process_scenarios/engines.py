@@ -10,28 +10,38 @@ from every_start_method import Counting
 
 
 @contextlib.contextmanager
-def pool_of(engine):
+def pool_of(engine, workers=2):
     if engine == "threads":
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(workers) as pool:
             yield pool
     elif engine == "loky":
         from loky import get_reusable_executor  # noqa: PLC0415
 
-        yield get_reusable_executor(2)
+        yield get_reusable_executor(workers)
     elif engine == "joblib":
         from joblib.externals.loky import get_reusable_executor  # noqa: PLC0415
 
-        yield get_reusable_executor(2)
+        yield get_reusable_executor(workers)
     elif engine == "mpire":
         from mpire import WorkerPool  # noqa: PLC0415
 
-        with WorkerPool(2) as pool:
+        with WorkerPool(workers) as pool:
             yield pool
+    elif engine == "ray":
+        import ray  # noqa: PLC0415
+        from ray.util.multiprocessing import Pool  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # short, for the sake of its sockets
+            ray.init(num_cpus=workers, _temp_dir=directory, include_dashboard=False, log_to_driver=False)
+            pool = Pool(workers)
+            yield pool
+            pool.terminate()
+            ray.shutdown()
     else:
         import dask  # noqa: PLC0415
         from distributed import Client, LocalCluster  # noqa: PLC0415
 
-        options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        options = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with (
             tempfile.TemporaryDirectory() as directory,
             dask.config.set(temporary_directory=directory),
