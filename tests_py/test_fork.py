@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 SCENARIOS = sorted(Path(__file__).with_name("fork_scenarios").glob("fork_*.py"))
-SECONDS = 120
+SECONDS = max(120, int(os.environ.get("TWOFOLD_TEST_FORKS", "0")))
 
 # CPython 3.12 and later warn when a process with several threads forks. Where the threads are the script's own, that is
 # no fault of ours.

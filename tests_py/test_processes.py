@@ -32,7 +32,7 @@ KINDS = ["ProcessPoolExecutor", "Pool"]
 # More on demand: see CONTRIBUTING.md.
 KILLS = int(os.environ.get("TWOFOLD_TEST_KILLS", "10"))
 KILL_SECONDS = float(os.environ.get("TWOFOLD_TEST_KILL_SECONDS", "5"))
-STARTS = int(os.environ.get("TWOFOLD_TEST_STARTS", "4"))
+STARTS = int(os.environ.get("TWOFOLD_TEST_STARTS", "2"))
 FIRST_FORKS = 3
 
 
@@ -114,7 +114,15 @@ def test_engines(tmp_path, engine):
     """Others that have `submit` or `apply_async`."""
     if engine != "threads":
         pytest.importorskip(engine)
-    run_scenario(tmp_path, "engines", engine, stderr=None, leaves_processes=engine != "threads")
+    run_scenario(
+        tmp_path,
+        "engines",
+        engine,
+        STARTS,
+        stderr=None,
+        leaves_processes=engine != "threads",
+        seconds=SECONDS + 5 * STARTS,
+    )
 
 
 def test_read_only_inputs_of_joblib(tmp_path):

@@ -1,4 +1,7 @@
-"""The pools of other libraries, and threads: right results, and workers at work."""
+"""The pools of other libraries, and threads: right results, and workers at work.
+
+engines.py ENGINE STARTS: in one pool after the other, until so many workers have been started.
+"""
 
 import contextlib
 import sys
@@ -8,20 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from checks import WAYS, Call
 from every_start_method import Counting
 
+WORKERS = 2
+
 
 @contextlib.contextmanager
-def pool_of(engine, workers=2):
+def pool_of(engine, workers=WORKERS):
     if engine == "threads":
         with ThreadPoolExecutor(workers) as pool:
             yield pool
     elif engine == "loky":
         from loky import get_reusable_executor  # noqa: PLC0415
 
-        yield get_reusable_executor(workers)
+        with get_reusable_executor(workers) as pool:
+            yield pool
     elif engine == "joblib":
         from joblib.externals.loky import get_reusable_executor  # noqa: PLC0415
 
-        yield get_reusable_executor(workers)
+        with get_reusable_executor(workers) as pool:
+            yield pool
     elif engine == "mpire":
         from mpire import WorkerPool  # noqa: PLC0415
 
@@ -51,12 +58,17 @@ def pool_of(engine, workers=2):
             yield client
 
 
-def main(engine):
+def main(engine, starts):
     calls = [Call(way, 8) for way in WAYS]
+    for _ in range(0, int(starts), WORKERS):
+        use(engine, calls)
+
+
+def use(engine, calls):
     with pool_of(engine) as pool:
         for call in calls:
-            call(pool, processes=2)
-            call(pool, processes=2)
+            call(pool, processes=WORKERS)
+            call(pool, processes=WORKERS)
         if engine == "distributed":  # which is told apart by its class
             asked = [pool.submit(call_in_worker, pure=False) for _ in range(2)]
             assert all(future.result() for future in asked)
