@@ -370,6 +370,14 @@ TEST_CASE("the first failure is found, whoever comes first", "[claims]") {
     }
 }
 
+TEST_CASE("of several failures in one chunk the first counts", "[claims]") {
+    job const one({3 * slice_bytes, 3 * slice_bytes, 1, way::elsewhere});
+    std::size_t next = 0;
+    CHECK(
+        one.claims.do_chunk(0, next, one.out(), [](std::size_t first, std::size_t, std::byte*) { return first + 5; }));
+    CHECK(one.claims.first_failure() == 5);
+}
+
 TEST_CASE("in place, what comes after a failure stays as it was", "[claims]") {
     job const one({1000, 100, 1, way::in_place});
     std::size_t next = 0;

@@ -316,7 +316,6 @@ private:
     // In order, so that a worker that comes to a chunk has seen all before it taken; after the last one from the first
     // on, since those of dead workers are free again.
     [[nodiscard]] std::size_t claim(std::size_t worker, std::size_t next) const noexcept {
-        if (is_stopped()) return none;
         for (std::size_t i = next; i < chunks(); ++i) {
             if (claim_this(worker, i)) return unless_stopped(i);
         }
@@ -325,7 +324,7 @@ private:
         }
         return none;
     }
-    // Looked at again: who says `stop` and then finds no chunk held may rely on it that none will be.
+    // Looked at afterwards: who says `stop` and then finds no chunk held may rely on it that none will be written.
     [[nodiscard]] std::size_t unless_stopped(std::size_t claimed) const noexcept {
         if (!is_stopped()) return claimed;
         set(claimed, state::free, 0);
