@@ -336,6 +336,26 @@ TEST_CASE("the first overflow is named, whichever a helper has found before", "[
     }
 }
 
+TEST_CASE("an array in which elements share bytes is not doubled in place as it is read", "[arrays]") {
+    std::uint32_t values[100] = {};
+    struct {
+        std::vector<std::size_t> shape;
+        std::vector<std::ptrdiff_t> strides;
+        bool shares;
+    } const layouts[] = {
+        {{100}, {4}, false},      {{50}, {-8}, false},       {{10, 10}, {4, 40}, false},
+        {{1, 5}, {0, 4}, false},  {{0, 5}, {0, 4}, false},   {{3, 5, 2}, {4, -24, 12}, false},
+        {{5}, {0}, true},         {{50}, {2}, true},         {{98, 3}, {4, 4}, true},
+        {{3, 3}, {-4, -8}, true}, {{10, 10}, {36, 4}, true}, {{2, 5, 2}, {8, -12, 4}, true},
+    };
+    for (auto const& layout : layouts) {
+        CAPTURE(layout.shape, layout.strides);
+        array_side const side{values + 50, layout.strides.data(), false};
+        auto const ndim = static_cast<int>(layout.shape.size());
+        CHECK(twofold_wheel::arrays_overlap(side, side, layout.shape.data(), ndim, 4) == layout.shares);
+    }
+}
+
 TEST_CASE("durations: what is not a time stays so, and what overflows is never taken for it", "[arrays]") {
     constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
     constexpr std::int64_t none = timedelta64::not_a_time;

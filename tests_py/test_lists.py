@@ -290,6 +290,36 @@ def test_a_number_that_cannot_be_added_is_named_by_its_index():
         twofold.double([1, Lonely()], dtype="float64")
 
 
+def test_a_type_has_the_names_that_numpy_knows_whoever_has_imported_it():
+    run_script("""
+        import sys
+        import twofold
+        assert twofold.double([1, 2**31], dtype="uint32") == [2, 0]
+        assert "numpy" not in sys.modules
+        for dtype in ("u4", "I", "<u4"):
+            assert twofold.double([1, 2**31], dtype=dtype) == [2, 0]
+        assert twofold.double([1], dtype=float) == [2.0]
+        for dtype in (">u4", "no such", "str", 7, None.__class__):
+            try:
+                twofold.double([1], dtype=dtype)
+            except TypeError as error:
+                assert "is not supported; known are int8, " in str(error), error
+            else:
+                raise AssertionError(dtype)
+    """)
+    run_script("""
+        import sys
+        import twofold
+        sys.modules["numpy"] = None  # not installed
+        try:
+            twofold.double([1], dtype="u4")
+        except TypeError as error:
+            assert "'u4' is not supported" in str(error)
+        else:
+            raise AssertionError
+    """)
+
+
 def test_numbers_of_numpy_keep_their_own_arithmetic():
     values = [np.uint8(200), np.float32(1.5), np.complex64(1j)]
     with np.errstate(over="ignore"):

@@ -155,6 +155,52 @@ def test_objects():
                 double(np.array([1, item], object))
 
 
+def test_objects_that_are_no_numbers():
+    """They are named, and nothing is written."""
+    x = np.array([1, 2, "a", 4], object)
+    out = np.array([7] * 4, object)
+    for target in (None, x, out):
+        with pytest.raises(TypeError, match=r"values\[2\] is 'a' \(str\), not a number"):
+            twofold.double(x, out=target)
+    with pytest.raises(TypeError, match=r"values.flat\[2\] is 'a' \(str\), not a number"):
+        twofold.double(x.reshape(2, 2))
+    assert x.tolist() == [1, 2, "a", 4]
+    assert out.tolist() == [7] * 4
+    x[2] = 3
+    assert twofold.double(x, out=x) is x
+    assert x.tolist() == [2, 4, 6, 8]
+    fortran = twofold.double(x.reshape(2, 2).T)
+    assert fortran.tolist() == [[4, 12], [8, 16]]
+    assert fortran.flags.f_contiguous
+    assert twofold.double(np.array(10**30, object)) == 2 * 10**30
+    assert twofold.double(np.array([], object)).tolist() == []
+    x.flags.writeable = False
+    with pytest.raises(ValueError, match="out is read-only"):
+        twofold.double(x, out=x)
+    for bad in (np.zeros(4), np.zeros(3, object)):
+        with pytest.raises((TypeError, ValueError), match="must be the same"):
+            twofold.double(x, out=bad)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda a: np.lib.stride_tricks.sliding_window_view(a, 3, writeable=True),
+        lambda a: np.lib.stride_tricks.as_strided(a, (4, 5), (0, 8), writeable=True),
+        lambda a: np.lib.stride_tricks.as_strided(a[::-1], (3, 3), (-8, -16), writeable=True),
+    ],
+)
+def test_elements_that_share_memory_are_doubled_once(view):
+    base, expected = np.arange(1000.0), np.arange(1000.0)
+    ufuncs.doubled(view(expected), out=view(expected))
+    array = view(base)
+    assert twofold.double(array, out=array) is array
+    np.testing.assert_array_equal(base, expected)
+    memory = memoryview(view(base))
+    assert twofold.double(memory, out=memory) is memory
+    np.testing.assert_array_equal(view(base), 2 * view(expected))
+
+
 def test_keywords_of_the_ufunc():
     x = np.array([1, 200], np.uint8)
     out = np.array([7, 7], np.uint8)

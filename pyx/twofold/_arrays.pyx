@@ -11,6 +11,7 @@ from twofold._core cimport (
     index_of, overlap_partly, raised_float_flags, run_array_with_gil, run_with_gil,
     sides_overlap, type_name,
 )
+from twofold._lists cimport double_list
 from twofold._memory cimport new_like
 from twofold import ufuncs
 
@@ -208,10 +209,21 @@ cdef object double_known(values, Policy policy):
     return ufunc_for(policy)(values.fillna(0)).mask(missing)
 
 cdef object double_other_dtype(values, out, Policy policy, unsigned int threads):
-    """An exact array of a dtype without loops of ours."""
+    """An exact array of a dtype without loops of ours: of objects, which are doubled as those of a list are."""
     if values.dtype != object:
         raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
-    return double_by_ufunc(values, out, None, policy, threads, None)
+    cdef cnp.ndarray target = None if out is None else values if out is values else as_output(out, values)
+    if out is values and not cnp.PyArray_ISWRITEABLE(target):
+        raise ValueError("out is read-only")
+    try:
+        doubled = double_list(values.ravel().tolist(), policy)
+    except (TypeError, OverflowError) as error:
+        if values.ndim == 1:
+            raise
+        raise type(error)(str(error).replace("values[", "values.flat[", 1)) from None
+    result = np.empty_like(values) if out is None else target
+    result[...] = np.fromiter(doubled, object, len(doubled)).reshape(values.shape)
+    return out if out is not None else result if values.ndim else result[()]
 
 
 _double.call_for_arrays(np.ndarray, double_ndarray)

@@ -278,15 +278,16 @@ def element_types():
     return list(names)
 
 cdef int element_from_dtype(dtype) except -1:
-    """The element that `dtype` names: a name of ours, or whatever numpy.dtype accepts where NumPy is loaded."""
-    name = dtype
-    numpy_dtype = attribute_if_loaded("numpy", "dtype")
-    if numpy_dtype is not None and not (isinstance(dtype, str) and dtype in numbers):
+    """The element that `dtype` names: a name of ours, or whatever numpy.dtype accepts where NumPy is installed."""
+    if isinstance(dtype, str) and dtype in numbers:
+        return numbers[dtype]
+    try:
+        # Also where nobody has imported it yet: or the same call would be right or wrong by what others have done.
+        from numpy import dtype as numpy_dtype
         found = numpy_dtype(dtype)
-        name = found.name if found.isnative else found.str
-    if isinstance(name, str) and name in numbers:
-        return numbers[name]
-    raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(names)}")
+        return numbers[found.name if found.isnative else found.str]
+    except (ImportError, TypeError, KeyError):
+        raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(names)}") from None
 
 
 # ---- arguments of calls

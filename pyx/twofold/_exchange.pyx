@@ -174,6 +174,9 @@ cdef class Tensor:
             check_device(self.managed.dl_tensor.device.device_type, name)
             self.read_versioned(self.managed, name)
             return
+        if not hasattr(owner, "__dlpack_device__"):  # although its class has __dlpack__
+            raise TypeError(f"{name} is a {type_name(owner)}, which has no elements yet: it stands for an array while "
+                            "a computation is traced, as by jax.jit")
         check_device(int(owner.__dlpack_device__()[0]), name)
         try:
             self.capsule = owner.__dlpack__(max_version=(1, 0))
@@ -228,7 +231,8 @@ cdef class Tensor:
     cdef int check_as_output_of(self, Tensor values) except -1:
         # Arrays that must not be changed, as those of JAX, come by the older DLPack, which cannot say so.
         if not self.writable_is_known:
-            raise ValueError("out does not say whether it may be written: its library knows no DLPack 1.0")
+            raise ValueError("out does not say whether it may be written, as an array that knows DLPack 1.0 does; "
+                             "those of JAX never may")
         if not self.writable:
             raise ValueError("out is read-only")
         if self.element != values.element:

@@ -133,7 +133,8 @@ std::size_t double_array(kernel_table const& kernels, int element, array_side in
                          std::size_t const* shape, int ndim, twofold::detail::allowance threads,
                          twofold::overflow_policy policy, go_on_function go_on = nullptr) noexcept;
 
-/// Whether two arrays of that shape may share some byte without being the same array.
+/// Whether doubling `a` into `b`, of that shape, may write to elements that are still to be read: the arrays share some
+/// byte without being the same, or are the same, and elements of it share some.
 [[nodiscard]] bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int ndim,
                                   std::size_t element_bytes) noexcept;
 
