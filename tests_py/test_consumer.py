@@ -101,8 +101,8 @@ def test_all_headers_come_from_the_package(built):
 def all_but_the_template_door(built: Path, directory: Path) -> None:
     """A copy of what was built, in which only the module that includes headers has to be compiled again."""
     shutil.copytree(built, directory)
-    (module,) = directory.glob("template_door.*.so")
-    module.unlink()
+    for made in [*directory.rglob("template_door.*.so"), *directory.rglob("template_door.o")]:
+        made.unlink()
 
 
 @needs_wheel

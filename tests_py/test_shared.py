@@ -979,3 +979,44 @@ def test_nothing_is_imported_that_was_not_there():
         pickle.loads(pickle.dumps(a))
         assert not any(name.startswith(("multiprocessing", "concurrent")) for name in sys.modules), sys.modules
     """)
+
+
+def test_threads_that_open_the_same_reference_have_the_same_memory():
+    """Else NumPy, which compares addresses, would not see that their arrays overlap."""
+    run_script(
+        """
+        import multiprocessing, pickle, sys, threading
+        import numpy as np
+        import twofold
+
+        def send(connection):
+            while connection.recv():
+                a = twofold.share(np.arange(1000))
+                connection.send([pickle.dumps(a) for _ in range(4)])
+                connection.recv()
+
+        here, there = multiprocessing.get_context("fork").Pipe()
+        sender = multiprocessing.get_context("fork").Process(target=send, args=(there,), daemon=True)
+        sender.start()
+        sys.setswitchinterval(1e-6)
+        for _ in range(200):
+            here.send(True)
+            references = here.recv()
+            arrays = []
+            gate = threading.Barrier(len(references))
+            def load(reference):
+                gate.wait()
+                arrays.append(pickle.loads(reference))
+            threads = [threading.Thread(target=load, args=(reference,)) for reference in references]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            here.send(True)
+            assert len({a.__array_interface__["data"][0] for a in arrays}) == 1
+            assert (arrays[0] == np.arange(1000)).all()
+            del arrays
+        here.send(False)
+        sender.join()
+        """
+    )

@@ -78,6 +78,7 @@ class Job:
             task.element,
             task.overflow,
         )
+        owner = os.getpid()
         # To look is only half of the work, and the other half tells of itself.
         report = Report(self.progress if task.way != "look" else False, claims, itemsize, nbytes // itemsize)
         try:
@@ -85,21 +86,25 @@ class Job:
             report.begin()
             self._finish(claims, task, order, report, alone=asked == 0)
         finally:
-            claims.stop()
-            try:
-                self.lender.part()
-                report.end()
-            finally:
-                _settle(claims, task.target.view)
+            if os.getpid() == owner:  # else `progress`, or a signal handler, has forked: the call is the parent's
+                claims.stop()
+                try:
+                    self.lender.part()
+                    report.end()
+                finally:
+                    _settle(claims, task.target.view)
         self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))
         return None if claims.first_failure is None else claims.first_failure // itemsize
 
     def _finish(self, claims, task, order, report, alone):
         """Until all chunks are done."""
+        owner = os.getpid()
         end_of_grace = monotonic() + (0 if alone else GRACE_SECONDS)
         threads = decided_by()[0] if alone else 1
         work = task.source.view, task.target.view, task.element, task.overflow, threads, TURN_SECONDS
         while True:
+            if os.getpid() != owner:  # which takes its chunks by the same number
+                raise RuntimeError("a call of double_in_processes does not go on in the child of a fork")
             seen = claims.workers_left()
             if claims.all_done():
                 report()
@@ -221,6 +226,14 @@ def this_process():
     return pid, started
 
 
+def identity_of(pid):
+    """The same of another process; None if it has gone."""
+    try:
+        return pid, _stat(pid)[3]
+    except OSError:
+        return None
+
+
 def is_dead(process):
     """Whether it is known to have ended, so that none of its threads will ever write again."""
     try:
@@ -312,17 +325,19 @@ class OwnProcesses:
             process.start()
         except Exception:  # the system gives no more processes, say; or this one is a worker that may have none
             return False
-        self._started.append(process)
+        self._started.append((process, identity_of(process.pid)))
         return True
 
     def part(self):
         end = monotonic() + EXIT_SECONDS
-        for process in self._started:
+        for process, identity in self._started:
             process.join(max(end - monotonic(), 0))
-            if process.exitcode is None:
+            if process.exitcode is None and identity is not None and not is_dead(identity):
                 process.kill()
                 process.join()
-            # Unknown where somebody else has waited for it: another thread that starts processes, a handler of SIGCHLD.
-            if process.exitcode is not None:
-                process.close()
+            if process.exitcode is None:
+                # Somebody else has waited for it: another thread that starts processes, a handler of SIGCHLD, or the
+                # kernel, where that is ignored. multiprocessing would take it for alive for ever.
+                process._popen.returncode = 0
+            process.close()
         self._started.clear()

@@ -102,14 +102,15 @@ def _open_file_of(array):
         fd = os.open(mapping.path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None  # it was deleted, say
+    is_same = False
     try:
         is_same = _is_mapped_as(fd, mapping)
-    except OSError:
-        is_same = False
-    if not is_same:
-        os.close(fd)
-        return None
-    return fd, address - mapping.begin + mapping.offset
+    except (OSError, ValueError):  # ValueError: it is empty
+        pass
+    finally:
+        if not is_same:
+            os.close(fd)
+    return (fd, address - mapping.begin + mapping.offset) if is_same else None
 
 
 def is_file_mapping(array):
@@ -135,8 +136,8 @@ class _Mapping(NamedTuple):
 
 
 def _mapping_at(address):
-    # Names of files are bytes, of any encoding.
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
+    # Names of files are bytes, of any encoding. But for "\\n", the kernel writes them as they are.
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         for line in lines:
             span, modes, offset, device, inode, *path = line.rstrip("\n").split(" ", 5)
             begin, end = (int(number, 16) for number in span.split("-"))

@@ -10,6 +10,7 @@ from posix.unistd cimport getpid
 from twofold._core cimport recycling_cap, recycling_is_on
 
 import os
+from _thread import RLock
 from weakref import WeakValueDictionary
 
 cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
@@ -32,6 +33,15 @@ keep_at_most(recycling_cap() if recycling_is_on() else 0)
 # Those of this process, by their tokens: a reference to one of them is that one. As in the child of a fork, which has
 # those of its parent.
 cdef object known = WeakValueDictionary()
+
+# Held to look there and put something there at once. Its thread may come again, by way of the garbage collector.
+cdef object noting = RLock()
+
+def _start_as_child():
+    global noting
+    noting = RLock()  # another thread of the parent may have held it
+
+os.register_at_fork(after_in_child=_start_as_child)
 
 
 class SharedArrayError(RuntimeError):
@@ -156,10 +166,17 @@ cdef class Segment:
 
 
 cdef Segment noted(Segment segment):
+    """As an object; that which is there already if another thread has attached to the same memory meanwhile.
+
+    So whoever compares addresses, as NumPy does, sees which arrays overlap.
+    """
     segment.payload = segment.held.payload
     segment.nbytes = segment.held.bytes
-    known[segment.token] = segment
-    return segment
+    with noting:
+        there = known.get(segment.token)
+        if there is None:
+            known[segment.token] = there = segment
+    return there
 
 cdef str why_not(int error, pid_t pid, size_t nbytes):
     if error == ENOENT:

@@ -19,8 +19,11 @@ from twofold._places import is_file_mapping, place_of
 # `benchmarks/processes.py --part chunks`.
 CHUNK_BYTES = 1 << 20
 
-# Chunks begin at multiples of this, a page: so no two workers write to one.
+# Chunks are multiples of this, a page: so where the array begins at one, no two workers write to the same.
 CHUNK_STEP = 4096
+
+# More than any array has.
+MOST_CHUNK_BYTES = 1 << 62
 
 
 def double_in_processes(  # noqa: PLR0913
@@ -80,8 +83,7 @@ def double_in_processes(  # noqa: PLR0913
     RuntimeError
         More than `retries` processes have died over the same chunk.
     KeyboardInterrupt
-        Soon after Ctrl-C. Workers finish the chunk that they have; `out` is doubled in part then. (A worker that is
-        stopped with a chunk is not waited for here: it may write to `out` when it goes on.)
+        Soon after Ctrl-C.
 
     See Also
     --------
@@ -92,6 +94,10 @@ def double_in_processes(  # noqa: PLR0913
     -----
     A worker has one thread, unless the pool's engine says otherwise in OMP_NUM_THREADS. A worker that is stopped, not
     dead, while it has a chunk is waited for: it might go on to write at any time.
+
+    After Ctrl-C, a RuntimeError and whatever `progress` raises, workers still finish the chunks that they have, and
+    `out` is doubled in part. Then a worker that is stopped with a chunk is not waited for: it may write to `out` when
+    it goes on.
 
     A mapped file is opened and closed once more in a call, whereby POSIX takes away the locks that this process has on
     it through ``fcntl.lockf``.
@@ -144,7 +150,7 @@ def _chunk_argument(chunk_bytes):
     if chunk_bytes is None:
         return CHUNK_BYTES
     least = _count_argument("chunk_bytes", chunk_bytes, least=1)
-    return (least + CHUNK_STEP - 1) // CHUNK_STEP * CHUNK_STEP
+    return min((least + CHUNK_STEP - 1) // CHUNK_STEP * CHUNK_STEP, MOST_CHUNK_BYTES)
 
 
 def _progress_argument(progress):
@@ -284,6 +290,7 @@ def _as_array(values):
         return values
     array = _buffer_as_array(values)
     if array is None:
+        _check_not_lost(values)
         kind = type(values)
         raise TypeError(
             f"values is a {kind.__module__}.{kind.__qualname__}; accepted are lists and other sequences of numbers,"
@@ -295,10 +302,18 @@ def _as_array(values):
 def _as_output(out):
     array = out if _is_plain_class(out) else _buffer_as_array(out)
     if array is None:
+        _check_not_lost(out)
         raise TypeError(f"out must be a writable array or buffer, not {type(out).__qualname__}")
     if not array.flags.writeable:
         raise ValueError("out is read-only")
     return array
+
+
+def _check_not_lost(array):
+    from twofold.shared import LostArray  # noqa: PLC0415
+
+    if isinstance(array, LostArray):
+        len(array)  # which raises the error that says why
 
 
 def _is_plain_class(array):

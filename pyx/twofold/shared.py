@@ -1,7 +1,8 @@
 """Arrays of NumPy in memory that processes share: what is pickled is where they are.
 
-The memory is that of a `Segment`, the end of each array's chain of bases. Whether an array is pickled by reference is
-decided by that chain alone, so views are, however they were made, and copies are not.
+The memory is that of a `Segment`, the end of each array's chain of bases. Whether a SharedArray is pickled by reference
+is decided by that chain alone, so views are, however they were made, and copies are not. (NumPy pickles arrays of other
+classes: of `np.asarray(a)`, say, the values.)
 
 In transit
     A reference is good for as long as some process has the segment, and a sender may drop the array before the receiver
@@ -35,7 +36,8 @@ class SharedArray(np.ndarray):
 
     Pickled, as every argument and result of a process pool is, it is a reference of less than 1 kB: whoever unpickles
     it on this machine has the same memory. So have its views: slices, reshaped, transposed and reinterpreted ones. What
-    is read-only stays so. What NumPy makes new memory for (``a + 1``, ``a[[1, 2]]``, ``a.copy()``) is a plain array.
+    is read-only stays so. What NumPy makes new memory for (``a + 1``, ``a[[1, 2]]``, ``a.copy()``) is a plain array. So
+    is ``np.asarray(a)``, which has the same memory, but is pickled with all that is in it.
 
     Parameters
     ----------
@@ -137,7 +139,7 @@ def share(values, dtype=None):
     Returns
     -------
     SharedArray
-        Of the shape of `values`, writable.
+        Of the shape of `values`; writable, if it is a new one.
 
     Raises
     ------
@@ -225,7 +227,7 @@ _NO_USE = {
 for _name, _method in vars(np.ndarray).items():
     if callable(_method) and _name.startswith("__") and _name not in _NO_USE:
         setattr(LostArray, _name, LostArray._raise)
-LostArray.__setattr__ = LostArray._raise
+LostArray.__setattr__ = LostArray.__delattr__ = LostArray._raise
 
 
 def _plain_if_new(result):

@@ -3,26 +3,38 @@
 import os
 import resource
 import sys
+import time
 
 import numpy as np
 import twofold
-from checks import Call, MiB, descriptors, end_pool, make_pool
+from checks import Call, MiB, descriptors, end_pool, make_pool, workers_of
 
 
 def limit(more):
-    """Lets this process have as much address space as it has, and so many bytes more."""
+    """Lets this process have as much address space as it has, and so many bytes more. Returns its number."""
     with open("/proc/self/statm") as statm:
         has = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (has + more, resource.RLIM_INFINITY))
+    return os.getpid()
+
+
+def class_of(array):
+    return type(array).__name__
 
 
 def main(kind, method):
     # Workers that cannot map the array.
-    call = Call("elsewhere", 64)
     pool = make_pool(kind, method)
-    run = pool.submit if hasattr(pool, "submit") else lambda *call: pool.apply_async(call[0], call[1:])
-    for limited in [run(limit, 32 * MiB) for _ in range(8)]:  # some for each of them
-        limited.result() if hasattr(limited, "result") else limited.get()
+    if hasattr(pool, "submit"):
+        apply = lambda f, *a: pool.submit(f, *a).result()  # noqa: E731
+        list(pool.map(time.sleep, [0.1] * 4))  # that all are there
+    else:
+        apply = lambda f, *a: pool.apply(f, a)  # noqa: E731
+    call = Call("elsewhere", 64)  # which no worker has from its parent
+    limited = set()
+    while limited != set(workers_of(pool)):
+        limited.add(apply(limit, 32 * MiB))
+    assert apply(class_of, call.shared) == "LostArray", "there is no limit"
     for way in ("elsewhere", "in place"):
         call.way = way
         call(pool)

@@ -1,21 +1,52 @@
-"""Kills itself in the middle of a call with processes of its own. They end, too: who runs this looks."""
+"""The caller stops its processes in the middle of a call, and kills itself: when they go on, they end."""
 
+import multiprocessing
 import os
 import signal
 import sys
+import time
 
+import numpy as np
 import twofold
-from checks import MiB
+from checks import MiB, wait_until
+from twofold._jobs import TURN_SECONDS, identity_of
+
+CHUNK = 64 << 10
 
 
-def main(step):
-    def kill(done, total):
-        print(done, flush=True)
+def call(values, out, told):
+    def stop_workers_and_die(done, total):
+        for number, worker in enumerate(multiprocessing.active_children()):
+            told[number] = worker.pid
+            os.kill(worker.pid, signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    values = twofold.SharedArray(256 * MiB // 4, "uint32")
-    out = values if step == "in place" else None
-    twofold.double_in_processes(values, processes=2, out=out, progress=kill)
+    twofold.double_in_processes(values, processes=2, out=out, chunk_bytes=CHUNK, progress=stop_workers_and_die)
+
+
+def is_zombie(pid):
+    """Not by is_dead, which is what this is about. The process that has taken them over need not look after them."""
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(") ")[2][0] in "ZX"
+
+
+def main(way):
+    values = twofold.share(np.ones(256 * MiB, np.uint8))
+    out = values if way == "in place" else twofold.SharedArray(values.shape, values.dtype)
+    told = twofold.SharedArray(2, "int64")
+    caller = multiprocessing.get_context("fork").Process(target=call, args=(values, out, told))
+    caller.start()
+    caller.join()
+    assert caller.exitcode == -signal.SIGKILL
+    workers = [identity_of(int(pid)) for pid in told]
+    before = np.count_nonzero(out == 2)
+    assert before < out.size
+    time.sleep(2 * TURN_SECONDS)  # so that it is time to look up when they go on
+    for pid, _ in workers:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: all(identity_of(pid) != (pid, started) or is_zombie(pid) for pid, started in workers))
+    more = np.count_nonzero(out == 2) - before
+    assert more <= 2 * 2 * CHUNK, f"{more} bytes were doubled when the caller had gone"
 
 
 if __name__ == "__main__":

@@ -90,6 +90,8 @@ def main(engine, how="unset"):
     for process, most in in_all_workers(engine, "1" if how == "set" else None):
         of_process[process] = max(of_process[process], most)
     assert len(of_process) == (1 if engine == "threads" else WORKERS), "not all workers have come"
+    if engine in KINDS:  # children of multiprocessing, whose rule is one thread
+        assert not any(of_process.values()), f"helpers were {dict(of_process)}"
     threads = WORKERS + sum(of_process.values())
     assert threads <= CPUS + WORKERS, f"{threads} threads on {CPUS} CPUs: helpers were {dict(of_process)}"
 
