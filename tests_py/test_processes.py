@@ -29,6 +29,9 @@ SECONDS = 100
 METHODS = ["fork", "spawn", "forkserver"]
 KINDS = ["ProcessPoolExecutor", "Pool"]
 
+# From 3.12 on, CPython gives one where a process with several threads forks: so helper threads are gone then.
+NO_WARNING = ["-W", "error::DeprecationWarning"]
+
 # More on demand: see CONTRIBUTING.md.
 KILLS = int(os.environ.get("TWOFOLD_TEST_KILLS", "10"))
 KILL_SECONDS = float(os.environ.get("TWOFOLD_TEST_KILL_SECONDS", "5"))
@@ -57,11 +60,11 @@ def shared_files() -> set[str]:
 
 
 def run_scenario(  # noqa: PLR0913
-    tmp_path, name, *arguments, expected=0, stderr="", leaves_processes=False, seconds=SECONDS
+    tmp_path, name, *arguments, expected=0, stderr="", leaves_processes=False, seconds=SECONDS, options=()
 ):
     """Its output, if it ended with the expected status, said nothing on stderr, and has left nothing."""
     shared_before = shared_files()
-    command = [sys.executable, str(SCENARIOS / f"{name}.py"), *map(str, arguments)]
+    command = [sys.executable, *options, str(SCENARIOS / f"{name}.py"), *map(str, arguments)]
     output, errors = tmp_path / "stdout", tmp_path / "stderr"
     # Not below tmp_path: the sockets of a forkserver lie in it, and their paths are 100 characters long at most.
     temporary = tempfile.mkdtemp()
@@ -92,18 +95,19 @@ def run_scenario(  # noqa: PLR0913
 @pytest.mark.parametrize("threads", ["used", "unused"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_start_method(tmp_path, method, threads):
-    run_scenario(tmp_path, "every_start_method", method, threads, STARTS, seconds=SECONDS + STARTS)
+    seconds = SECONDS + STARTS
+    run_scenario(tmp_path, "every_start_method", method, threads, STARTS, seconds=seconds, options=NO_WARNING)
 
 
 @pytest.mark.parametrize("threads", ["used", "unused"])
 @pytest.mark.parametrize("method", METHODS)
 def test_processes_of_its_own(tmp_path, method, threads):
-    run_scenario(tmp_path, "own_processes", method, threads)
+    run_scenario(tmp_path, "own_processes", method, threads, options=NO_WARNING)
 
 
 @pytest.mark.parametrize(("method", "threads"), [("fork", "used"), ("spawn", "used"), ("forkserver", "unused")])
 def test_every_public_function_in_a_worker(tmp_path, method, threads):
-    run_scenario(tmp_path, "every_function", method, threads)
+    run_scenario(tmp_path, "every_function", method, threads, options=NO_WARNING)
 
 
 ENGINES = ["threads", "loky", "joblib", "distributed", "mpire", "ray"]
