@@ -136,7 +136,7 @@ class _Mapping(NamedTuple):
 
 
 def _mapping_at(address):
-    # Names of files are bytes, of any encoding. But for "\\n", the kernel writes them as they are.
+    # Names of files are bytes, of any encoding. But for line feeds, the kernel writes them as they are.
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         for line in lines:
             span, modes, offset, device, inode, *path = line.rstrip("\n").split(" ", 5)
