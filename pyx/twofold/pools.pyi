@@ -22,6 +22,7 @@ class _Applies(Protocol):  # multiprocessing.Pool and its kin
 
 CHUNK_BYTES: int
 CHUNK_STEP: int
+MOST_CHUNK_BYTES: int
 
 @overload
 def double_in_processes(
