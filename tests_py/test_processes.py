@@ -105,7 +105,8 @@ def test_processes_of_its_own(tmp_path, method, threads):
     run_scenario(tmp_path, "own_processes", method, threads, options=NO_WARNING)
 
 
-@pytest.mark.parametrize(("method", "threads"), [("fork", "used"), ("spawn", "used"), ("forkserver", "unused")])
+@pytest.mark.parametrize("threads", ["used", "unused"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_public_function_in_a_worker(tmp_path, method, threads):
     run_scenario(tmp_path, "every_function", method, threads, options=NO_WARNING)
 
