@@ -104,6 +104,7 @@ def modules() -> list[ModuleType]:
     return found
 
 
+@pytest.mark.thread_unsafe(reason="doctest patches linecache, and looks at all that is printed")
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
 def test_the_examples_of_the_docstrings(module):
     finder = doctest.DocTestFinder()
