@@ -196,7 +196,7 @@ def test_ctrl_c(tmp_path, kind):
     run_scenario(tmp_path, "interrupt", kind)
 
 
-@pytest.mark.parametrize("way", ["elsewhere", "in place"])
+@pytest.mark.parametrize("way", ["elsewhere", "in place", "late"])
 def test_workers_end_when_the_caller_is_killed(tmp_path, way):
     run_scenario(tmp_path, "killed_parent", way)
 

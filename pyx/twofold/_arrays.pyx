@@ -8,7 +8,7 @@ import numpy as np
 from twofold cimport _double
 from twofold._core cimport (
     Policy, RAISE, SATURATE, WRAP, Side, clear_float_flags, does_not_fit, exchange_thread_limit, find_element_of,
-    index_of, overlap_partly, raised_float_flags, run_array_with_gil, run_with_gil,
+    index_of, overlap_partly, overlaps_itself, raised_float_flags, run_array_with_gil, run_with_gil,
     sides_overlap, type_name,
 )
 from twofold._lists cimport double_list
@@ -112,6 +112,10 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     else:
         shape = <const Py_ssize_t*>cnp.PyArray_DIMS(values)
         source, target = side_of(values), side_of(out)
+        if out_ is not None and overlaps_itself(target, shape, cnp.PyArray_NDIM(out), cnp.PyArray_ITEMSIZE(out)):
+            # As NumPy has it: each is doubled once.
+            np.copyto(out, double_ndarray(values, None, policy, threads))
+            return out_
         if sides_overlap(source, target, shape, cnp.PyArray_NDIM(values), cnp.PyArray_ITEMSIZE(values)):
             values = values.copy("K")
             source = side_of(values)

@@ -17,7 +17,7 @@ import sys
 
 from twofold._core cimport (
     Policy, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    index_of, is_instance_of_loaded, run_array_with_gil, short, sides_overlap, type_name,
+    index_of, is_instance_of_loaded, overlaps_itself, run_array_with_gil, short, sides_overlap, type_name,
 )
 from twofold._lists cimport read_list
 
@@ -96,6 +96,8 @@ cdef class Span:
                             "they must be the same")
         if self.shape() != shape:
             raise ValueError(f"out has shape {self.shape()}, but values has {shape}; they must be the same")
+        if overlaps_itself(self.side, self.view.shape, self.view.ndim, self.view.itemsize):
+            raise ValueError("out has elements that share memory")
         return 0
 
 

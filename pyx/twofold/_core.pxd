@@ -54,6 +54,9 @@ cdef size_t run_array_with_gil(int element, Side values, Side out, const Py_ssiz
 # Whether two arrays of that shape may share some byte without being the same array.
 cdef bint sides_overlap(Side a, Side b, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil
 
+# Whether elements of an array may share bytes.
+cdef bint overlaps_itself(Side side, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil
+
 cdef bint overlap_partly(const void* a, const void* b, size_t nbytes) noexcept nogil
 
 # Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.

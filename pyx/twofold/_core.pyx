@@ -79,6 +79,8 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     void clear_float_flags_here "twofold_wheel::clear_float_flags"() noexcept
     int raised_float_flags_here "twofold_wheel::raised_float_flags"() noexcept
     bint arrays_overlap(array_side a, array_side b, const size_t* shape, int ndim, size_t itemsize) noexcept
+    bint array_overlaps_itself "twofold_wheel::overlaps_itself"(
+        const array_side& side, const size_t* shape, int ndim, size_t itemsize) noexcept
 
 __version__ = TWOFOLD_VERSION.decode()
 
@@ -175,6 +177,9 @@ cdef bint overlap_partly(const void* a, const void* b, size_t nbytes) noexcept n
 
 cdef bint sides_overlap(Side a, Side b, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil:
     return arrays_overlap(as_array_side(a), as_array_side(b), <const size_t*>shape, ndim, itemsize)
+
+cdef bint overlaps_itself(Side side, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil:
+    return array_overlaps_itself(as_array_side(side), <const size_t*>shape, ndim, itemsize)
 
 cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
     return exchange_thread_limit_here(limit)

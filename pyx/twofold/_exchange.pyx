@@ -16,7 +16,7 @@ import sys
 
 from twofold._core cimport (
     Policy, RAISE, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
-    find_element_of, free_memory, index_of, is_instance_of_loaded, new_memory, run_array_with_gil, run_with_gil, short, sides_overlap, type_name,
+    find_element_of, free_memory, index_of, is_instance_of_loaded, new_memory, overlaps_itself, run_array_with_gil, run_with_gil, short, sides_overlap, type_name,
 )
 
 
@@ -241,29 +241,9 @@ cdef class Tensor:
         if self.shape_as_tuple() != values.shape_as_tuple():
             raise ValueError(f"out has shape {self.shape_as_tuple()}, but values has {values.shape_as_tuple()}; "
                              "they must be the same")
-        if not self.elements_are_apart():
+        if overlaps_itself(self.side, self.shape, self.ndim, self.itemsize):
             raise ValueError("out has elements that share memory")
         return 0
-
-    cdef bint elements_are_apart(self) noexcept:
-        """Whether, from the least stride to the greatest, each steps over all that the ones before it reach."""
-        cdef Py_ssize_t reach = 0, least = 0
-        cdef bint seen[MOST_DIMENSIONS]
-        cdef int next_one
-        if self.n == 0:
-            return True
-        memset(seen, 0, sizeof(seen))
-        for _ in range(self.ndim):
-            next_one = -1
-            for i in range(self.ndim):
-                if not seen[i] and (next_one < 0 or abs(self.strides[i]) < least):
-                    next_one, least = i, abs(self.strides[i])
-            seen[next_one] = True
-            if self.shape[next_one] > 1:
-                if least < reach + self.itemsize:
-                    return False
-                reach += (self.shape[next_one] - 1) * least
-        return True
 
     cdef bint fills_its_memory(self) noexcept:
         """Whether its elements lie one after another, the dimensions in any order."""

@@ -198,7 +198,8 @@ def _work(caller, table_place, place, out_place, element, overflow):  # noqa: PL
     try:
         values = open_place(place)
         out = values if out_place == place else open_place(out_place)
-        while claims.work(values, out, element, overflow, threads_of_worker(), TURN_SECONDS) and not is_dead(caller):
+        # The caller first: the child of a fork has the memory, also when its parent has gone before it runs.
+        while not is_dead(caller) and claims.work(values, out, element, overflow, threads_of_worker(), TURN_SECONDS):
             pass
     finally:
         claims.leave()

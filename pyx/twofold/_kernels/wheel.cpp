@@ -26,23 +26,6 @@ constexpr auto descriptions = []<std::size_t... I>(std::index_sequence<I...>) {
     return std::array{describe_wheel_element<element_number<I>>()...};
 }(std::make_index_sequence<element_count>{});
 
-// Whether elements of an array may share bytes. None do where each axis steps over all that those of smaller strides
-// reach.
-bool overlaps_itself(array_side const& side, std::size_t const* shape, int ndim, std::size_t element_bytes) noexcept {
-    std::array<std::pair<std::size_t, std::size_t>, twofold::detail::most_dimensions> axes;  // stride, length
-    auto end = axes.begin();
-    for (int i = 0; i < ndim; ++i) {
-        if (shape[i] > 1) *end++ = {twofold::detail::magnitude<baseline>(side.strides[i]), shape[i]};
-    }
-    std::sort(axes.begin(), end);
-    std::size_t reach = element_bytes;
-    for (auto axis = axes.begin(); axis != end; ++axis) {
-        if (axis->first < reach) return true;
-        reach += axis->first * (axis->second - 1);
-    }
-    return false;
-}
-
 instruction_set choose(char const* wanted) {
     auto const sets = instruction_sets();
     bool const anyone = wanted == nullptr || *wanted == '\0';
@@ -173,10 +156,25 @@ bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int nd
         if (shape[i] == 0) return false;
         if (shape[i] > 1 && a.strides[i] != b.strides[i]) is_same = false;
     }
-    if (is_same) return overlaps_itself(b, shape, ndim, element_bytes);
     auto const [a_first, a_end] = extent_of(a);
     auto const [b_first, b_end] = extent_of(b);
-    return a_first < b_end && b_first < a_end;
+    return !is_same && a_first < b_end && b_first < a_end;
+}
+
+bool overlaps_itself(array_side const& side, std::size_t const* shape, int ndim, std::size_t element_bytes) noexcept {
+    std::array<std::pair<std::size_t, std::size_t>, twofold::detail::most_dimensions> axes;  // stride, length
+    auto end = axes.begin();
+    for (int i = 0; i < ndim; ++i) {
+        if (shape[i] == 0) return false;
+        if (shape[i] > 1) *end++ = {twofold::detail::magnitude<baseline>(side.strides[i]), shape[i]};
+    }
+    std::sort(axes.begin(), end);
+    std::size_t reach = element_bytes;
+    for (auto axis = axes.begin(); axis != end; ++axis) {
+        if (axis->first < reach) return true;
+        reach += axis->first * (axis->second - 1);
+    }
+    return false;
 }
 
 }  // namespace twofold_wheel

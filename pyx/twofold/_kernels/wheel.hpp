@@ -133,10 +133,14 @@ std::size_t double_array(kernel_table const& kernels, int element, array_side in
                          std::size_t const* shape, int ndim, twofold::detail::allowance threads,
                          twofold::overflow_policy policy, go_on_function go_on = nullptr) noexcept;
 
-/// Whether doubling `a` into `b`, of that shape, may write to elements that are still to be read: the arrays share some
-/// byte without being the same, or are the same, and elements of it share some.
+/// Whether two arrays of that shape may share some byte without being the same array.
 [[nodiscard]] bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int ndim,
                                   std::size_t element_bytes) noexcept;
+
+/// Whether elements of an array may share bytes. None do where each axis steps over all that those of smaller strides
+/// reach; such as are interleaved without that count as sharing.
+[[nodiscard]] bool overlaps_itself(array_side const& side, std::size_t const* shape, int ndim,
+                                   std::size_t element_bytes) noexcept;
 
 /// Of the floating-point flags of this thread, overflow and invalid (FE_OVERFLOW and FE_INVALID of <cfenv>): what has
 /// happened since they were cleared, whichever thread did it for a call.
