@@ -171,12 +171,16 @@ TEST_CASE("blocks hold each element once, and no more bytes than they may", "[la
         std::size_t const element_bytes = std::size_t{1} << random.below(6);
         layout const call = any_layout(random, element_bytes);
         loop_nest const nest = call.nest();
-        std::size_t const block_bytes = std::size_t{64} << random.below(6);
-        blocks const cut(nest, element_bytes, block_bytes, random.below(64), random.below(64));
-        CAPTURE(i, element_bytes, block_bytes);
+        bool const streamed = random.below(2) == 0;
+        std::size_t const block_bytes = streamed ? std::size_t{16384} : std::size_t{64} << random.below(6);
+        blocks const cut(nest, element_bytes, block_bytes, random.below(64), random.below(64), streamed);
+        std::size_t const more_columns =
+            streamed && cut.is_transposed() ? (std::max)(64 / element_bytes, std::size_t{1}) : 0;
+        CAPTURE(i, element_bytes, block_bytes, streamed);
         CHECK((sorted(places_of(nest, cut)) == sorted(places_of(call))));
         for (std::size_t k = 0; k < cut.size(); ++k) {
-            CHECK(cut[k].rows * cut[k].columns * element_bytes <= block_bytes);
+            CHECK(cut[k].rows * (cut[k].columns + more_columns) * element_bytes <= block_bytes);
+            CHECK(cut[k].columns_before + cut[k].columns + cut[k].columns_after == cut.columns().length);
             CHECK(cut[k].columns <= cut.most_columns());
         }
     }

@@ -121,6 +121,8 @@ struct block {
     std::ptrdiff_t out;
     std::size_t rows;
     std::size_t columns;
+    std::size_t columns_before = 0;  // of the nest's columns, on either side of these
+    std::size_t columns_after = 0;
     friend constexpr bool operator==(block const&, block const&) = default;
 };
 
@@ -130,9 +132,10 @@ template <class Arch>
 class blocks {
 public:
     /// Of at most `block_bytes` bytes of elements each. The nest begins so many bytes past a cache line on either side.
-    /// `nest` lives longer.
+    /// Where a transposed array is streamed, of less, so that the bytes hold another cache line of each row. `nest`
+    /// lives longer.
     constexpr blocks(loop_nest<Arch> const& nest, std::size_t element_bytes, std::size_t block_bytes,
-                     std::size_t in_past_line = 0, std::size_t out_past_line = 0) noexcept
+                     std::size_t in_past_line = 0, std::size_t out_past_line = 0, bool streamed = false) noexcept
         : nest_(nest), row_axis_(find_row_axis(nest)) {
         std::size_t const most = (std::max)(block_bytes / element_bytes, std::size_t{1});
         std::size_t const line = (std::max)(cache_line_bytes / element_bytes, std::size_t{1});
@@ -140,10 +143,14 @@ public:
         std::size_t const square = std::size_t{1} << (std::bit_width(most) - 1) / 2;
         std::size_t const least_rows = is_transposed() ? (std::min)(rows().length, (std::max)(square, line)) : 1;
         auto const whole_lines = [=](std::size_t n) { return n > line ? n / line * line : n; };
-        std::size_t const most_columns = whole_lines((std::max)(most / least_rows, std::size_t{1}));
+        std::size_t most_columns = whole_lines((std::max)(most / least_rows, std::size_t{1}));
+        if (streamed && is_transposed()) most_columns = (std::max)(streamed_columns, line);
         column_pieces_ = {columns().length, most_columns, is_transposed() ? out_past_line / element_bytes : 0};
-        row_pieces_ = {rows().length, whole_lines((std::max)(most / column_pieces_.most, std::size_t{1})),
-                       is_transposed() ? in_past_line / element_bytes : 0};
+        std::size_t most_rows = whole_lines((std::max)(most / column_pieces_.most, std::size_t{1}));
+        if (streamed && is_transposed()) {
+            most_rows = (std::min)(streamed_lines * line, whole_lines((std::max)(most / (most_columns + line), line)));
+        }
+        row_pieces_ = {rows().length, most_rows, is_transposed() ? in_past_line / element_bytes : 0};
         size_ = column_pieces_.count() * row_pieces_.count();
         for (std::size_t i = 1; i < nest.size(); ++i) {
             if (i != row_axis_) size_ *= nest[i].length;
@@ -182,7 +189,7 @@ public:
         i /= row_pieces_.count();
         chunk const column = column_pieces_[i % column_pieces_.count()];
         i /= column_pieces_.count();
-        block found{0, 0, row.count, column.count};
+        block found{0, 0, row.count, column.count, column.first, columns().length - column.first - column.count};
         auto const go = [&](axis const& along, std::size_t steps) {
             found.in += along.in * static_cast<std::ptrdiff_t>(steps);
             found.out += along.out * static_cast<std::ptrdiff_t>(steps);
@@ -218,6 +225,11 @@ private:
         std::size_t lead_ = 0;
     };
 
+    // Where a transposed array is streamed, a block reads so many of the input's rows at once, as the processor reads
+    // ahead in them while block follows block, and so many cache lines of each. Measured by `benchmarks/arrays.py
+    // --part large --only transposed`.
+    static constexpr std::size_t streamed_columns = 16;
+    static constexpr std::size_t streamed_lines = 4;
     // Enough rows, even of one element each, to be worth the start of a block.
     static constexpr std::size_t enough_rows = 16;
 

@@ -171,6 +171,9 @@ constexpr std::size_t least_row_bytes = 64;
 // Kernels end what they stream with a fence. Rows shorter than this are streamed from the buffer, with one fence for
 // many of them.
 constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
+// Transposed arrays of which a side is shorter than this are streamed in blocks like any others: small ones would be
+// cut by the edges, and reading ahead finds nothing.
+constexpr std::size_t least_transposed_bytes = std::size_t{1} << 10;
 // Rows of one repeated element that are shorter than this are doubled like any others, since memcpy has to be called
 // for each power of two of elements.
 constexpr std::size_t least_repeated_bytes = 512;
@@ -186,6 +189,7 @@ struct block_work {
     blocks const& cut;
     bool turn_in;
     bool turn_out;
+    bool streams_transposed = false;
 
     // Whether kernels can work on the rows of a side where they lie: short ones, if they lie one after another.
     [[nodiscard]] bool has_rows(std::ptrdiff_t column, std::ptrdiff_t row, bool turned) const noexcept {
@@ -217,14 +221,14 @@ struct block_work {
     [[nodiscard]] target out(std::byte* start, block const& part) const noexcept {
         return {start + part.out, cut.columns().out, cut.rows().out};
     }
-    [[nodiscard]] target packed(block_buffer& buffer, block const& part) const noexcept {
-        return {buffer.bytes, step(), step() * static_cast<std::ptrdiff_t>(part.columns)};
+    [[nodiscard]] target packed(std::byte* buffer, block const& part) const noexcept {
+        return {buffer, step(), step() * static_cast<std::ptrdiff_t>(part.columns)};
     }
 
     // A block of the input, in the buffer and in this machine's byte order.
-    void pack(std::byte const* start, block const& part, block_buffer& buffer) const noexcept {
+    void pack(std::byte const* start, block const& part, std::byte* buffer) const noexcept {
         type.move_block(in(start, part), packed(buffer, part), part.rows, part.columns);
-        if (turn_in) turn_round(buffer.bytes, part.rows * part.columns);
+        if (turn_in) turn_round(buffer, part.rows * part.columns);
     }
     void turn_round(std::byte* elements, std::size_t n) const noexcept {
         type.turn_round(elements, n * (type.bytes / type.part_bytes));
@@ -255,6 +259,41 @@ bool double_repeated(block_work const& work, doubling how, source const& from, t
     return overflows;
 }
 
+// Doubles one block of a transposed array past the cache, in whole lines: a line belongs to the block in which it
+// begins, wherever in a line the rows of the output begin.
+bool stream_transposed(block_work const& work, doubling how, std::byte const* in, target const& to,
+                       block const& part) noexcept {
+    constexpr std::size_t line = engine::cache_line_bytes;
+    std::size_t const bytes = work.type.bytes;
+    auto const to_next_line = [](std::byte const* p) { return -reinterpret_cast<std::uintptr_t>(p) % line; };
+    block wide = part;
+    bool const ends_with_lines =
+        to.row % static_cast<std::ptrdiff_t>(line) == 0 && to_next_line(to.at(0, part.columns)) == 0;
+    if (!ends_with_lines) wide.columns += (std::min)(part.columns_after, (line + bytes - 1) / bytes);
+    std::size_t const row_bytes = wide.columns * bytes;
+    block_buffer buffer;
+    // Line by line of the input, so that its rows are read side by side.
+    std::size_t const rows_of_line = (std::max)(line / bytes, std::size_t{1});
+    for (std::size_t r = 0; r < part.rows; r += rows_of_line) {
+        block slice = wide;
+        slice.rows = (std::min)(rows_of_line, part.rows - r);
+        slice.in += work.cut.rows().in * static_cast<std::ptrdiff_t>(r);
+        work.pack(in, slice, buffer.bytes + r * row_bytes);
+    }
+    bool const overflows =
+        work.type.run(work.kernels, how, stores::cached, buffer.bytes, buffer.bytes, wide.rows * wide.columns);
+    for (std::size_t r = 0; r < part.rows; ++r) {
+        std::byte* const row = to.at(r, 0);
+        std::size_t const begin = part.columns_before == 0 ? 0 : to_next_line(row);
+        std::size_t const end =
+            part.columns_after == 0 ? row_bytes : part.columns * bytes + to_next_line(to.at(r, part.columns));
+        if (begin >= (std::min)(end, row_bytes)) continue;
+        packing::stream_rows({buffer.bytes + r * row_bytes + begin, 0, 0}, {row + begin, 0, 0}, 1,
+                             (std::min)(end, row_bytes) - begin);
+    }
+    return overflows;
+}
+
 // Doubles one block. Returns whether any element overflows, if that is to be checked.
 bool double_block(block_work const& work, doubling how, std::byte const* in, std::byte* out, block const& part,
                   stores where) noexcept {
@@ -272,6 +311,7 @@ bool double_block(block_work const& work, doubling how, std::byte const* in, std
         return overflows;
     };
     if (work.repeats()) return double_repeated(work, how, from, to, part, where);
+    if (work.streams_transposed) return stream_transposed(work, how, in, to, part);
     bool const reads_rows = work.reads_rows();
     bool const writes_rows = work.writes_rows();
     bool const streams_packed = where == stores::streaming && part.columns * work.type.bytes < least_streamed_bytes;
@@ -287,9 +327,9 @@ bool double_block(block_work const& work, doubling how, std::byte const* in, std
         }
     }
     block_buffer buffer;
-    target const packed = work.packed(buffer, part);
+    target const packed = work.packed(buffer.bytes, part);
     source const repacked{packed.start, packed.column, packed.row};
-    if (!reads_rows) work.pack(in, part, buffer);
+    if (!reads_rows) work.pack(in, part, buffer.bytes);
     if (writes_rows && !streams_packed) return double_rows(repacked, to, where);
     bool const overflows = double_rows(reads_rows ? from : repacked, packed, stores::cached);
     if (streams_packed) {
@@ -301,16 +341,18 @@ bool double_block(block_work const& work, doubling how, std::byte const* in, std
     return overflows;
 }
 
-// work(block, stores) for every block, on as many threads as pay; by streaming stores if `may_stream` and they pay.
-// Returns the number of blocks, or `stopped`.
+enum class streaming { never, where_it_pays, always };
+
+// work(block, stores) for every block, on as many threads as pay. Returns the number of blocks, or `stopped`.
 template <class Work>
-std::size_t for_each_block(blocks const& cut, allowance threads, unsigned variant, bool may_stream,
-                           go_on_function go_on, Work const& work) noexcept {
+std::size_t for_each_block(blocks const& cut, allowance threads, unsigned variant, streaming when, go_on_function go_on,
+                           Work const& work) noexcept {
     std::size_t const bytes = (std::max)(cut.in_bytes(), cut.out_bytes());
     std::size_t const touched = cut.in_bytes() + cut.out_bytes();
     return in_slices(cut.size(), touched, go_on, [&](std::size_t first, std::size_t count) {
         engine::sharing<baseline>::run(count * bytes, threads, variant, [&](unsigned workers) noexcept {
-            bool const stream = may_stream && engine::streaming_pays<baseline>(cut.size() * touched, workers);
+            bool const pays = engine::streaming_pays<baseline>(cut.size() * touched, workers);
+            bool const stream = when == streaming::always || (when == streaming::where_it_pays && pays);
             stores const where = stream ? stores::streaming : stores::cached;
             auto const run = [&](std::size_t begin, std::size_t blocks_here) noexcept {
                 for (std::size_t i = 0; i < blocks_here; ++i) work(cut[first + begin + i], where);
@@ -345,15 +387,15 @@ std::size_t any_overflows(input const& in, allowance threads, go_on_function go_
     bool const reads_rows = work.reads_rows();
     std::atomic<bool> found{false};
     std::size_t const done =
-        for_each_block(cut, threads, reads_rows, false, go_on, [&](block const& part, stores) noexcept {
+        for_each_block(cut, threads, reads_rows, streaming::never, go_on, [&](block const& part, stores) noexcept {
             if (found.load(std::memory_order_relaxed)) return;
             block_buffer buffer;
-            target const packed = work.packed(buffer, part);
+            target const packed = work.packed(buffer.bytes, part);
             source rows{packed.start, packed.column, packed.row};
             if (reads_rows) {
                 rows = work.in(start, part);
             } else {
-                work.pack(start, part, buffer);
+                work.pack(start, part, buffer.bytes);
             }
             for (std::size_t r = 0; r < part.rows; ++r) {
                 if (in.type.first_overflow(in.kernels, rows.at(r, 0), part.columns) < part.columns) {
@@ -478,17 +520,31 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
         in.swapped = out.swapped = false;
     }
     auto const past_line = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % engine::cache_line_bytes; };
-    blocks const cut(loops, type.bytes, buffer_bytes, past_line(from), past_line(to));
-    block_work const work{type, kernels, cut, in.swapped, out.swapped};
+    auto const cut_blocks = [&](bool streamed) {
+        return blocks(loops, type.bytes, buffer_bytes, past_line(from), past_line(to), streamed);
+    };
+    blocks const usual = cut_blocks(false);
+    block_work const usual_work{type, kernels, usual, in.swapped, out.swapped};
     bool const may_stream =
-        !in_place && work.writes_rows() && cut.most_columns() * type.bytes >= engine::cache_line_bytes;
+        !in_place && usual_work.writes_rows() && usual.most_columns() * type.bytes >= engine::cache_line_bytes;
+    // Stores that are not streamed cost a transposed array so much that those of more threads are to pass the cache
+    // from where those of one do.
+    std::size_t const least_side = (std::min)(usual.columns().length, usual.rows().length) * type.bytes;
+    bool const streams_transposed = may_stream && usual.is_transposed() && least_side >= least_transposed_bytes &&
+                                    engine::can_stream<xsimd::default_arch, std::uint8_t> &&
+                                    engine::streaming_pays<baseline>(2 * n * type.bytes, 1);
+    blocks const cut = streams_transposed ? cut_blocks(true) : usual;
+    block_work const work{type, kernels, cut, in.swapped, out.swapped, streams_transposed};
+    streaming const when = streams_transposed ? streaming::always
+                           : may_stream       ? streaming::where_it_pays
+                                              : streaming::never;
     // Kinds of calls, of which each costs what it costs.
     unsigned const variant = static_cast<unsigned>(element) * 16 + (in_place ? 1u : 0u) +
                              (work.reads_rows() ? 2u : 0u) + (work.writes_rows() ? 4u : 0u) +
                              (cut.is_transposed() ? 8u : 0u);
     std::atomic<bool> overflows{false};
     std::size_t const done =
-        for_each_block(cut, threads, variant, may_stream, go_on, [&](block const& part, stores where) noexcept {
+        for_each_block(cut, threads, variant, when, go_on, [&](block const& part, stores where) noexcept {
             if (overflows.load(std::memory_order_relaxed)) return;
             if (double_block(work, how, from, to, part, where)) overflows.store(true, std::memory_order_relaxed);
         });

@@ -255,12 +255,12 @@ inline void stream_rows(source const& from, target const& to, std::size_t rows, 
         std::size_t const past_line = reinterpret_cast<std::uintptr_t>(out) % line;
         std::size_t const head = (std::min)((line - past_line) % line, row_bytes);
         std::size_t const end = head + (row_bytes - head) / line * line;
-        std::memcpy(out, in, head);
+        if (head > 0) std::memcpy(out, in, head);
         for (std::size_t i = head; i < end; i += batch::size) {
             auto const values = batch::load_unaligned(reinterpret_cast<std::uint8_t const*>(in + i));
             twofold::detail::stream_store(reinterpret_cast<std::uint8_t*>(out + i), values);
         }
-        std::memcpy(out + end, in + end, row_bytes - end);
+        if (end < row_bytes) std::memcpy(out + end, in + end, row_bytes - end);
     }
 }
 
@@ -292,15 +292,15 @@ template <class Lane, std::size_t... I>
 
 // A square of as many rows as a vector has lanes. All of it is written out, without loops, and so stays in registers.
 template <class Lane, std::size_t... I>
-[[gnu::always_inline]] inline void transpose_square(source const& from, target const& to,
-                                                    std::index_sequence<I...> each_lane) noexcept {
+[[gnu::always_inline]] inline void transpose_square(std::byte const* from, std::ptrdiff_t column, std::byte* to,
+                                                    std::ptrdiff_t row, std::index_sequence<I...> each_lane) noexcept {
     constexpr std::size_t lanes = sizeof...(I);
-    vector<Lane> square[] = {loaded<vector<Lane>>(from.at(0, I))...};
+    vector<Lane> square[] = {loaded<vector<Lane>>(from + static_cast<std::ptrdiff_t>(I) * column)...};
     interleave<Lane>(square, each_lane);
     if constexpr (lanes > 2) interleave<Lane>(square, each_lane);
     if constexpr (lanes > 4) interleave<Lane>(square, each_lane);
     if constexpr (lanes > 8) interleave<Lane>(square, each_lane);
-    (store(to.at(I, 0), square[I]), ...);
+    (store(to + static_cast<std::ptrdiff_t>(I) * row, square[I]), ...);
 }
 
 // In `from` an element is followed by the next one of its column, in `to` by the next one of its row.
@@ -313,9 +313,12 @@ void transpose(source const& from, target const& to, std::size_t rows, std::size
         std::size_t const whole_columns = columns / lanes * lanes;
         // Along the columns of `from`: so each of its cache lines is met once.
         for (std::size_t c = 0; c < whole_columns; c += lanes) {
+            std::byte const* in = from.at(0, c);
+            std::byte* out = to.at(0, c);
             for (std::size_t r = 0; r < whole_rows; r += lanes) {
-                transpose_square<lane>({from.at(r, c), from.column, from.row}, {to.at(r, c), to.column, to.row},
-                                       std::make_index_sequence<lanes>{});
+                transpose_square<lane>(in, from.column, out, to.row, std::make_index_sequence<lanes>{});
+                in += lanes * Bytes;
+                out += static_cast<std::ptrdiff_t>(lanes) * to.row;
             }
         }
         source const from_right{from.at(0, whole_columns), from.column, from.row};
