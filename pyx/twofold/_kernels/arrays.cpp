@@ -174,6 +174,8 @@ constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
 // Transposed arrays of which a side is shorter than this are streamed in blocks like any others: small ones would be
 // cut by the edges, and reading ahead finds nothing.
 constexpr std::size_t least_transposed_bytes = std::size_t{1} << 10;
+// So are smaller elements, for which small blocks have too little work.
+constexpr std::size_t least_transposed_element_bytes = 8;
 // Rows of one repeated element that are shorter than this are doubled like any others, since memcpy has to be called
 // for each power of two of elements.
 constexpr std::size_t least_repeated_bytes = 512;
@@ -531,6 +533,7 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
     // from where those of one do.
     std::size_t const least_side = (std::min)(usual.columns().length, usual.rows().length) * type.bytes;
     bool const streams_transposed = may_stream && usual.is_transposed() && least_side >= least_transposed_bytes &&
+                                    type.bytes >= least_transposed_element_bytes &&
                                     engine::can_stream<xsimd::default_arch, std::uint8_t> &&
                                     engine::streaming_pays<baseline>(2 * n * type.bytes, 1);
     blocks const cut = streams_transposed ? cut_blocks(true) : usual;
