@@ -289,6 +289,21 @@ TEST_CASE("calls of medium size in close succession come to be shared", "[sharin
     }));
 }
 
+TEST_CASE("long calls of medium size in close succession are shared as ordered", "[sharing]") {
+    CHECK(holds_in_child(20, [] {
+        unsigned given = 0;
+        auto const long_call = [&](unsigned workers) noexcept {
+            given = workers;
+            std::int64_t const end = twofold::detail::now_ns<arch>() + 20 * sharing::back_to_back_ns;
+            while (twofold::detail::now_ns<arch>() < end) {
+            }
+            return twofold::detail::help::none;
+        };
+        while (given != 4) sharing::run(threads_pay_awake_bytes, four_ordered, false, long_call);
+        return true;
+    }));
+}
+
 TEST_CASE("threads that the caller orders are used, whatever experience says of them", "[sharing]") {
     unsigned given = 0;
     auto const slower_with_helpers = [&](unsigned workers) noexcept {

@@ -270,8 +270,9 @@ private:
     template <class Run>
     static void run_ordered(std::size_t bytes, unsigned most, Run const& run) noexcept {
         std::int64_t const start = now_ns<Arch>();
-        run(is_in_reach(start) || bytes >= threads_pay_asleep_bytes ? most : 1u);
-        end_at(start);  // or somewhat later: helpers that are awake say the rest
+        bool const share = is_in_reach(start) || bytes >= threads_pay_asleep_bytes;
+        run(share ? most : 1u);
+        end_at(share ? start : now_ns<Arch>());  // after a shared call helpers are awake, which says the rest
     }
 
     template <class Run>
