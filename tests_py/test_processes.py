@@ -196,6 +196,11 @@ def test_ctrl_c(tmp_path, kind):
     run_scenario(tmp_path, "interrupt", kind)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_ctrl_c_before_a_process_begins(tmp_path, method):
+    run_scenario(tmp_path, "early_interrupt", method)
+
+
 @pytest.mark.parametrize("way", ["elsewhere", "in place", "late"])
 def test_workers_end_when_the_caller_is_killed(tmp_path, way):
     run_scenario(tmp_path, "killed_parent", way)
@@ -262,6 +267,11 @@ HANGING_MUTATIONS = {
     "deaths are not counted": ("_jobs.Job._take_over = lambda *arguments: None", "give_up"),
     "who is late is taken for dead": ("_jobs.is_dead = lambda process: True", "stop_with_a_chunk"),
     "the dead are not noticed": ("_jobs.is_dead = lambda process: False", "die_once"),
+    "Ctrl-C meets those that begin": (
+        "import contextlib; _jobs._ctrl_c_later = lambda method: contextlib.nullcontext()",
+        "early_interrupt",
+        "fork",
+    ),
     "a zombie lives": (
         "stat = _jobs._stat; _jobs._stat = lambda pid: (stat(pid)[0], 'S', *stat(pid)[2:])",
         "die_once",

@@ -5,6 +5,7 @@ What has to be done at all stands in pools.py; what a worker and the table are, 
 
 import os
 import signal
+from contextlib import contextmanager
 from time import monotonic
 from typing import NamedTuple
 
@@ -206,10 +207,21 @@ def _work(caller, table_place, place, out_place, element, overflow):  # noqa: PL
     return claims.own_bytes_done
 
 
-def work_undisturbed(order):
+class WorkUndisturbed:
     """The same in a process of its own: Ctrl-C is for the caller, who then says that it is over."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    work(order)
+
+    def __init__(self, order):
+        self._order = order
+
+    def __call__(self):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        work(self._order)
+
+    def __setstate__(self, state):
+        # A forkserver's process does not begin with the signals that its caller has blocked: see OwnProcesses. While
+        # it opens what it was sent it ends without a word, and afterwards multiprocessing would print a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.__dict__.update(state)
 
 
 def threads_of_worker():
@@ -311,6 +323,23 @@ class Pool:
         self._asked.clear()
 
 
+@contextmanager
+def _ctrl_c_later(method):
+    """What is started here begins with Ctrl-C blocked, so that it can say that it ignores it."""
+    if method == "forkserver":  # its processes begin as it did itself: all of them, whoever asks for them later
+        yield
+        return
+    if method == "spawn":
+        from multiprocessing import resource_tracker  # noqa: PLC0415
+
+        resource_tracker.ensure_running()  # which unblocks it, in CPython 3.11, when it is started
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
 class OwnProcesses:
     """Started for one call: simple processes, which share nothing that could be left locked."""
 
@@ -321,12 +350,13 @@ class OwnProcesses:
     def ask(self, order):
         import multiprocessing  # noqa: PLC0415
 
-        process = multiprocessing.Process(target=work_undisturbed, args=(order,), daemon=True)
+        process = multiprocessing.Process(target=WorkUndisturbed(order), daemon=True)
         try:
-            process.start()
+            with _ctrl_c_later(multiprocessing.get_start_method()):
+                process.start()
+                self._started.append((process, identity_of(process.pid)))
         except Exception:  # the system gives no more processes, say; or this one is a worker that may have none
             return False
-        self._started.append((process, identity_of(process.pid)))
         return True
 
     def part(self):

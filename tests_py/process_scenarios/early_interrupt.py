@@ -1,0 +1,39 @@
+"""Ctrl-C meets processes of a call's own before they have begun: they go on as if nothing had been, without a word."""
+
+import multiprocessing
+import os
+import signal
+import sys
+
+from checks import Call
+from twofold import _jobs
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def interrupt_child(*_):
+    if multiprocessing.parent_process() is not None:
+        interrupt()
+
+
+def main(method):
+    # The caller takes no chunks: its processes have to do it all.
+    _jobs.GRACE_SECONDS = 1000
+    multiprocessing.set_start_method(method)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    Call("elsewhere", 8)(None, processes=2)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
+    if method == "fork":
+        os.register_at_fork(after_in_child=interrupt)
+        Call("elsewhere", 8)(None, processes=2)
+
+
+if __name__ in {"__main__", "__mp_main__"}:
+    # The last thing that multiprocessing does before it calls what it was given, with an eye on exceptions.
+    multiprocessing.util.info = interrupt_child
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+elif multiprocessing.get_start_method(allow_none=True) == "spawn":
+    interrupt()
