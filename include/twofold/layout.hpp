@@ -144,7 +144,7 @@ public:
         std::size_t const least_rows = is_transposed() ? (std::min)(rows().length, (std::max)(square, line)) : 1;
         auto const whole_lines = [=](std::size_t n) { return n > line ? n / line * line : n; };
         std::size_t most_columns = whole_lines((std::max)(most / least_rows, std::size_t{1}));
-        if (streamed && is_transposed()) most_columns = (std::max)(streamed_columns, line);
+        if (streamed && is_transposed()) most_columns = element_bytes < 4 ? streamed_short_columns : streamed_columns;
         column_pieces_ = {columns().length, most_columns, is_transposed() ? out_past_line / element_bytes : 0};
         std::size_t most_rows = whole_lines((std::max)(most / column_pieces_.most, std::size_t{1}));
         if (streamed && is_transposed()) {
@@ -225,10 +225,11 @@ private:
         std::size_t lead_ = 0;
     };
 
-    // Where a transposed array is streamed, a block reads so many of the input's rows at once, as the processor reads
-    // ahead in them while block follows block, and so many cache lines of each. Measured by `benchmarks/arrays.py
-    // --part large --only transposed`.
+    // Where a transposed array is streamed, a block reads so many of the input's rows, as the processor reads ahead in
+    // them while block follows block, and so many cache lines of each. Elements of less than 4 bytes have too little
+    // work in that, and have more rows. Measured by `benchmarks/arrays.py --part large --only transposed`.
     static constexpr std::size_t streamed_columns = 16;
+    static constexpr std::size_t streamed_short_columns = 64;
     static constexpr std::size_t streamed_lines = 4;
     // Enough rows, even of one element each, to be worth the start of a block.
     static constexpr std::size_t enough_rows = 16;

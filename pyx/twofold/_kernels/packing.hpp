@@ -244,10 +244,21 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
     }
 }
 
-/// The same, past the cache, but for cache lines that a row has only in part. finish_streaming is left to the caller:
-/// it takes as long as hundreds of bytes.
-inline void stream_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
+/// Copies bytes past the cache; `to` begins with a cache line, and there are `bytes` of whole ones. finish_streaming is
+/// left to the caller: it takes as long as hundreds of bytes.
+[[gnu::always_inline]] inline void stream_lines(std::byte const* from, std::byte* to, std::size_t bytes) noexcept {
     using batch = xsimd::batch<std::uint8_t, xsimd::default_arch>;
+    constexpr std::size_t line = twofold::detail::cache_line_bytes;
+    for (std::size_t i = 0; i < bytes; i += line) {
+        for (std::size_t k = i; k < i + line; k += batch::size) {
+            auto const values = batch::load_unaligned(reinterpret_cast<std::uint8_t const*>(from + k));
+            twofold::detail::stream_store(reinterpret_cast<std::uint8_t*>(to + k), values);
+        }
+    }
+}
+
+/// Rows past the cache, but for cache lines that a row has only in part. finish_streaming is left to the caller.
+inline void stream_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
     constexpr std::size_t line = twofold::detail::cache_line_bytes;
     for (std::size_t r = 0; r < rows; ++r) {
         std::byte const* const in = from.at(r, 0);
@@ -256,10 +267,7 @@ inline void stream_rows(source const& from, target const& to, std::size_t rows, 
         std::size_t const head = (std::min)((line - past_line) % line, row_bytes);
         std::size_t const end = head + (row_bytes - head) / line * line;
         if (head > 0) std::memcpy(out, in, head);
-        for (std::size_t i = head; i < end; i += batch::size) {
-            auto const values = batch::load_unaligned(reinterpret_cast<std::uint8_t const*>(in + i));
-            twofold::detail::stream_store(reinterpret_cast<std::uint8_t*>(out + i), values);
-        }
+        stream_lines(in + head, out + head, end - head);
         if (end < row_bytes) std::memcpy(out + end, in + end, row_bytes - end);
     }
 }
@@ -290,7 +298,11 @@ template <class Lane, std::size_t... I>
     ((square[I] = next[I]), ...);
 }
 
-// A square of as many rows as a vector has lanes. All of it is written out, without loops, and so stays in registers.
+// As many rows and columns as a vector has lanes; larger elements are squares of their own.
+template <std::size_t Bytes>
+inline constexpr std::size_t square_lanes = (std::max)(std::size_t{16} / Bytes, std::size_t{1});
+
+// All of a square is written out, without loops, and so stays in registers.
 template <class Lane, std::size_t... I>
 [[gnu::always_inline]] inline void transpose_square(std::byte const* from, std::ptrdiff_t column, std::byte* to,
                                                     std::ptrdiff_t row, std::index_sequence<I...> each_lane) noexcept {
@@ -303,34 +315,59 @@ template <class Lane, std::size_t... I>
     (store(to + static_cast<std::ptrdiff_t>(I) * row, square[I]), ...);
 }
 
+// So many columns are read side by side, cache line after cache line of each, as the processor reads ahead in them; of
+// elements of one or two bytes only those of one square. Measured by `benchmarks/arrays.py --part large --only
+// transposed`.
+template <std::size_t Bytes>
+inline constexpr std::size_t columns_side_by_side = Bytes < 4 ? square_lanes<Bytes> : 16;
+
+// Whole squares. By value, since what is stored could be a stride; not inlined, where registers would not do for it.
+template <std::size_t Bytes>
+[[gnu::noinline]] void transpose_squares(source from, target to, std::size_t rows, std::size_t columns) noexcept {
+    constexpr std::size_t lanes = square_lanes<Bytes>;
+    constexpr std::size_t line = (std::max)(twofold::detail::cache_line_bytes / Bytes, std::size_t{1});
+    constexpr std::size_t group = columns_side_by_side<Bytes>;
+    constexpr auto steps = static_cast<std::ptrdiff_t>(lanes);
+    for (std::size_t c = 0; c < columns; c += group) {
+        std::size_t const columns_here = (std::min)(group, columns - c);
+        for (std::size_t r = 0; r < rows; r += line) {
+            std::size_t const rows_here = (std::min)(line, rows - r);
+            std::byte const* next_in = from.at(r, c);
+            std::byte* next_out = to.at(r, c);
+            for (std::size_t i = 0; i < columns_here; i += lanes) {
+                std::byte const* in = next_in;
+                std::byte* out = next_out;
+                for (std::size_t k = 0; k < rows_here; k += lanes) {
+                    if constexpr (lanes > 1) {
+                        transpose_square<lane_of_size<Bytes>>(in, from.column, out, to.row,
+                                                              std::make_index_sequence<lanes>{});
+                    } else {
+                        move<Bytes>(in, out);
+                    }
+                    in += lanes * Bytes;
+                    out += steps * to.row;
+                }
+                next_in += steps * from.column;
+                next_out += steps * to.column;
+            }
+        }
+    }
+}
+
 // In `from` an element is followed by the next one of its column, in `to` by the next one of its row.
 template <std::size_t Bytes>
 void transpose(source const& from, target const& to, std::size_t rows, std::size_t columns) noexcept {
-    if constexpr (Bytes < 16) {
-        using lane = lane_of_size<Bytes>;
-        constexpr std::size_t lanes = 16 / Bytes;
-        std::size_t const whole_rows = rows / lanes * lanes;
-        std::size_t const whole_columns = columns / lanes * lanes;
-        // Along the columns of `from`: so each of its cache lines is met once.
-        for (std::size_t c = 0; c < whole_columns; c += lanes) {
-            std::byte const* in = from.at(0, c);
-            std::byte* out = to.at(0, c);
-            for (std::size_t r = 0; r < whole_rows; r += lanes) {
-                transpose_square<lane>(in, from.column, out, to.row, std::make_index_sequence<lanes>{});
-                in += lanes * Bytes;
-                out += static_cast<std::ptrdiff_t>(lanes) * to.row;
-            }
-        }
-        source const from_right{from.at(0, whole_columns), from.column, from.row};
-        target const to_right{to.at(0, whole_columns), to.column, to.row};
-        move_each<Bytes>(from_right, to_right, whole_rows, columns - whole_columns);
-        source const from_below{from.at(whole_rows, 0), from.column, from.row};
-        target const to_below{to.at(whole_rows, 0), to.column, to.row};
-        move_each<Bytes>(from_below, to_below, rows - whole_rows, columns);
-    } else {
-        for (std::size_t c = 0; c < columns; ++c) {
-            for (std::size_t r = 0; r < rows; ++r) move<Bytes>(from.at(r, c), to.at(r, c));
-        }
+    constexpr std::size_t lanes = square_lanes<Bytes>;
+    std::size_t const whole_rows = rows / lanes * lanes;
+    std::size_t const whole_columns = columns / lanes * lanes;
+    transpose_squares<Bytes>(from, to, whole_rows, whole_columns);
+    if (whole_columns < columns) {
+        source const right{from.at(0, whole_columns), from.column, from.row};
+        move_each<Bytes>(right, {to.at(0, whole_columns), to.column, to.row}, whole_rows, columns - whole_columns);
+    }
+    if (whole_rows < rows) {
+        source const below{from.at(whole_rows, 0), from.column, from.row};
+        move_each<Bytes>(below, {to.at(whole_rows, 0), to.column, to.row}, rows - whole_rows, columns);
     }
 }
 
