@@ -131,24 +131,30 @@ struct block {
 template <class Arch>
 class blocks {
 public:
-    /// Of at most `block_bytes` bytes of elements each. The nest begins so many bytes past a cache line on either side.
-    /// Where a transposed array is streamed, of less, so that the bytes hold another cache line of each row. `nest`
-    /// lives longer.
+    /// What a block of a transposed array may hold, of that of any other. Measured by `benchmarks/arrays.py --part
+    /// large --only transposed`.
+    static constexpr std::size_t transposed_share = 2;
+
+    /// Of at most `block_bytes` bytes of elements each, `transposed_share` times as many where they are transposed. The
+    /// nest begins so many bytes past a cache line on either side. Where a transposed array is streamed, blocks are so
+    /// small that the bytes hold another cache line of each row. `nest` lives longer.
     constexpr blocks(loop_nest<Arch> const& nest, std::size_t element_bytes, std::size_t block_bytes,
                      std::size_t in_past_line = 0, std::size_t out_past_line = 0, bool streamed = false) noexcept
         : nest_(nest), row_axis_(find_row_axis(nest)) {
-        std::size_t const most = (std::max)(block_bytes / element_bytes, std::size_t{1});
+        std::size_t const share = is_transposed() ? transposed_share : 1;
+        std::size_t const most = (std::max)(share * block_bytes / element_bytes, std::size_t{1});
         std::size_t const line = (std::max)(cache_line_bytes / element_bytes, std::size_t{1});
         // About as many rows as columns, so that few cache lines are cut at the edges.
         std::size_t const square = std::size_t{1} << (std::bit_width(most) - 1) / 2;
         std::size_t const least_rows = is_transposed() ? (std::min)(rows().length, (std::max)(square, line)) : 1;
         auto const whole_lines = [=](std::size_t n) { return n > line ? n / line * line : n; };
         std::size_t most_columns = whole_lines((std::max)(most / least_rows, std::size_t{1}));
-        if (streamed && is_transposed()) most_columns = element_bytes < 4 ? streamed_short_columns : streamed_columns;
+        if (streamed && is_transposed()) most_columns = streamed_columns(element_bytes);
         column_pieces_ = {columns().length, most_columns, is_transposed() ? out_past_line / element_bytes : 0};
         std::size_t most_rows = whole_lines((std::max)(most / column_pieces_.most, std::size_t{1}));
         if (streamed && is_transposed()) {
-            most_rows = (std::min)(streamed_lines * line, whole_lines((std::max)(most / (most_columns + line), line)));
+            std::size_t const wanted = (std::max)(streamed_lines * line, streamed_rows);
+            most_rows = (std::min)(wanted, whole_lines((std::max)(most / (most_columns + line), line)));
         }
         row_pieces_ = {rows().length, most_rows, is_transposed() ? in_past_line / element_bytes : 0};
         size_ = column_pieces_.count() * row_pieces_.count();
@@ -225,12 +231,16 @@ private:
         std::size_t lead_ = 0;
     };
 
-    // Where a transposed array is streamed, a block reads so many of the input's rows, as the processor reads ahead in
-    // them while block follows block, and so many cache lines of each. Elements of less than 4 bytes have too little
-    // work in that, and have more rows. Measured by `benchmarks/arrays.py --part large --only transposed`.
-    static constexpr std::size_t streamed_columns = 16;
-    static constexpr std::size_t streamed_short_columns = 64;
+    // Where a transposed array is streamed, a block reads two lines' worth of the input's rows, and no more than the
+    // processor reads ahead in while block follows block; elements of one or two bytes have too little work in that.
+    // Of each of them it reads so many cache lines, and elements. Measured by `benchmarks/arrays.py --part large --only
+    // transposed`.
+    [[nodiscard]] static constexpr std::size_t streamed_columns(std::size_t element_bytes) noexcept {
+        if (element_bytes < 4) return 64;
+        return (std::min)((std::max)(2 * cache_line_bytes / element_bytes, std::size_t{1}), std::size_t{16});
+    }
     static constexpr std::size_t streamed_lines = 4;
+    static constexpr std::size_t streamed_rows = 32;
     // Enough rows, even of one element each, to be worth the start of a block.
     static constexpr std::size_t enough_rows = 16;
 

@@ -174,15 +174,12 @@ constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
 // Transposed arrays of which a side is shorter than this are streamed in blocks like any others: small ones would be
 // cut by the edges, and reading ahead finds nothing.
 constexpr std::size_t least_transposed_bytes = std::size_t{1} << 10;
-// What holds a block of them; for elements of one or two bytes 16 KiB are too short.
-constexpr std::size_t streamed_buffer_bytes = std::size_t{32} << 10;
 // Rows of one repeated element that are shorter than this are doubled like any others, since memcpy has to be called
 // for each power of two of elements.
 constexpr std::size_t least_repeated_bytes = 512;
 
-template <std::size_t Bytes = buffer_bytes>
 struct alignas(engine::cache_line_bytes) block_buffer {
-    std::byte bytes[Bytes];
+    std::byte bytes[blocks::transposed_share * buffer_bytes];
 };
 
 /// What is done with each block of a call.
@@ -247,7 +244,7 @@ bool double_repeated(block_work const& work, doubling how, source const& from, t
     bool const streams = where == stores::streaming;
     std::size_t const row_bytes = part.columns * work.type.bytes;
     bool overflows = false;
-    block_buffer<> buffer;
+    block_buffer buffer;
     for (std::size_t r = 0; r < part.rows; ++r) {
         std::byte* const row = streams ? buffer.bytes : to.at(r, 0);
         if (!streams || r == 0 || from.row != 0) {
@@ -274,7 +271,7 @@ bool stream_transposed(block_work const& work, doubling how, std::byte const* in
         to.row % static_cast<std::ptrdiff_t>(line) == 0 && to_next_line(to.at(0, part.columns)) == 0;
     if (!ends_with_lines) wide.columns += (std::min)(part.columns_after, (line + bytes - 1) / bytes);
     std::size_t const row_bytes = wide.columns * bytes;
-    block_buffer<streamed_buffer_bytes> buffer;
+    block_buffer buffer;
     work.pack(in, wide, buffer.bytes);
     bool const overflows =
         work.type.run(work.kernels, how, stores::cached, buffer.bytes, buffer.bytes, wide.rows * wide.columns);
@@ -333,7 +330,7 @@ bool double_block(block_work const& work, doubling how, std::byte const* in, std
             return false;
         }
     }
-    block_buffer<> buffer;
+    block_buffer buffer;
     target const packed = work.packed(buffer.bytes, part);
     source const repacked{packed.start, packed.column, packed.row};
     if (!reads_rows) work.pack(in, part, buffer.bytes);
@@ -396,7 +393,7 @@ std::size_t any_overflows(input const& in, allowance threads, go_on_function go_
     std::size_t const done =
         for_each_block(cut, threads, reads_rows, streaming::never, go_on, [&](block const& part, stores) noexcept {
             if (found.load(std::memory_order_relaxed)) return;
-            block_buffer<> buffer;
+            block_buffer buffer;
             target const packed = work.packed(buffer.bytes, part);
             source rows{packed.start, packed.column, packed.row};
             if (reads_rows) {
@@ -427,7 +424,7 @@ std::size_t find_in_order(input const& in, loop_nest const& loops, std::size_t f
             from += loops[i].in * static_cast<std::ptrdiff_t>(left % loops[i].length);
             left /= loops[i].length;
         }
-        block_buffer<> buffer;
+        block_buffer buffer;
         if (!reads_rows) {
             in.type.move_block({from, row.in, 0}, {buffer.bytes, step, 0}, 1, run);
             if (in.side.swapped) in.type.turn_round(buffer.bytes, run * (in.type.bytes / in.type.part_bytes));
@@ -528,19 +525,18 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
     }
     auto const past_line = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % engine::cache_line_bytes; };
     auto const cut_blocks = [&](bool streamed) {
-        return blocks(loops, type.bytes, streamed ? streamed_buffer_bytes : buffer_bytes, past_line(from),
-                      past_line(to), streamed);
+        return blocks(loops, type.bytes, buffer_bytes, past_line(from), past_line(to), streamed);
     };
     blocks const usual = cut_blocks(false);
     block_work const usual_work{type, kernels, usual, in.swapped, out.swapped};
     bool const may_stream =
         !in_place && usual_work.writes_rows() && usual.most_columns() * type.bytes >= engine::cache_line_bytes;
-    // Stores that are not streamed cost a transposed array so much that those of more threads are to pass the cache
-    // from where those of one do.
+    // Stores that are not streamed cost a transposed array so much that they are to pass the cache from two thirds of
+    // the size on from which others are, those of more threads as those of one.
     std::size_t const least_side = (std::min)(usual.columns().length, usual.rows().length) * type.bytes;
     bool const streams_transposed = may_stream && usual.is_transposed() && least_side >= least_transposed_bytes &&
                                     engine::can_stream<xsimd::default_arch, std::uint8_t> &&
-                                    engine::streaming_pays<baseline>(2 * n * type.bytes, 1);
+                                    engine::streaming_pays<baseline>(3 * n * type.bytes, 1);
     blocks const cut = streams_transposed ? cut_blocks(true) : usual;
     block_work const work{type, kernels, cut, in.swapped, out.swapped, streams_transposed};
     streaming const when = streams_transposed ? streaming::always
