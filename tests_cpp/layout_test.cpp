@@ -228,8 +228,8 @@ TEST_CASE("transposed blocks read and write whole cache lines", "[layout]") {
     constexpr std::size_t n = 1000;
     layout const call{{n, n}, {4, 4 * n}, {4 * n, 4}};
     loop_nest const nest = call.nest();
-    blocks const cut(nest, 4, 16384 / blocks::transposed_share, 16,
-                     32);  // of which the first elements are 4 and 8 elements past a line
+    // The first elements are 4 and 8 elements past a line.
+    blocks const cut(nest, 4, 16384 / blocks::transposed_share, 16, 32);
     for (std::size_t i = 0; i < cut.size(); ++i) {
         auto const column = static_cast<std::size_t>(cut[i].out) / 4 % n;
         auto const row = static_cast<std::size_t>(cut[i].in) / 4 % n;
