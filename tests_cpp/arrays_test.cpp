@@ -4,6 +4,7 @@
 #include <cmath>
 #include <complex>
 #include <cstdlib>
+#include <functional>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -283,24 +284,41 @@ TEMPLATE_LIST_TEST_CASE("large arrays are written past the cache, and right", "[
     auto const step = static_cast<std::ptrdiff_t>(sizeof(T));
     auto const row = step * static_cast<std::ptrdiff_t>(side);
     auto const row_of_lines = (row + 63) / 64 * 64;
+    std::size_t const half = side / 2;
+    auto const half_row = step * static_cast<std::ptrdiff_t>(half);
+    auto const plane = row * static_cast<std::ptrdiff_t>(half);
     std::size_t const memory = side * side * sizeof(T) * 2 + 256;
     struct {
         std::vector<std::ptrdiff_t> in;
         std::vector<std::ptrdiff_t> out;
         bool swapped;
+        std::ptrdiff_t out_past = 0;  // bytes
     } const layouts[] = {
-        {{step, row}, {row, step}, false}, {{step, row}, {2 * row, step}, false},
-        {{row, step}, {row, step}, true},  {{2 * row, step}, {row, step}, false},
-        {{step, row}, {row, step}, true},  {{row, step}, {step, row}, false},
-        {{step, 0}, {row, step}, false},   {{step, 0}, {row, step}, true},
-        {{0, step}, {row, step}, false},   {{step, row}, {row_of_lines, step}, false},
+        {{step, row}, {row, step}, false},
+        {{step, row}, {2 * row, step}, false},
+        {{row, step}, {row, step}, true},
+        {{2 * row, step}, {row, step}, false},
+        {{step, row}, {row, step}, true},
+        {{row, step}, {step, row}, false},
+        {{step, 0}, {row, step}, false},
+        {{step, 0}, {row, step}, true},
+        {{0, step}, {row, step}, false},
+        // Rows that all begin with a cache line, that begin anywhere in one, within an element of one; and planes.
+        {{step, row}, {row_of_lines, step}, false},
+        {{step, row}, {row + step, step}, false},
+        {{step, row}, {row, step}, false, 1},
+        {{plane, step, row}, {plane, half_row, step}, false},
     };
     for (auto const& layout : layouts) {
         for (unsigned const threads : {1u, 2u}) {
-            array<T> in{{side, side}, layout.in, layout.swapped, bytes(memory, std::byte{0x5A}), 64 + 16};
-            array<T> out{{side, side}, layout.out, layout.swapped, bytes(memory, std::byte{0x5A}), 64 + 3 * 16};
-            for (std::size_t i = 0; i < side * side; ++i) in.set(i, any_value_that_fits<T>(i % 1000));
-            CAPTURE(threads, layout.in, layout.out, layout.swapped);
+            std::vector<std::size_t> const shape =
+                layout.in.size() == 2 ? std::vector<std::size_t>{side, side} : std::vector<std::size_t>{2, side, half};
+            std::size_t const n = std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>{});
+            std::ptrdiff_t const out_first = 64 + 3 * 16 + layout.out_past;
+            array<T> in{shape, layout.in, layout.swapped, bytes(memory, std::byte{0x5A}), 64 + 16};
+            array<T> out{shape, layout.out, layout.swapped, bytes(memory, std::byte{0x5A}), out_first};
+            for (std::size_t i = 0; i < n; ++i) in.set(i, any_value_that_fits<T>(i % 1000));
+            CAPTURE(threads, layout.in, layout.out, layout.swapped, layout.out_past);
             auto const policy = threads == 1 ? overflow_policy::wrap : overflow_policy::raise;
             CHECK(fault_of_call<T>(set, in, &out, policy, threads) == "");
         }

@@ -187,6 +187,27 @@ TEST_CASE("blocks hold each element once, and no more bytes than they may", "[la
     }
 }
 
+TEST_CASE("streamed blocks leave room for another cache line of each row", "[layout]") {
+    constexpr std::size_t n = 1000;
+    for (std::size_t element_bytes = 1; element_bytes <= 32; element_bytes *= 2) {
+        auto const step = static_cast<std::ptrdiff_t>(element_bytes);
+        auto const row = step * static_cast<std::ptrdiff_t>(n);
+        layout const call{{n, n}, {step, row}, {row, step}};
+        loop_nest const nest = call.nest();
+        std::size_t const line = 64 / element_bytes;
+        for (std::size_t const block_bytes : {4096u, 8192u, 16384u}) {
+            blocks const cut(nest, element_bytes, block_bytes, 0, 0, true);
+            std::size_t most = 0;
+            for (std::size_t i = 0; i < cut.size(); ++i) {
+                most = (std::max)(most, cut[i].rows * (cut[i].columns + line) * element_bytes);
+            }
+            CAPTURE(element_bytes, block_bytes);
+            CHECK(most <= blocks::transposed_share * block_bytes);
+            CHECK(most >= blocks::transposed_share * 512);
+        }
+    }
+}
+
 TEST_CASE("arrays without gaps are one loop, whatever their order and directions", "[layout]") {
     for (layout const& call : {
              layout{{2, 3, 4}, {48, 16, 4}, {48, 16, 4}},      // C

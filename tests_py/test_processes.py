@@ -201,6 +201,10 @@ def test_ctrl_c_before_a_process_begins(tmp_path, method):
     run_scenario(tmp_path, "early_interrupt", method)
 
 
+def test_signals_while_processes_are_started(tmp_path):
+    run_scenario(tmp_path, "interrupted_start")
+
+
 @pytest.mark.parametrize("way", ["elsewhere", "in place", "late"])
 def test_workers_end_when_the_caller_is_killed(tmp_path, way):
     run_scenario(tmp_path, "killed_parent", way)
@@ -244,10 +248,34 @@ def test_little_address_space(tmp_path, kind, method):
     run_scenario(tmp_path, "address_space", kind, method)
 
 
+UNBLOCKED = "import contextlib; _jobs._ctrl_c_later = lambda method: contextlib.nullcontext()"
+NOT_IGNORED = """
+import functools
+
+_jobs.WorkUndisturbed.__reduce__ = lambda self: (functools.partial, (_jobs.work, self._order))
+"""
+STAYS_BLOCKED = """
+import contextlib, signal
+
+@contextlib.contextmanager
+def ctrl_c_later(method):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+_jobs._ctrl_c_later = ctrl_c_later
+"""
+
 # What a scenario is to see: with this in the place of a mechanism it fails.
 MUTATIONS = {
     "nothing": ("pass", "die_once"),
     "workers outlive their caller": ("_jobs.is_dead = lambda process: False", "killed_parent", "in place"),
+    "Ctrl-C meets who was forked": (UNBLOCKED, "early_interrupt", "fork"),
+    "Ctrl-C meets who was spawned": (UNBLOCKED, "early_interrupt", "spawn"),
+    "Ctrl-C meets who was forked by the server": (NOT_IGNORED, "early_interrupt", "forkserver"),
+    "Ctrl-C stays blocked": (STAYS_BLOCKED, "interrupted_start"),
     "processes are left": ("_jobs.OwnProcesses.part = lambda self: None", "own_processes", "fork", "unused"),
     "no error is kept from the pool": (
         "_jobs.Pool.ask = lambda self, order: self._submit(order)",
@@ -267,11 +295,6 @@ HANGING_MUTATIONS = {
     "deaths are not counted": ("_jobs.Job._take_over = lambda *arguments: None", "give_up"),
     "who is late is taken for dead": ("_jobs.is_dead = lambda process: True", "stop_with_a_chunk"),
     "the dead are not noticed": ("_jobs.is_dead = lambda process: False", "die_once"),
-    "Ctrl-C meets those that begin": (
-        "import contextlib; _jobs._ctrl_c_later = lambda method: contextlib.nullcontext()",
-        "early_interrupt",
-        "fork",
-    ),
     "a zombie lives": (
         "stat = _jobs._stat; _jobs._stat = lambda pid: (stat(pid)[0], 'S', *stat(pid)[2:])",
         "die_once",

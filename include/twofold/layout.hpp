@@ -231,10 +231,10 @@ private:
         std::size_t lead_ = 0;
     };
 
-    // Where a transposed array is streamed, a block reads two lines' worth of the input's rows, and no more than the
-    // processor reads ahead in while block follows block; elements of one or two bytes have too little work in that.
-    // Of each of them it reads so many cache lines, and elements. Measured by `benchmarks/arrays.py --part large --only
-    // transposed`.
+    // Where a transposed array is streamed, a block reads as many of the input's rows as two cache lines hold elements,
+    // and no more than the processor reads ahead in while block follows block; elements of one or two bytes have too
+    // little work in that. Of each of them it reads so many cache lines, and elements. Measured by
+    // `benchmarks/arrays.py --part large --only transposed`.
     [[nodiscard]] static constexpr std::size_t streamed_columns(std::size_t element_bytes) noexcept {
         if (element_bytes < 4) return 64;
         return (std::min)((std::max)(2 * cache_line_bytes / element_bytes, std::size_t{1}), std::size_t{16});

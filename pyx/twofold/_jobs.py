@@ -5,11 +5,11 @@ What has to be done at all stands in pools.py; what a worker and the table are, 
 
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import nullcontext
 from time import monotonic
 from typing import NamedTuple
 
-from twofold._claims import Claims, itemsize_of
+from twofold._claims import Claims, CtrlCBlocked, itemsize_of
 from twofold._core import decided_by
 from twofold._places import open_place, segment_place
 from twofold._segments import Segment
@@ -323,21 +323,15 @@ class Pool:
         self._asked.clear()
 
 
-@contextmanager
 def _ctrl_c_later(method):
-    """What is started here begins with Ctrl-C blocked, so that it can say that it ignores it."""
+    """A context: what is started in it begins with Ctrl-C blocked, so that it can say that it ignores it."""
     if method == "forkserver":  # its processes begin as it did itself: all of them, whoever asks for them later
-        yield
-        return
+        return nullcontext()
     if method == "spawn":
         from multiprocessing import resource_tracker  # noqa: PLC0415
 
-        resource_tracker.ensure_running()  # which unblocks it, in CPython 3.11, when it is started
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        resource_tracker.ensure_running()  # which unblocks it when it is started
+    return CtrlCBlocked()
 
 
 class OwnProcesses:
@@ -351,12 +345,12 @@ class OwnProcesses:
         import multiprocessing  # noqa: PLC0415
 
         process = multiprocessing.Process(target=WorkUndisturbed(order), daemon=True)
-        try:
-            with _ctrl_c_later(multiprocessing.get_start_method()):
+        with _ctrl_c_later(multiprocessing.get_start_method()):
+            try:
                 process.start()
-                self._started.append((process, identity_of(process.pid)))
-        except Exception:  # the system gives no more processes, say; or this one is a worker that may have none
-            return False
+            except Exception:  # the system gives no more processes, say; or this one is a worker that may have none
+                return False
+            self._started.append((process, identity_of(process.pid)))
         return True
 
     def part(self):

@@ -18,16 +18,28 @@ def interrupt_child(*_):
         interrupt()
 
 
+exit_codes = []
+
+
+class Noted(_jobs.OwnProcesses):
+    def part(self):
+        for process, _ in self._started:
+            process.join()
+            exit_codes.append(process.exitcode)
+        super().part()
+
+
 def main(method):
-    # The caller takes no chunks: its processes have to do it all.
-    _jobs.GRACE_SECONDS = 1000
     multiprocessing.set_start_method(method)
+    _jobs.OwnProcesses = Noted
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    Call("elsewhere", 8)(None, processes=2)
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
+    call = Call("elsewhere", 64)
+    call(None, processes=2)
     if method == "fork":
         os.register_at_fork(after_in_child=interrupt)
-        Call("elsewhere", 8)(None, processes=2)
+        call(None, processes=2)
+    assert exit_codes == [0] * (4 if method == "fork" else 2), exit_codes
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
 
 
 if __name__ in {"__main__", "__mp_main__"}:

@@ -39,6 +39,7 @@ def is_zombie(pid):
 
 
 def main(way):
+    multiprocessing.set_start_method("fork")  # whose processes have what is put in the place of `work`
     if way == "late":
         _jobs.work = work_later
     values = twofold.share(np.ones(256 * MiB, np.uint8))
