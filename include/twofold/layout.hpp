@@ -115,6 +115,10 @@ private:
     std::ptrdiff_t out_start_ = 0;
 };
 
+/// So many rows of memory the processor reads ahead in at once. Measured by `benchmarks/arrays.py --part large --only
+/// transposed`.
+inline constexpr std::size_t rows_read_ahead = 16;
+
 /// A part of a nest of loops: `rows` rows of `columns` elements each.
 struct block {
     std::ptrdiff_t in;  // from the nest's first element to the block's
@@ -233,12 +237,12 @@ private:
 
     // Where a transposed array is streamed, a block reads as many of the input's rows as two cache lines hold elements,
     // and no more than the processor reads ahead in while block follows block; elements of one or two bytes have too
-    // little work in that. Of each of them it reads so many cache lines, and elements. Measured by
-    // `benchmarks/arrays.py --part large --only transposed`.
+    // little work in that. Of each of them it reads so many cache lines, and elements. Measured as rows_read_ahead.
     [[nodiscard]] static constexpr std::size_t streamed_columns(std::size_t element_bytes) noexcept {
-        if (element_bytes < 4) return 64;
-        return (std::min)((std::max)(2 * cache_line_bytes / element_bytes, std::size_t{1}), std::size_t{16});
+        if (element_bytes < 4) return streamed_short_columns;
+        return (std::min)((std::max)(2 * cache_line_bytes / element_bytes, std::size_t{1}), rows_read_ahead);
     }
+    static constexpr std::size_t streamed_short_columns = 64;
     static constexpr std::size_t streamed_lines = 4;
     static constexpr std::size_t streamed_rows = 32;
     // Enough rows, even of one element each, to be worth the start of a block.

@@ -1,7 +1,8 @@
 # distutils: language = c++
 """The table of chunks, _claims/claims.hpp, over memory that somebody gives, and a worker's loop over it without the GIL.
 
-Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes.
+Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes, but for the signal
+mask that they begin with.
 """
 cimport cython
 from cpython.object cimport PyObject

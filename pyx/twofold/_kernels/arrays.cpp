@@ -174,6 +174,8 @@ constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
 // Transposed arrays of which a side is shorter than this are streamed in blocks like any others: small ones would be
 // cut by the edges, and reading ahead finds nothing.
 constexpr std::size_t least_transposed_bytes = std::size_t{1} << 10;
+// Their two sides count for so many: stores that are not streamed cost them more than others.
+constexpr std::size_t transposed_sides = 3;
 // Rows of one repeated element that are shorter than this are doubled like any others, since memcpy has to be called
 // for each power of two of elements.
 constexpr std::size_t least_repeated_bytes = 512;
@@ -221,14 +223,14 @@ struct block_work {
     [[nodiscard]] target out(std::byte* start, block const& part) const noexcept {
         return {start + part.out, cut.columns().out, cut.rows().out};
     }
-    [[nodiscard]] target packed(std::byte* buffer, block const& part) const noexcept {
-        return {buffer, step(), step() * static_cast<std::ptrdiff_t>(part.columns)};
+    [[nodiscard]] target packed(block_buffer& buffer, block const& part) const noexcept {
+        return {buffer.bytes, step(), step() * static_cast<std::ptrdiff_t>(part.columns)};
     }
 
     // A block of the input, in the buffer and in this machine's byte order.
-    void pack(std::byte const* start, block const& part, std::byte* buffer) const noexcept {
+    void pack(std::byte const* start, block const& part, block_buffer& buffer) const noexcept {
         type.move_block(in(start, part), packed(buffer, part), part.rows, part.columns);
-        if (turn_in) turn_round(buffer, part.rows * part.columns);
+        if (turn_in) turn_round(buffer.bytes, part.rows * part.columns);
     }
     void turn_round(std::byte* elements, std::size_t n) const noexcept {
         type.turn_round(elements, n * (type.bytes / type.part_bytes));
@@ -272,7 +274,7 @@ bool stream_transposed(block_work const& work, doubling how, std::byte const* in
     if (!ends_with_lines) wide.columns += (std::min)(part.columns_after, (line + bytes - 1) / bytes);
     std::size_t const row_bytes = wide.columns * bytes;
     block_buffer buffer;
-    work.pack(in, wide, buffer.bytes);
+    work.pack(in, wide, buffer);
     bool const overflows =
         work.type.run(work.kernels, how, stores::cached, buffer.bytes, buffer.bytes, wide.rows * wide.columns);
     std::size_t const part_bytes = part.columns * bytes;
@@ -331,9 +333,9 @@ bool double_block(block_work const& work, doubling how, std::byte const* in, std
         }
     }
     block_buffer buffer;
-    target const packed = work.packed(buffer.bytes, part);
+    target const packed = work.packed(buffer, part);
     source const repacked{packed.start, packed.column, packed.row};
-    if (!reads_rows) work.pack(in, part, buffer.bytes);
+    if (!reads_rows) work.pack(in, part, buffer);
     if (writes_rows && !streams_packed) return double_rows(repacked, to, where);
     bool const overflows = double_rows(reads_rows ? from : repacked, packed, stores::cached);
     if (streams_packed) {
@@ -394,12 +396,12 @@ std::size_t any_overflows(input const& in, allowance threads, go_on_function go_
         for_each_block(cut, threads, reads_rows, streaming::never, go_on, [&](block const& part, stores) noexcept {
             if (found.load(std::memory_order_relaxed)) return;
             block_buffer buffer;
-            target const packed = work.packed(buffer.bytes, part);
+            target const packed = work.packed(buffer, part);
             source rows{packed.start, packed.column, packed.row};
             if (reads_rows) {
                 rows = work.in(start, part);
             } else {
-                work.pack(start, part, buffer.bytes);
+                work.pack(start, part, buffer);
             }
             for (std::size_t r = 0; r < part.rows; ++r) {
                 if (in.type.first_overflow(in.kernels, rows.at(r, 0), part.columns) < part.columns) {
@@ -531,12 +533,11 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
     block_work const usual_work{type, kernels, usual, in.swapped, out.swapped};
     bool const may_stream =
         !in_place && usual_work.writes_rows() && usual.most_columns() * type.bytes >= engine::cache_line_bytes;
-    // Stores that are not streamed cost a transposed array so much that they are to pass the cache from two thirds of
-    // the size on from which others are, those of more threads as those of one.
+    // Those of more threads are to pass the cache from where those of one do.
     std::size_t const least_side = (std::min)(usual.columns().length, usual.rows().length) * type.bytes;
     bool const streams_transposed = may_stream && usual.is_transposed() && least_side >= least_transposed_bytes &&
                                     engine::can_stream<xsimd::default_arch, std::uint8_t> &&
-                                    engine::streaming_pays<baseline>(3 * n * type.bytes, 1);
+                                    engine::streaming_pays<baseline>(transposed_sides * n * type.bytes, 1);
     blocks const cut = streams_transposed ? cut_blocks(true) : usual;
     block_work const work{type, kernels, cut, in.swapped, out.swapped, streams_transposed};
     streaming const when = streams_transposed ? streaming::always

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <twofold/chunks.hpp>
+#include <twofold/layout.hpp>
 #include <twofold/streaming.hpp>
 #include <type_traits>
 #include <utility>
@@ -315,11 +316,10 @@ template <class Lane, std::size_t... I>
     (store(to + static_cast<std::ptrdiff_t>(I) * row, square[I]), ...);
 }
 
-// So many columns are read side by side, cache line after cache line of each, as the processor reads ahead in them; of
-// elements of one or two bytes only those of one square. Measured by `benchmarks/arrays.py --part large --only
-// transposed`.
+// So many columns are read side by side, cache line after cache line of each; of elements of one or two bytes only
+// those of one square. Measured as rows_read_ahead.
 template <std::size_t Bytes>
-inline constexpr std::size_t columns_side_by_side = Bytes < 4 ? square_lanes<Bytes> : 16;
+inline constexpr std::size_t columns_side_by_side = Bytes < 4 ? square_lanes<Bytes> : twofold::detail::rows_read_ahead;
 
 // Whole squares. By value, since what is stored could be a stride; not inlined, where registers would not do for it.
 template <std::size_t Bytes>
