@@ -1,4 +1,8 @@
 // Promises of the helper threads: each index is run once, whoever calls and however often.
+//
+// The library's calls of dlopen come to this file.
+#define dlopen counted_dlopen
+
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +24,7 @@
 namespace {
 
 std::atomic<int> pretended_cpu{-1};  // on which all threads seem to be; below 0: where they are
+std::atomic<unsigned> calls_of_dlopen{0};
 
 }  // namespace
 
@@ -29,6 +34,11 @@ int sched_getcpu() noexcept {
     if (pretended_cpu >= 0) return pretended_cpu;
     unsigned cpu = 0;
     return syscall(SYS_getcpu, &cpu, nullptr, nullptr) == 0 ? static_cast<int>(cpu) : -1;
+}
+
+extern "C" void* counted_dlopen(char const*, int) noexcept {
+    ++calls_of_dlopen;
+    return nullptr;
 }
 
 namespace {
@@ -113,6 +123,12 @@ TEST_CASE("no thread is created that nobody asked for", "[crew][counts-threads]"
         if (!each_index_runs_once(100, 1) || threads_of_process() != 4) return false;
         return crew::helper_count() == 3;
     }));
+}
+
+TEST_CASE("a program is not asked to stay in memory, which it does anyway", "[crew]") {
+    crew::share(2, 1, [](std::size_t) noexcept {});
+    CHECK(crew::helper_count() > 0);
+    CHECK(calls_of_dlopen == 0);
 }
 
 TEST_CASE("the helpers say whether there are any, and whether one is awake", "[crew]") {

@@ -36,6 +36,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -366,12 +367,17 @@ private:
 
     // Helpers run this object's code, so dlclose must not unmap it. Not under the lock: the dynamic linker has a lock
     // of its own, which another thread may hold while it forks.
+    //
+    // Nothing unmaps the program itself. For it no call goes to dlopen, since that of the thread sanitizer takes a lock
+    // which its fork does not know: a child that another thread forks meanwhile would wait for it forever.
     static void pin_shared_object() noexcept {
         without_cancellation const guard;
         Dl_info here;
-        if (dladdr(static_cast<void const*>(&the_crew), &here) != 0 && here.dli_fname != nullptr) {
-            dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-        }
+        if (dladdr(static_cast<void const*>(&the_crew), &here) == 0 || here.dli_fname == nullptr) return;
+        Dl_info program;
+        void const* const headers_of_program = reinterpret_cast<void const*>(getauxval(AT_PHDR));
+        if (dladdr(headers_of_program, &program) != 0 && program.dli_fbase == here.dli_fbase) return;
+        dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     }
 
     static void start_helpers(unsigned wanted) noexcept {
