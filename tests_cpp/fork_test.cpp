@@ -398,7 +398,8 @@ TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
                     std::atomic<bool> go{false};
                     std::thread first_caller([&] {
                         while (!go) sched_yield();
-                        work_with(1);
+                        // Alone, if the fork has the lock just then: no chunk may wait for a helper.
+                        crew::share(2, 1, [](std::size_t) noexcept {});
                     });
                     go = true;
                     bool const child_is_right = holds_in_child(child_limit, [&] { return work.is_right(); });
