@@ -174,7 +174,8 @@ constexpr std::size_t least_streamed_bytes = std::size_t{4} << 10;
 // Transposed arrays of which a side is shorter than this are streamed in blocks like any others: small ones would be
 // cut by the edges, and reading ahead finds nothing.
 constexpr std::size_t least_transposed_bytes = std::size_t{1} << 10;
-// Their two sides count for so many: stores that are not streamed cost them more than others.
+// Their two sides count for so many: stores that are not streamed cost them more than others. Measured by
+// `benchmarks/arrays.py --part large --only transposed`.
 constexpr std::size_t transposed_sides = 3;
 // Rows of one repeated element that are shorter than this are doubled like any others, since memcpy has to be called
 // for each power of two of elements.
