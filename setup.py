@@ -154,7 +154,7 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double", "_exchange")),
+            *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double", "_exchange", "_view")),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
                 for name in ("_arrays", "ufuncs")

@@ -1,18 +1,17 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
 """Arrays of NumPy, by its C API. Imported when the first one comes, so that `import twofold` does not import NumPy."""
 cimport numpy as cnp
-from libc.string cimport memcmp
 
 import numpy as np
 
 from twofold cimport _double
 from twofold._core cimport (
-    Policy, RAISE, SATURATE, WRAP, Side, clear_float_flags, does_not_fit, exchange_thread_limit, find_element_of,
-    index_of, overlap_partly, overlaps_itself, raised_float_flags, run_array_with_gil, run_with_gil,
-    sides_overlap, type_name,
+    Policy, RAISE, SATURATE, WRAP, View, clear_float_flags, exchange_thread_limit, find_element_of, overlaps_itself,
+    raised_float_flags, type_name,
 )
 from twofold._lists cimport double_list
 from twofold._memory cimport new_like
+from twofold._view cimport check_output, overflow_at, run_view
 from twofold import ufuncs
 
 cnp.import_array()
@@ -40,6 +39,8 @@ cdef int fill_element_of_type() except -1:
 
 fill_element_of_type()
 
+cdef int timedelta64 = find_element_of(c'm', 8)
+
 cdef int element_of(cnp.dtype descr) except -2:
     """The element of a dtype; -1 where it is none of ours."""
     if descr.type_num < <int>cnp.NPY_NTYPES_LEGACY:
@@ -51,39 +52,43 @@ cdef int element_of(cnp.dtype descr) except -2:
 
 # ---- exact arrays
 
-cdef inline Side side_of(cnp.ndarray array) noexcept:
-    cdef Side side
-    side.data = cnp.PyArray_DATA(array)
-    side.strides = <const Py_ssize_t*>cnp.PyArray_STRIDES(array)
-    side.swapped = not cnp.PyArray_ISNOTSWAPPED(array)
-    return side
+cdef inline void fill_view(View* view, cnp.ndarray array, int element) noexcept:
+    cdef int i
+    view.data = cnp.PyArray_DATA(array)
+    view.shape = <const Py_ssize_t*>cnp.PyArray_DIMS(array)
+    view.strides = <const Py_ssize_t*>cnp.PyArray_STRIDES(array)
+    view.itemsize = cnp.PyArray_ITEMSIZE(array)
+    view.ndim = cnp.PyArray_NDIM(array)
+    view.n = 1
+    for i in range(view.ndim):
+        view.n *= view.shape[i]
+    view.element = element
+    view.contiguous = cnp.PyArray_IS_C_CONTIGUOUS(array)
+    view.swapped = not cnp.PyArray_ISNOTSWAPPED(array)
+    view.writable = cnp.PyArray_ISWRITEABLE(array)
 
-cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
-    cdef int ndim = cnp.PyArray_NDIM(a)
-    return cnp.PyArray_NDIM(b) == ndim and memcmp(
-        cnp.PyArray_DIMS(a), cnp.PyArray_DIMS(b), ndim * sizeof(cnp.npy_intp)) == 0
-
-cdef int raise_overflow(size_t index, cnp.ndarray values, int element) except -1:
-    cdef tuple where = index_of(index, <const Py_ssize_t*>cnp.PyArray_DIMS(values), cnp.PyArray_NDIM(values))
-    raise does_not_fit(f"values[{', '.join(map(str, where))}]" if where else "values", values[where], element)
-
-cdef cnp.ndarray as_output(out, cnp.ndarray values):
-    """`out` as an array, checked to be one that takes the doubles of `values`."""
-    cdef cnp.ndarray array
+cdef cnp.ndarray as_array(out):
+    """`out`, an array or a buffer, as an array."""
     if cnp.PyArray_Check(out):
-        array = out
-    else:
-        try:
-            array = np.asarray(memoryview(out))
-        except TypeError:
-            raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
-    if not cnp.PyArray_ISWRITEABLE(array):
-        raise ValueError("out is read-only")
-    if not cnp.PyArray_EquivTypes(native(array), native(values)):
-        raise TypeError(f"out holds {array.dtype}, but values holds {values.dtype}; they must be the same")
-    if not same_shape(array, values):
-        raise ValueError(f"out has shape {np.shape(array)}, but values has {np.shape(values)}; they must be the same")
+        return out
+    try:
+        return np.asarray(memoryview(out))
+    except TypeError:
+        raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
+
+cdef cnp.ndarray as_output(out, cnp.ndarray values, const View* source, View* target):
+    """`out` as an array, checked to be one that takes the doubles of `values`."""
+    cdef cnp.ndarray array = as_array(out)
+    fill_view(target, array, element_of(<cnp.dtype>cnp.PyArray_DESCR(array)))
+    if target.writable and (source.element < 0 or target.element < 0 or target.element == timedelta64):
+        check_same_type(array, values)  # of which only NumPy knows the name, and the unit
+    check_output(target, source)
     return array
+
+cdef int check_same_type(cnp.ndarray out, cnp.ndarray values) except -1:
+    if not cnp.PyArray_EquivTypes(native(out), native(values)):
+        raise TypeError(f"out holds {out.dtype}, but values holds {values.dtype}; they must be the same")
+    return 0
 
 cdef inline cnp.dtype native(cnp.ndarray array):
     cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(array)
@@ -95,42 +100,28 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     cdef int element = element_of(<cnp.dtype>cnp.PyArray_DESCR(values))
     if element < 0:
         return double_other_dtype(values, out_, policy, threads)
-    cdef size_t n = cnp.PyArray_SIZE(values)
-    cdef size_t nbytes = cnp.PyArray_NBYTES(values)
+    cdef View source, target
     cdef size_t index
-    cdef Side source, target
-    cdef const Py_ssize_t* shape
+    fill_view(&source, values, element)
     if may_raise_flags[element]:
         clear_float_flags()
     if out_ is None:
-        out = new_like(values, nbytes)
+        out = new_like(values, source.n * source.itemsize)
+        fill_view(&target, out, element)
     else:
-        out = values if out_ is values_ and cnp.PyArray_ISWRITEABLE(values) else as_output(out_, values)
-    if is_plain(values) and is_plain(out) and (
-            out_ is None or out is values or not overlap_partly(cnp.PyArray_DATA(values), cnp.PyArray_DATA(out), nbytes)):
-        index = run_with_gil(element, cnp.PyArray_DATA(values), cnp.PyArray_DATA(out), n, nbytes, policy, threads)
-    else:
-        shape = <const Py_ssize_t*>cnp.PyArray_DIMS(values)
-        source, target = side_of(values), side_of(out)
-        if out_ is not None and overlaps_itself(target, shape, cnp.PyArray_NDIM(out), cnp.PyArray_ITEMSIZE(out)):
+        out = as_output(out_, values, &source, &target)
+        if not target.contiguous and overlaps_itself(&target):
             # As NumPy has it: each is doubled once.
             np.copyto(out, double_ndarray(values, None, policy, threads))
             return out_
-        if sides_overlap(source, target, shape, cnp.PyArray_NDIM(values), cnp.PyArray_ITEMSIZE(values)):
-            values = values.copy("K")
-            source = side_of(values)
-        index = run_array_with_gil(element, source, target, shape, cnp.PyArray_NDIM(values), nbytes, policy, threads)
-    if index < n:
-        raise_overflow(index, values, element)
+    index = run_view(&source, &target, policy, threads)
+    if index < source.n:
+        raise overflow_at(index, &source, values)
     if may_raise_flags[element] and raised_float_flags():
         report_float_flags(raised_float_flags(), policy)
     if out_ is None:
-        return out if cnp.PyArray_NDIM(out) else cnp.PyArray_ToScalar(cnp.PyArray_DATA(out), out)
+        return out if target.ndim else cnp.PyArray_ToScalar(target.data, out)
     return out_
-
-cdef inline bint is_plain(cnp.ndarray array) noexcept:
-    """Whether its elements are in C's order, one after another, and in the byte order of this machine."""
-    return cnp.PyArray_IS_C_CONTIGUOUS(array) and cnp.PyArray_ISNOTSWAPPED(array)
 
 # ---- floating-point flags, which numpy.errstate says what to do with
 
@@ -216,9 +207,11 @@ cdef object double_other_dtype(values, out, Policy policy, unsigned int threads)
     """An exact array of a dtype without loops of ours: of objects, which are doubled as those of a list are."""
     if values.dtype != object:
         raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
-    cdef cnp.ndarray target = None if out is None else values if out is values else as_output(out, values)
-    if out is values and not cnp.PyArray_ISWRITEABLE(target):
-        raise ValueError("out is read-only")
+    cdef cnp.ndarray target = None
+    cdef View source, other
+    if out is not None:
+        fill_view(&source, values, -1)
+        target = as_output(out, values, &source, &other)
     try:
         doubled = double_list(values.ravel().tolist(), policy)
     except (TypeError, OverflowError) as error:

@@ -5,21 +5,21 @@ Arrays of NumPy have a module of their own; as `out` they come here, too.
 cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_RECORDS_RO, PyBUF_STRIDES, PyBuffer_FillContiguousStrides, PyBuffer_IsContiguous,
-    PyBuffer_Release, PyBuffer_ToContiguous, PyObject_CheckBuffer, PyObject_GetBuffer,
+    PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.stdint cimport uintptr_t
-from libc.string cimport memcmp
 
 import sys
 
 from twofold._core cimport (
-    Policy, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    index_of, is_instance_of_loaded, overlaps_itself, run_array_with_gil, short, sides_overlap, type_name,
+    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
+    is_instance_of_loaded, short, type_name,
 )
 from twofold._lists cimport read_list
+from twofold._view cimport check_output, overflow_at, run_view, shape_of
 
 
 # ---- formats
@@ -55,50 +55,32 @@ cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swap
 @cython.final
 cdef class Span:
     """The memory of a buffer, held until this object goes."""
-    cdef Py_buffer view
+    cdef Py_buffer buffer
     cdef Py_ssize_t own_strides[64]
-    cdef Side side
-    cdef int element
-    cdef size_t n  # elements
+    cdef View view
 
     def __cinit__(self, owner, str name not None):
-        PyObject_GetBuffer(owner, &self.view, PyBUF_RECORDS_RO)
-        self.element = element_from_format(self.view.format, self.view.itemsize, &self.side.swapped)
-        if self.element < 0:
+        cdef Py_buffer* buffer = &self.buffer
+        PyObject_GetBuffer(owner, buffer, PyBUF_RECORDS_RO)
+        self.view.element = element_from_format(buffer.format, buffer.itemsize, &self.view.swapped)
+        if self.view.element < 0:
             raise TypeError(
-                f"{name} has items of format {self.format()!r}, {self.view.itemsize} bytes each, which cannot be doubled"
+                f"{name} has items of format {self.format()!r}, {buffer.itemsize} bytes each, which cannot be doubled"
             )
-        self.n = self.view.len // self.view.itemsize
-        self.side.data = self.view.buf
-        self.side.strides = self.view.strides
-        if self.view.strides is NULL:  # as ctypes has it
-            PyBuffer_FillContiguousStrides(self.view.ndim, self.view.shape, self.own_strides, self.view.itemsize, b'C')
-            self.side.strides = self.own_strides
+        self.view.data, self.view.shape, self.view.strides = buffer.buf, buffer.shape, buffer.strides
+        self.view.n = buffer.len // buffer.itemsize
+        self.view.itemsize, self.view.ndim = buffer.itemsize, buffer.ndim
+        self.view.contiguous = PyBuffer_IsContiguous(buffer, b'C')
+        self.view.writable = not buffer.readonly
+        if buffer.strides is NULL:  # as ctypes has it
+            PyBuffer_FillContiguousStrides(buffer.ndim, buffer.shape, self.own_strides, buffer.itemsize, b'C')
+            self.view.strides = self.own_strides
 
     def __dealloc__(self):
-        PyBuffer_Release(&self.view)
+        PyBuffer_Release(&self.buffer)
 
     cdef str format(self):
-        return "B" if self.view.format is NULL else self.view.format.decode("utf-8", "replace")
-
-    cdef tuple shape(self):
-        return tuple([self.view.shape[i] for i in range(self.view.ndim)])
-
-    cdef bint same_shape(self, Span other) noexcept:
-        return self.view.ndim == other.view.ndim and (
-            memcmp(self.view.shape, other.view.shape, self.view.ndim * sizeof(Py_ssize_t)) == 0)
-
-    cdef int check_as_output_of(self, int element, tuple shape) except -1:
-        if self.view.readonly:
-            raise ValueError("out is read-only")
-        if self.element != element:
-            raise TypeError(f"out holds {element_name(self.element)}, but values holds {element_name(element)}; "
-                            "they must be the same")
-        if self.shape() != shape:
-            raise ValueError(f"out has shape {self.shape()}, but values has {shape}; they must be the same")
-        if overlaps_itself(self.side, self.view.shape, self.view.ndim, self.view.itemsize):
-            raise ValueError("out has elements that share memory")
-        return 0
+        return "B" if self.buffer.format is NULL else self.buffer.format.decode("utf-8", "replace")
 
 
 @cython.internal
@@ -114,7 +96,7 @@ cdef class Memory:
     cdef int ndim
 
     def __cinit__(self, Span model not None):
-        cdef Py_buffer* like = &model.view
+        cdef Py_buffer* like = &model.buffer
         cdef size_t cache_line = 64
         cdef size_t dimensions = like.ndim * sizeof(Py_ssize_t)
         self.shape = <Py_ssize_t*>PyMem_RawMalloc(2 * dimensions + cache_line + like.len)
@@ -156,69 +138,51 @@ cdef class Memory:
 # ---- doubling
 
 cdef int double_span(Span values, Span out, Policy policy, unsigned int threads) except -1:
-    """Doubles one span into another of its shape. If they overlap, as if `values` were copied first."""
-    cdef Span source = values
-    cdef size_t index
-    if sides_overlap(values.side, out.side, values.view.shape, values.view.ndim, values.view.itemsize):
-        memory = Memory(values)
-        source = Span(memory, "values")
-        PyBuffer_ToContiguous(source.view.buf, &values.view, values.view.len, order_of(source))
-    index = run_array_with_gil(values.element, source.side, out.side, values.view.shape, values.view.ndim,
-                               values.view.len, policy, threads)
-    if index < values.n:
-        raise overflow_at(index, values)
+    cdef size_t index = run_view(&values.view, &out.view, policy, threads)
+    if index < values.view.n:
+        raise overflow_at(index, &values.view, values.buffer.obj)
     return 0
-
-cdef char order_of(Span span) noexcept:
-    return c'C' if PyBuffer_IsContiguous(&span.view, c'C') else c'F'
-
-cdef object overflow_at(size_t index, Span values):
-    cdef tuple where = index_of(index, values.view.shape, values.view.ndim)
-    try:
-        value = memoryview(values.view.obj)[where]
-    except NotImplementedError:  # memoryview reads the native formats alone
-        return OverflowError(f"the double of values[{', '.join(map(str, where))}] does not fit "
-                             f"{element_name(values.element)}")
-    return does_not_fit(f"values[{', '.join(map(str, where))}]", value, values.element)
 
 cdef object new_like(values, Span source):
     """A container of the kind of `values`, with memory of its layout that is not filled."""
     if type(values) is attribute_if_loaded("array", "array"):  # a subclass may export what it likes
         from twofold import _array
-        return _array.like(values, source.n)
+        return _array.like(values, source.view.n)
     return PyMemoryView_FromObject(Memory(source))
 
 cdef object double_buffer(values, out, dtype, Policy policy, unsigned int threads):
     cdef Span source = Span(values, "values")
     cdef Span target
-    if dtype is not None and element_from_dtype(dtype) != source.element:
-        raise TypeError(f"values holds {element_name(source.element)}, and dtype is {short(dtype)}; convert values first")
+    if dtype is not None and element_from_dtype(dtype) != source.view.element:
+        raise TypeError(f"values holds {element_name(source.view.element)}, and dtype is {short(dtype)}; convert values first")
     if out is None:
         result = new_like(values, source)
         double_span(source, Span(result, "the result"), policy, threads)
         return result
     target = source if out is values else as_output(out)
-    target.check_as_output_of(source.element, source.shape())
+    check_output(&target.view, &source.view)
     double_span(source, target, policy, threads)
     return out
 
 cdef object double_list_into(list values, out, dtype, Policy policy, unsigned int threads):
     cdef Span target = as_output(out)
-    cdef Py_ssize_t n = len(values)
-    if dtype is not None and element_from_dtype(dtype) != target.element:
-        raise TypeError(f"out holds {element_name(target.element)}, and dtype is {short(dtype)}; they must be the same")
-    target.check_as_output_of(target.element, (n,))
-    cdef Py_ssize_t itemsize = element_size(target.element)
+    cdef int element = target.view.element
+    cdef Py_ssize_t itemsize = element_size(element)
+    cdef Py_ssize_t n
+    cdef View source
+    if dtype is not None and element_from_dtype(dtype) != element:
+        raise TypeError(f"out holds {element_name(element)}, and dtype is {short(dtype)}; they must be the same")
+    n = len(values)  # once: to look at the dtype, or at an item, may be to run any code, which changes the list
+    source.shape, source.strides, source.n, source.ndim = &n, &itemsize, n, 1
+    source.element, source.itemsize, source.contiguous, source.swapped = element, itemsize, True, False
+    check_output(&target.view, &source)
     # Every item is read before anything is written, so a bad one leaves `out` as it was.
     cdef bytearray elements = bytearray(n * itemsize)
-    cdef Side source
     source.data = PyByteArray_AS_STRING(elements)
-    source.strides = &itemsize
-    source.swapped = False
-    read_list(values, target.element, source.data)
-    cdef Py_ssize_t index = run_array_with_gil(target.element, source, target.side, &n, 1, n * itemsize, policy, threads)
-    if index < n:
-        raise does_not_fit(f"values[{index}]", values[index], target.element)
+    read_list(values, element, source.data)
+    cdef size_t index = run_view(&source, &target.view, policy, threads)
+    if index < source.n:
+        raise overflow_at(index, &source, None)
     return out
 
 cdef Span as_output(out):

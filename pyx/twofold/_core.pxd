@@ -38,26 +38,34 @@ cdef size_t run(int element, const void* values, void* out, size_t n, size_t nby
 cdef size_t run_with_gil(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
                          unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
-# One side of a call on an N-dimensional array.
-cdef struct Side:
-    void* data
+# One side of a call, of whatever container: what is asked of it stands in _view.pxd.
+cdef struct View:
+    void* data  # the element whose indices are all 0
+    const Py_ssize_t* shape  # the container's own, as are the strides
     const Py_ssize_t* strides  # bytes; of any sign, and 0 for an input
+    size_t n  # elements
+    Py_ssize_t itemsize  # bytes
+    int ndim  # at most 64
+    int element
+    bint contiguous  # in C's order, one element after another
     bint swapped  # not in the byte order of this machine
+    bint writable
 
-# The same for arrays of `ndim` dimensions, each of `nbytes` bytes. `values` and `out` are the same array or share no
-# byte. Returns the number of elements, or with RAISE the index, in C order, of the first that does not fit.
-cdef size_t run_array(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, size_t nbytes, Policy policy,
+# The same for arrays of one shape and element type, which are the same array or share no byte. Returns the number of
+# elements, or with RAISE the index, in C order, of the first that does not fit.
+cdef size_t run_array(const View* values, const View* out, Policy policy,
                       unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
-cdef size_t run_array_with_gil(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, size_t nbytes,
-                               Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
+cdef size_t run_array_with_gil(const View* values, const View* out, Policy policy,
+                               unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
-# Whether two arrays of that shape may share some byte without being the same array.
-cdef bint sides_overlap(Side a, Side b, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil
+# Copies the elements of one array into another one of its shape, as they are: `swapped` means nothing here.
+cdef void copy_array(const View* values, const View* out) noexcept nogil
+
+# Whether two arrays of one shape may share some byte without being the same array.
+cdef bint views_overlap(const View* a, const View* b) noexcept nogil
 
 # Whether elements of an array may share bytes.
-cdef bint overlaps_itself(Side side, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil
-
-cdef bint overlap_partly(const void* a, const void* b, size_t nbytes) noexcept nogil
+cdef bint overlaps_itself(const View* view) noexcept nogil
 
 # Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.
 cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil

@@ -76,6 +76,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
                            allowance threads, overflow_policy policy, go_on_function go_on) noexcept
     size_t double_array(const kernel_table& kernels, int element, array_side values, array_side out, const size_t* shape,
                         int ndim, allowance threads, overflow_policy policy, go_on_function go_on) noexcept
+    void copy_elements(int element, array_side values, array_side out, const size_t* shape, int ndim) noexcept
     void clear_float_flags_here "twofold_wheel::clear_float_flags"() noexcept
     int raised_float_flags_here "twofold_wheel::raised_float_flags"() noexcept
     bint arrays_overlap(array_side a, array_side b, const size_t* shape, int ndim, size_t itemsize) noexcept
@@ -148,38 +149,38 @@ cdef size_t run_with_gil(int element, const void* values, void* out, size_t n, s
     with nogil:
         return run(element, values, out, n, nbytes, policy, threads)
 
-cdef inline array_side as_array_side(Side side) noexcept nogil:
-    cdef array_side same
-    same.data = side.data
-    same.strides = side.strides
-    same.swapped = side.swapped
-    return same
+cdef inline array_side side_of(const View* view) noexcept nogil:
+    cdef array_side side
+    side.data = view.data
+    side.strides = view.strides
+    side.swapped = view.swapped
+    return side
 
-cdef size_t run_array(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, size_t nbytes, Policy policy,
+cdef size_t run_array(const View* values, const View* out, Policy policy,
                       unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
     cdef size_t index = double_array(
-        kernels()[0], element, as_array_side(values), as_array_side(out), <const size_t*>shape, ndim,
-        allowed(nbytes, threads), as_policy(policy), &see_to_signals)
+        kernels()[0], values.element, side_of(values), side_of(out), <const size_t*>values.shape, values.ndim,
+        allowed(values.n * values.itemsize, threads), as_policy(policy), &see_to_signals)
     if index == stopped:
         with gil:
             pass_on_exception()
     return index
 
-cdef size_t run_array_with_gil(int element, Side values, Side out, const Py_ssize_t* shape, int ndim, size_t nbytes,
-                               Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
-    if nbytes < keep_gil_bytes:
-        return run_array(element, values, out, shape, ndim, nbytes, policy, threads)
+cdef size_t run_array_with_gil(const View* values, const View* out, Policy policy,
+                               unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
+    if values.n * values.itemsize < keep_gil_bytes:
+        return run_array(values, out, policy, threads)
     with nogil:
-        return run_array(element, values, out, shape, ndim, nbytes, policy, threads)
+        return run_array(values, out, policy, threads)
 
-cdef bint overlap_partly(const void* a, const void* b, size_t nbytes) noexcept nogil:
-    return partly_overlap(a, b, nbytes)
+cdef void copy_array(const View* values, const View* out) noexcept nogil:
+    copy_elements(values.element, side_of(values), side_of(out), <const size_t*>values.shape, values.ndim)
 
-cdef bint sides_overlap(Side a, Side b, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil:
-    return arrays_overlap(as_array_side(a), as_array_side(b), <const size_t*>shape, ndim, itemsize)
+cdef bint views_overlap(const View* a, const View* b) noexcept nogil:
+    return arrays_overlap(side_of(a), side_of(b), <const size_t*>a.shape, a.ndim, a.itemsize)
 
-cdef bint overlaps_itself(Side side, const Py_ssize_t* shape, int ndim, size_t itemsize) noexcept nogil:
-    return array_overlaps_itself(as_array_side(side), <const size_t*>shape, ndim, itemsize)
+cdef bint overlaps_itself(const View* view) noexcept nogil:
+    return array_overlaps_itself(side_of(view), <const size_t*>view.shape, view.ndim, view.itemsize)
 
 cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
     return exchange_thread_limit_here(limit)

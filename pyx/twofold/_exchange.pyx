@@ -4,7 +4,6 @@ No library is imported: whoever has such an array has its library, and what make
 found there.
 """
 cimport cython
-from cpython.buffer cimport PyBuffer_ToContiguous
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
@@ -15,9 +14,10 @@ from libc.string cimport memcpy, memset, strlen
 import sys
 
 from twofold._core cimport (
-    Policy, RAISE, Side, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
-    find_element_of, free_memory, index_of, is_instance_of_loaded, new_memory, overlaps_itself, run_array_with_gil, run_with_gil, short, sides_overlap, type_name,
+    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
+    free_memory, is_instance_of_loaded, new_memory, run_with_gil, short, type_name,
 )
+from twofold._view cimport MAX_DIMENSIONS, check_output, overflow_at, run_view
 
 
 def double_exchanged(values, out, dtype, Policy policy, unsigned int threads):
@@ -100,7 +100,6 @@ cdef struct DLPackExchangeAPI:
 cdef enum:
     READ_ONLY = 1  # of the flags
     CPU = 1  # of the device types
-    MOST_DIMENSIONS = 64
 
 cdef dict other_devices = {
     2: "CUDA", 3: "CUDA host", 4: "OpenCL", 7: "Vulkan", 8: "Metal", 9: "VPI", 10: "ROCm", 11: "ROCm host", 13: "managed CUDA",
@@ -156,16 +155,10 @@ cdef class Tensor:
     """A tensor of another library, held until this object goes."""
     cdef object capsule  # whose destructor gives the tensor back,
     cdef DLManagedTensorVersioned* managed  # or the tensor itself
-    cdef Side side
-    cdef Py_ssize_t shape[MOST_DIMENSIONS]
-    cdef Py_ssize_t strides[MOST_DIMENSIONS]  # bytes
+    cdef View view
+    cdef Py_ssize_t strides[MAX_DIMENSIONS]  # bytes
     cdef DLDataType dtype
-    cdef bint writable
     cdef bint writable_is_known
-    cdef int ndim
-    cdef int element
-    cdef size_t n  # elements
-    cdef Py_ssize_t itemsize
 
     def __cinit__(self, owner, str name not None):
         cdef DLPackExchangeAPI* api = exchange_api_of(type(owner))
@@ -203,72 +196,51 @@ cdef class Tensor:
         if versioned.major != 1:
             raise BufferError(f"{name} comes by DLPack {versioned.major}.{versioned.minor}; known is 1.x")
         self.writable_is_known = True
-        self.writable = not versioned.flags & READ_ONLY
+        self.view.writable = not versioned.flags & READ_ONLY
         return self.read(&versioned.dl_tensor, name)
 
     cdef int read(self, DLTensor* tensor, str name) except -1:
+        cdef View* view = &self.view
         self.dtype = tensor.dtype
-        self.element = element_of(tensor.dtype)
-        if self.element < 0:
+        view.element = element_of(tensor.dtype)
+        if view.element < 0:
             raise TypeError(f"{name} holds {name_of_type(tensor.dtype)}, which cannot be doubled")
-        if tensor.ndim > MOST_DIMENSIONS:
-            raise ValueError(f"{name} has {tensor.ndim} dimensions; at most {MOST_DIMENSIONS} will do")
-        self.ndim = tensor.ndim
-        self.itemsize = tensor.dtype.bits // 8
-        self.n = 1
-        for i in reversed(range(self.ndim)):
-            self.shape[i] = tensor.shape[i]
-            self.strides[i] = self.itemsize * (<int64_t>self.n if tensor.strides is NULL else tensor.strides[i])
-            self.n *= tensor.shape[i]
-        self.side.data = <char*>tensor.data + tensor.byte_offset
-        self.side.strides = self.strides
-        self.side.swapped = False
+        if tensor.ndim > MAX_DIMENSIONS:
+            raise ValueError(f"{name} has {tensor.ndim} dimensions; at most {MAX_DIMENSIONS} will do")
+        view.ndim = tensor.ndim
+        view.itemsize = tensor.dtype.bits // 8
+        view.shape, view.strides = <Py_ssize_t*>tensor.shape, self.strides
+        view.data = <char*>tensor.data + tensor.byte_offset
+        view.swapped = False
+        view.contiguous = True
+        view.n = 1
+        for i in reversed(range(view.ndim)):
+            self.strides[i] = view.itemsize * (<int64_t>view.n if tensor.strides is NULL else tensor.strides[i])
+            view.contiguous &= view.shape[i] == 1 or self.strides[i] == view.itemsize * <int64_t>view.n
+            view.n *= view.shape[i]
         return 0
-
-    cdef tuple shape_as_tuple(self):
-        return tuple([self.shape[i] for i in range(self.ndim)])
 
     cdef int check_as_output_of(self, Tensor values) except -1:
         # Arrays that must not be changed, as those of JAX, come by the older DLPack, which cannot say so.
         if not self.writable_is_known:
             raise ValueError("out does not say whether it may be written, as an array that knows DLPack 1.0 does; "
                              "those of JAX never may")
-        if not self.writable:
-            raise ValueError("out is read-only")
-        if self.element != values.element:
-            raise TypeError(f"out holds {element_name(self.element)}, but values holds {element_name(values.element)}; "
-                            "they must be the same")
-        if self.shape_as_tuple() != values.shape_as_tuple():
-            raise ValueError(f"out has shape {self.shape_as_tuple()}, but values has {values.shape_as_tuple()}; "
-                             "they must be the same")
-        if overlaps_itself(self.side, self.shape, self.ndim, self.itemsize):
-            raise ValueError("out has elements that share memory")
-        return 0
+        return check_output(&self.view, &values.view)
 
     cdef bint fills_its_memory(self) noexcept:
         """Whether its elements lie one after another, the dimensions in any order."""
-        cdef Py_ssize_t expected = self.itemsize
+        cdef Py_ssize_t expected = self.view.itemsize
         cdef int left = 0
-        for i in range(self.ndim):
-            left += self.shape[i] != 1
+        for i in range(self.view.ndim):
+            left += self.view.shape[i] != 1
         for _ in range(left):
-            for i in range(self.ndim):
-                if self.strides[i] == expected and self.shape[i] > 1:
-                    expected *= self.shape[i]
+            for i in range(self.view.ndim):
+                if self.strides[i] == expected and self.view.shape[i] > 1:
+                    expected *= self.view.shape[i]
                     break
             else:
                 return False
         return True
-
-    cdef bytearray elements(self):
-        """A copy of the elements, in C's order."""
-        cdef Py_buffer view
-        cdef bytearray copy = bytearray(self.n * self.itemsize)
-        memset(&view, 0, sizeof(view))
-        view.buf, view.len, view.itemsize, view.ndim = self.side.data, len(copy), self.itemsize, self.ndim
-        view.shape, view.strides = self.shape, self.strides
-        PyBuffer_ToContiguous(<char*>copy, &view, view.len, c'C')
-        return copy
 
 
 cdef struct TensorBlock:  # before the shape, the strides and the elements, all in one piece of memory
@@ -298,15 +270,15 @@ cdef void* block_of_capsule(object capsule, bytes name) noexcept:
 cdef class NewTensor:
     """New memory of the type, shape and, where it has no gaps, the layout of `model`, for one library to take over."""
     cdef TensorBlock* block  # null once it has been taken over
-    cdef Side side
-    cdef Py_ssize_t strides[MOST_DIMENSIONS]
+    cdef View view
+    cdef Py_ssize_t strides[MAX_DIMENSIONS]
 
     def __cinit__(self, Tensor model not None):
-        cdef int ndim = model.ndim
-        cdef size_t nbytes = model.n * model.itemsize
+        cdef int ndim = model.view.ndim
+        cdef size_t nbytes = model.view.n * model.view.itemsize
         cdef size_t dimensions = ndim * sizeof(int64_t)
         cdef DLTensor* tensor
-        cdef Py_ssize_t stride = model.itemsize
+        cdef Py_ssize_t stride = model.view.itemsize
         cdef bint same_layout = model.fills_its_memory()
         self.block = <TensorBlock*>new_memory(sizeof(TensorBlock) + 2 * dimensions + CACHE_LINE + nbytes)
         tensor = &self.block.plain.dl_tensor
@@ -319,10 +291,12 @@ cdef class NewTensor:
         tensor.byte_offset = 0
         for i in reversed(range(ndim)):
             self.strides[i] = model.strides[i] if same_layout else stride
-            stride *= model.shape[i]
-            tensor.shape[i] = model.shape[i]
-            tensor.strides[i] = self.strides[i] // model.itemsize
-        self.side.data, self.side.strides, self.side.swapped = tensor.data, self.strides, False
+            stride *= model.view.shape[i]
+            tensor.shape[i] = model.view.shape[i]
+            tensor.strides[i] = self.strides[i] // model.view.itemsize
+        self.view = model.view
+        self.view.data, self.view.strides = tensor.data, self.strides
+        self.view.contiguous = model.view.contiguous or not same_layout
         self.block.plain.manager_ctx = self.block
         self.block.plain.deleter = delete_plain
         self.block.versioned.major, self.block.versioned.minor = 1, 0
@@ -374,38 +348,24 @@ cdef object double_tensor(values, out, dtype, Policy policy, unsigned int thread
     cdef Tensor target
     cdef NewTensor result
     cdef DLPackExchangeAPI* api
-    check_dtype(dtype, values, source.element)
+    check_dtype(dtype, values, source.view.element)
     if out is None:
         api = exchange_api_of(type(values))
         from_dlpack = find_from_dlpack(values) if api is NULL else None
         result = NewTensor(source)
-        double_sides(values, source, result.side, policy, threads)
+        double_tensor_into(values, source, &result.view, policy, threads)
         return from_dlpack(result) if api is NULL else result.taken_over_by(api)
     if out is not values and not hasattr(type(out), "__dlpack__"):
         raise TypeError(f"out must be a writable array with __dlpack__, as values is, not {type_name(out)}")
     target = source if out is values else Tensor(out, "out")
     target.check_as_output_of(source)
-    double_sides(values, source, target.side, policy, threads)
+    double_tensor_into(values, source, &target.view, policy, threads)
     return out
 
-cdef int double_sides(values, Tensor source, Side out, Policy policy, unsigned int threads) except -1:
-    """Doubles into memory of the shape of `source`. If they overlap, as if `values` were copied first."""
-    cdef Side side = source.side
-    cdef Py_ssize_t strides[MOST_DIMENSIONS]
-    cdef Py_ssize_t stride = source.itemsize
-    cdef bytearray elements
-    if sides_overlap(side, out, source.shape, source.ndim, source.itemsize):
-        elements = source.elements()
-        for i in reversed(range(source.ndim)):
-            strides[i] = stride
-            stride *= source.shape[i]
-        side.data, side.strides = <char*>elements, strides
-    cdef size_t index = run_array_with_gil(source.element, side, out, source.shape, source.ndim,
-                                           source.n * source.itemsize, policy, threads)
-    if index < source.n:
-        where = index_of(index, source.shape, source.ndim)
-        place = f"values[{', '.join(map(str, where))}]" if where else "values"
-        raise does_not_fit(place, item_at(values, where), source.element)
+cdef int double_tensor_into(values, Tensor source, const View* out, Policy policy, unsigned int threads) except -1:
+    cdef size_t index = run_view(&source.view, out, policy, threads)
+    if index < source.view.n:
+        raise overflow_at(index, &source.view, values)
     return 0
 
 cdef object item_at(values, where):

@@ -21,7 +21,7 @@ import sys
 import numpy as np
 
 from twofold._core cimport (
-    Policy, RAISE, SATURATE, Side, WRAP, attribute_if_loaded, element_name, element_size, find_element_of, run, run_array,
+    Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, element_name, element_size, find_element_of, run, run_array,
     short, type_name,
 )
 
@@ -39,14 +39,17 @@ cdef int double_piece(char** data, const cnp.npy_intp* shape, const cnp.npy_intp
     cdef LoopData* loop = <LoopData*>loop_data
     cdef size_t n = shape[0]
     cdef Py_ssize_t itemsize = element_size(loop.element)
-    cdef Side values, out
+    cdef View values, out
     cdef size_t index
     if strides[0] == itemsize and strides[1] == itemsize:
         index = run(loop.element, data[0], data[1], n, n * itemsize, loop.policy, 0)
     else:
-        values.data, values.strides, values.swapped = data[0], <const Py_ssize_t*>&strides[0], False
-        out.data, out.strides, out.swapped = data[1], <const Py_ssize_t*>&strides[1], False
-        index = run_array(loop.element, values, out, <const Py_ssize_t*>shape, 1, n * itemsize, loop.policy, 0)
+        values.data, values.shape, values.strides = data[0], <const Py_ssize_t*>shape, <const Py_ssize_t*>&strides[0]
+        values.n, values.itemsize, values.ndim, values.element = n, itemsize, 1, loop.element
+        values.swapped = False
+        out = values
+        out.data, out.strides = data[1], <const Py_ssize_t*>&strides[1]
+        index = run_array(&values, &out, loop.policy, 0)
     if index < n:
         with gil:
             raise OverflowError(f"an element's double does not fit {element_name(loop.element)}")

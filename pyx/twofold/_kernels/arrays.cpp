@@ -558,4 +558,20 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
     return done == stopped ? stopped : n;
 }
 
+void copy_elements(int element, array_side in, array_side out, std::size_t const* shape, int ndim) noexcept {
+    element_type const& type = element_types[static_cast<std::size_t>(element)];
+    for (int i = 0; i < ndim; ++i) {
+        if (shape[i] == 0) return;
+    }
+    loop_nest const loops(shape, in.strides, out.strides, ndim);
+    blocks const cut(loops, type.bytes, buffer_bytes);
+    auto const* const from = static_cast<std::byte const*>(in.data) + loops.in_start();
+    auto* const to = static_cast<std::byte*>(out.data) + loops.out_start();
+    for (std::size_t i = 0; i < cut.size(); ++i) {
+        block const part = cut[i];
+        type.move_block({from + part.in, cut.columns().in, cut.rows().in},
+                        {to + part.out, cut.columns().out, cut.rows().out}, part.rows, part.columns);
+    }
+}
+
 }  // namespace twofold_wheel

@@ -133,6 +133,9 @@ std::size_t double_array(kernel_table const& kernels, int element, array_side in
                          std::size_t const* shape, int ndim, twofold::detail::allowance threads,
                          twofold::overflow_policy policy, go_on_function go_on = nullptr) noexcept;
 
+/// Copies N-dimensional arrays of that shape as they are, whatever their byte order. They share no byte.
+void copy_elements(int element, array_side in, array_side out, std::size_t const* shape, int ndim) noexcept;
+
 /// Whether two arrays of that shape may share some byte without being the same array.
 [[nodiscard]] bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int ndim,
                                   std::size_t element_bytes) noexcept;

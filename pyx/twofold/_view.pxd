@@ -1,0 +1,32 @@
+# What is asked of a call's two sides, once for all containers: each only fills a View.
+from libc.stdint cimport uintptr_t
+
+from twofold._core cimport Policy, View, run_with_gil
+
+cdef enum:
+    MAX_DIMENSIONS = 64  # of arrays of NumPy, too
+
+# Of errors: an `out` that is read-only, or not of the type and shape of `values`.
+cdef int check_output(const View* out, const View* values) except -1
+
+# The OverflowError for the element with that index, in C order. `owner`, which the view is of, is asked for an element
+# for which Python has no numbers.
+cdef object overflow_at(size_t index, const View* values, owner)
+
+cdef tuple shape_of(const View* view)
+
+cdef size_t run_strided_view(const View* values, const View* out, Policy policy,
+                             unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
+
+# Doubles `values` into `out`, which has its shape and element type, and lets others have the GIL where that pays. If
+# they overlap, as if `values` were copied first; if elements of `out` share memory, ValueError. Returns the number of
+# elements, or with RAISE the index, in C order, of the first that does not fit: then `out` is as it was if it is
+# `values`, and else unspecified.
+cdef inline size_t run_view(const View* values, const View* out, Policy policy,
+                            unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
+    cdef size_t nbytes = values.n * values.itemsize
+    cdef uintptr_t first = <uintptr_t>values.data, other = <uintptr_t>out.data
+    if values.contiguous and out.contiguous and not values.swapped and not out.swapped and (
+            first == other or first + nbytes <= other or other + nbytes <= first):
+        return run_with_gil(values.element, values.data, out.data, values.n, nbytes, policy, threads)
+    return run_strided_view(values, out, policy, threads)

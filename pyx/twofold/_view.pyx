@@ -1,0 +1,74 @@
+"""What is asked of a call's two sides, whatever container they are of: whether they fit each other, overlap, overflow."""
+from libc.string cimport memcmp, memcpy
+
+from twofold._core cimport (
+    copy_array, does_not_fit, element_name, free_memory, index_of, new_memory, overlaps_itself, run_array_with_gil,
+    views_overlap,
+)
+from twofold._lists cimport is_number_of_python, make_list
+
+
+cdef tuple shape_of(const View* view):
+    cdef list shape = []
+    for i in range(view.ndim):
+        shape.append(view.shape[i])
+    return tuple(shape)
+
+cdef int check_output(const View* out, const View* values) except -1:
+    if not out.writable:
+        raise ValueError("out is read-only")
+    if out.element != values.element:
+        raise TypeError(f"out holds {element_name(out.element)}, but values holds {element_name(values.element)}; "
+                        "they must be the same")
+    if out.ndim != values.ndim or memcmp(out.shape, values.shape, out.ndim * sizeof(Py_ssize_t)) != 0:
+        raise ValueError(f"out has shape {shape_of(out)}, but values has {shape_of(values)}; they must be the same")
+    return 0
+
+cdef size_t run_strided_view(const View* values, const View* out, Policy policy,
+                             unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
+    cdef View copy
+    cdef Py_ssize_t strides[MAX_DIMENSIONS]
+    if overlaps_itself(out):
+        raise ValueError("out has elements that share memory")
+    if not views_overlap(values, out):
+        return run_array_with_gil(values, out, policy, threads)
+    copy = values[0]
+    copy.strides = strides
+    copy.contiguous = True
+    fill_c_strides(&copy, strides)
+    copy.data = new_memory(values.n * values.itemsize)
+    try:
+        copy_array(values, &copy)
+        return run_array_with_gil(&copy, out, policy, threads)
+    finally:
+        free_memory(copy.data)
+
+cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept:
+    cdef Py_ssize_t stride = view.itemsize
+    cdef int i
+    for i in range(view.ndim - 1, -1, -1):
+        strides[i] = stride
+        stride *= view.shape[i]
+
+
+cdef object overflow_at(size_t index, const View* values, owner):
+    cdef tuple where = index_of(index, values.shape, values.ndim)
+    place = f"values[{', '.join(map(str, where))}]" if where else "values"
+    item = item_at(where, values) if is_number_of_python(values.element) else owner[where]
+    return does_not_fit(place, item, values.element)
+
+cdef object item_at(tuple where, const View* values):
+    """An element as a number of Python, read from memory: containers may have other ways, or none, to look at one."""
+    cdef char item[32]
+    cdef char swapped[32]
+    cdef const char* start = <const char*>values.data
+    cdef Py_ssize_t part = values.itemsize // 2 if element_name(values.element).startswith("complex") else values.itemsize
+    cdef Py_ssize_t i
+    for i, place in enumerate(where):
+        start += values.strides[i] * <Py_ssize_t>place
+    memcpy(item, start, values.itemsize)
+    if values.swapped:
+        for i in range(values.itemsize):
+            swapped[i] = item[i // part * part + part - 1 - i % part]
+        memcpy(item, swapped, values.itemsize)
+    return make_list(values.element, item, 1)[0]
