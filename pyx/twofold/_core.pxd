@@ -58,6 +58,10 @@ cdef size_t run_array(const View* values, const View* out, Policy policy,
 cdef size_t run_array_with_gil(const View* values, const View* out, Policy policy,
                                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
+# Lets Python's signal handlers run, if this is the main thread and they have not for some time: called after each piece
+# of a call that somebody else has cut. `nbytes` says how much was done.
+cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil
+
 # Copies the elements of one array into another one of its shape, as they are: `swapped` means nothing here.
 cdef void copy_array(const View* values, const View* out) noexcept nogil
 

@@ -76,6 +76,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
                            allowance threads, overflow_policy policy, go_on_function go_on) noexcept
     size_t double_array(const kernel_table& kernels, int element, array_side values, array_side out, const size_t* shape,
                         int ndim, allowance threads, overflow_policy policy, go_on_function go_on) noexcept
+    bint is_time_for_signals(size_t nbytes) noexcept
     void copy_elements(int element, array_side values, array_side out, const size_t* shape, int ndim) noexcept
     void clear_float_flags_here "twofold_wheel::clear_float_flags"() noexcept
     int raised_float_flags_here "twofold_wheel::raised_float_flags"() noexcept
@@ -132,6 +133,12 @@ cdef cpp_bool see_to_signals() noexcept nogil:
         return True
     with gil:
         return PyErr_CheckSignals() == 0
+
+cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil:
+    if is_time_for_signals(nbytes) and not see_to_signals():
+        with gil:
+            pass_on_exception()
+    return 0
 
 cdef size_t run(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
                 unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:

@@ -4,6 +4,9 @@
 Real `numpy.ufunc`s of one input: `out=`, `where=`, `casting=`, `dtype=`, broadcasting and `numpy.errstate` work, and so
 do the containers of other libraries that know ufuncs. They pickle by name. This module imports NumPy.
 
+Their loops are of NumPy's newer kind, which return whether they have failed; `types` lists those of the older kind alone,
+and is empty.
+
 >>> import numpy as np
 >>> from twofold.ufuncs import doubled, doubled_saturating
 >>> doubled(np.array([1, 2, 200], dtype=np.uint8))
@@ -12,17 +15,16 @@ array([  2,   4, 144], dtype=uint8)
 array([  2,   4, 255], dtype=uint8)
 """
 cimport numpy as cnp
-from cpython.mem cimport PyMem_RawMalloc
 from cpython.number cimport PyNumber_Add
 from cpython.object cimport PyObject
-
-import sys
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport uintptr_t
 
 import numpy as np
 
 from twofold._core cimport (
-    Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, element_name, element_size, find_element_of, run, run_array,
-    short, type_name,
+    Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, copy_array, element_name, element_size, find_element_of, run,
+    run_array, see_to_signals_in_time, short, type_name, views_overlap,
 )
 
 cnp.import_array()
@@ -30,49 +32,30 @@ cnp.import_umath()
 
 __all__ = ["doubled", "doubled_checked", "doubled_saturating"]
 
-cdef struct LoopData:
-    int element
-    Policy policy
-
-cdef int double_piece(char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides, void* loop_data) except -1 nogil:
-    """A one-dimensional piece of the arrays, the whole of them where they are contiguous."""
-    cdef LoopData* loop = <LoopData*>loop_data
-    cdef size_t n = shape[0]
-    cdef Py_ssize_t itemsize = element_size(loop.element)
-    cdef View values, out
-    cdef size_t index
-    if strides[0] == itemsize and strides[1] == itemsize:
-        index = run(loop.element, data[0], data[1], n, n * itemsize, loop.policy, 0)
-    else:
-        values.data, values.shape, values.strides = data[0], <const Py_ssize_t*>shape, <const Py_ssize_t*>&strides[0]
-        values.n, values.itemsize, values.ndim, values.element = n, itemsize, 1, loop.element
-        values.swapped = False
-        out = values
-        out.data, out.strides = data[1], <const Py_ssize_t*>&strides[1]
-        index = run_array(&values, &out, loop.policy, 0)
-    if index < n:
-        with gil:
-            raise OverflowError(f"an element's double does not fit {element_name(loop.element)}")
-    return 0
-
-cdef extern from *:
-    """
-    static int (*twofold_double_piece)(char**, npy_intp const*, npy_intp const*, void*);
-    // A loop of NumPy returns nothing: an exception is left for NumPy, which looks after the loop.
-    static void twofold_loop(char** data, npy_intp const* shape, npy_intp const* strides, void* loop) {
-        (void)twofold_double_piece(data, shape, strides, loop);
-    }
-    """
-    int (*loop_body "twofold_double_piece")(char**, const cnp.npy_intp*, const cnp.npy_intp*, void*) except -1 nogil
-    cnp.PyUFuncGenericFunction array_loop "(PyUFuncGenericFunction)twofold_loop"
-
-loop_body = &double_piece
-
-# ---- bool and timedelta64, which have a say in what types a call is about
-
 cdef extern from *:
     """
     #include <numpy/dtype_api.h>
+
+    // `resolve` may be null: then a result has the type of what comes in, in the byte order of this machine.
+    static int twofold_add_loop(PyObject* ufunc, PyObject* dtype, void* loop, void* resolve, int flags) {
+        PyArray_DTypeMeta* dtypes[] = {(PyArray_DTypeMeta*)dtype, (PyArray_DTypeMeta*)dtype};
+        PyType_Slot slots[] = {{NPY_METH_strided_loop, loop},
+                               {NPY_METH_unaligned_strided_loop, loop},
+                               {resolve != NULL ? NPY_METH_resolve_descriptors : 0, resolve},
+                               {0, NULL}};
+        PyArrayMethod_Spec spec = {"doubled", 1, 1, NPY_NO_CASTING, (NPY_ARRAYMETHOD_FLAGS)flags, dtypes, slots};
+        if (flags & NPY_METH_REQUIRES_PYAPI) slots[1].slot = 0;  // pointers to objects are aligned
+        return PyUFunc_AddLoopFromSpec(ufunc, &spec);
+    }
+
+    static int twofold_add_promoter(PyObject* ufunc, void* promote) {
+        PyObject* any = PyTuple_Pack(2, Py_None, Py_None);
+        PyObject* promoter = PyCapsule_New(promote, "numpy._ufunc_promoter", NULL);
+        int failed = any == NULL || promoter == NULL ? -1 : PyUFunc_AddPromoter(ufunc, any, promoter);
+        Py_XDECREF(any);
+        Py_XDECREF(promoter);
+        return failed;
+    }
 
     // The unit of what comes in is that of what goes out.
     static NPY_CASTING twofold_resolve_unit(
@@ -85,98 +68,197 @@ cdef extern from *:
         Py_INCREF(native);
         return NPY_NO_CASTING;
     }
-
-    static PyObject* twofold_timedelta_ufuncs[3];  // by policy
-    static void* twofold_timedelta_loops[3];
-
-    static int twofold_timedelta_loop(PyArrayMethod_Context* context, char* const* data, npy_intp const* shape,
-                                      npy_intp const* strides, NpyAuxData* unused) {
-        (void)unused;
-        int policy = 0;
-        while (context->caller != twofold_timedelta_ufuncs[policy] && policy < 2) ++policy;
-        return twofold_double_piece((char**)data, shape, strides, twofold_timedelta_loops[policy]);
-    }
-
-    static int twofold_add_timedelta_loop(PyObject* ufunc, PyObject* dtype, int policy, void* loop) {
-        PyArray_DTypeMeta* dtypes[] = {(PyArray_DTypeMeta*)dtype, (PyArray_DTypeMeta*)dtype};
-        PyType_Slot slots[] = {{NPY_METH_resolve_descriptors, (void*)&twofold_resolve_unit},
-                               {NPY_METH_strided_loop, (void*)&twofold_timedelta_loop},
-                               {0, NULL}};
-        PyArrayMethod_Spec spec = {"doubled", 1, 1, NPY_NO_CASTING, NPY_METH_NO_FLOATINGPOINT_ERRORS, dtypes, slots};
-        twofold_timedelta_ufuncs[policy] = ufunc;
-        twofold_timedelta_loops[policy] = loop;
-        return PyUFunc_AddLoopFromSpec(ufunc, &spec);
-    }
-
-    // Without a loop for it NumPy would take bool for int8. Refused here, before anything is written.
-    static NPY_CASTING twofold_refuse_bool(
-        struct PyArrayMethodObject_tag* method, PyArray_DTypeMeta* const* dtypes, PyArray_Descr* const* given,
-        PyArray_Descr** loop, npy_intp* view_offset) {
-        (void)method, (void)dtypes, (void)given, (void)loop, (void)view_offset;
-        PyErr_SetString(PyExc_TypeError, "bool cannot be doubled; convert it to an integer type first");
-        return (NPY_CASTING)-1;
-    }
-
-    static int twofold_add_bool(PyObject* ufunc, PyObject* dtype) {
-        PyArray_DTypeMeta* dtypes[] = {(PyArray_DTypeMeta*)dtype, (PyArray_DTypeMeta*)dtype};
-        PyType_Slot slots[] = {{NPY_METH_resolve_descriptors, (void*)&twofold_refuse_bool},
-                               {NPY_METH_strided_loop, (void*)&twofold_timedelta_loop},  // there must be one
-                               {0, NULL}};
-        PyArrayMethod_Spec spec = {"refused", 1, 1, NPY_NO_CASTING, NPY_METH_NO_FLOATINGPOINT_ERRORS, dtypes, slots};
-        return PyUFunc_AddLoopFromSpec(ufunc, &spec);
-    }
     """
-    int add_bool "twofold_add_bool"(object ufunc, object dtype) except -1
-    int add_timedelta_loop "twofold_add_timedelta_loop"(object ufunc, object dtype, int policy, void* loop) except -1
+    int add_loop "twofold_add_loop"(object ufunc, object dtype, void* loop, void* resolve, int flags) except -1
+    int add_promoter "twofold_add_promoter"(object ufunc, void* promote) except -1
+    void resolve_unit "twofold_resolve_unit"() noexcept
+
+    ctypedef struct Descr "PyArray_Descr":
+        int type_num
+    ctypedef struct Context "PyArrayMethod_Context":
+        Descr** descriptors
+
+    int REQUIRES_PYAPI "NPY_METH_REQUIRES_PYAPI"
+    int NO_FLOATINGPOINT_ERRORS "NPY_METH_NO_FLOATINGPOINT_ERRORS"
+    int SUPPORTS_UNALIGNED "NPY_METH_SUPPORTS_UNALIGNED"
+
+
+# ---- loops
+#
+# A loop gets a one-dimensional piece of the arrays, the whole of them where they are contiguous, and returns -1 with an
+# exception set if it fails: then NumPy calls it no more.
+
+cdef int element_of_type[cnp.NPY_NTYPES_LEGACY]  # by NumPy's number of a type
+cdef int bfloat16 = find_element_of(c'b', 2)  # the only one with a number beyond those
+
+cdef inline int element_of(const Descr* descr) noexcept nogil:
+    return element_of_type[descr.type_num] if descr.type_num < <int>cnp.NPY_NTYPES_LEGACY else bfloat16
+
+cdef int double_piece(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+                      Policy policy) except -1 nogil:
+    cdef int element = element_of(context.descriptors[0])
+    cdef Py_ssize_t itemsize = element_size(element)
+    cdef size_t n = shape[0], nbytes = n * itemsize
+    cdef uintptr_t first = <uintptr_t>data[0], other = <uintptr_t>data[1]
+    cdef View values, out
+    cdef size_t index
+    if strides[0] == itemsize and strides[1] == itemsize and (
+            first == other or first + nbytes <= other or other + nbytes <= first):
+        index = run(element, data[0], data[1], n, nbytes, policy, 0)
+    else:
+        values.data, values.shape, values.strides = data[0], <const Py_ssize_t*>shape, <const Py_ssize_t*>&strides[0]
+        values.n, values.itemsize, values.ndim, values.element, values.swapped = n, itemsize, 1, element, False
+        out = values
+        out.data, out.strides = data[1], <const Py_ssize_t*>&strides[1]
+        if views_overlap(&values, &out) or n > 1 and -itemsize < strides[1] < itemsize:
+            index = run_in_order(&values, &out, policy)
+        else:
+            index = run_array(&values, &out, policy, 0)
+    if index < n:
+        with gil:
+            raise OverflowError(f"an element's double does not fit {element_name(element)}")
+    return see_to_signals_in_time(nbytes)
+
+# NumPy hands over operands that overlap where, first to last, none is written before it is read, and `out` may be one
+# element again and again. So that order is kept: on this thread, and by way of a buffer, into which some are read
+# before any of them is written.
+cdef enum:
+    BUFFER_BYTES = 1 << 13  # a part of a first-level cache
+
+cdef size_t run_in_order(const View* values, const View* out, Policy policy) except? 0xFFFFFFFFFFFFFFFF nogil:
+    cdef char[BUFFER_BYTES] memory
+    cdef Py_ssize_t itemsize = values.itemsize
+    cdef Py_ssize_t count, at_most = BUFFER_BYTES // itemsize
+    cdef size_t index, done = 0
+    cdef View source = values[0], target = out[0], buffer = values[0]
+    if -itemsize < out.strides[0] < itemsize:
+        at_most = 1
+    source.shape = target.shape = buffer.shape = &count
+    buffer.data, buffer.strides = memory, &itemsize
+    while done < values.n:
+        count = min(at_most, <Py_ssize_t>(values.n - done))
+        source.n = target.n = buffer.n = count
+        source.data = <char*>values.data + <Py_ssize_t>done * values.strides[0]
+        target.data = <char*>out.data + <Py_ssize_t>done * out.strides[0]
+        index = run_array(&source, &buffer, policy, 1)
+        if index < <size_t>count:
+            return done + index
+        copy_array(&buffer, &target)
+        done += count
+        see_to_signals_in_time(count * itemsize)
+    return done
+
+cdef int wrap_loop(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+                   void* auxiliary) except -1 nogil:
+    return double_piece(context, data, shape, strides, WRAP)
+
+cdef int saturate_loop(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+                       void* auxiliary) except -1 nogil:
+    return double_piece(context, data, shape, strides, SATURATE)
+
+cdef int checked_loop(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+                      void* auxiliary) except -1 nogil:
+    return double_piece(context, data, shape, strides, RAISE)
+
+cdef int object_loop(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+                     void* auxiliary) except -1:
+    cdef char* source = data[0]
+    cdef char* target = data[1]
+    cdef PyObject* item
+    cdef PyObject* before
+    cdef Py_ssize_t i
+    for i in range(shape[0]):
+        item = (<PyObject**>source)[0]
+        doubled_item = double_object(None if item is NULL else <object>item)
+        before = (<PyObject**>target)[0]
+        Py_INCREF(doubled_item)
+        (<PyObject**>target)[0] = <PyObject*>doubled_item
+        Py_XDECREF(before)
+        source += strides[0]
+        target += strides[1]
+        see_to_signals_in_time(sizeof(PyObject*))
+    return 0
 
 cdef object double_object(object item):
     if isinstance(item, (str, bytes, bytearray, list, tuple)):  # whose + joins
         raise TypeError(f"{short(item)} ({type_name(item)}) is no number")
     return PyNumber_Add(item, item)
 
-# ---- how they are made
+# Without a loop for it NumPy would take bool for int8.
+cdef int refuse_bool(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+                     void* auxiliary) except -1 nogil:
+    with gil:
+        raise TypeError("bool cannot be doubled; convert it to an integer type first")
+
+# Before anything is written.
+cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop, cnp.npy_intp* view_offset) except -1:
+    raise TypeError("bool cannot be doubled; convert it to an integer type first")
+
+
+# ---- which type a call computes in, where that is not the type of what comes in
 
 # In the order in which NumPy looks for a type that others can be cast to.
-cdef bytes element_letters = b"bBhHiIlLqQefdgFDG"
+cdef str element_letters = "bBhHiIlLqQefdgFDG"
 
-cdef enum:
-    TYPE_COUNT = 18  # those, and object after them
+cdef object timedelta_class = type(np.dtype("m8"))
+cdef set classes = set(map(type, map(np.dtype, element_letters + "m?O")))  # those that have loops
 
-cdef char types[2 * TYPE_COUNT]
+cdef int promote(PyObject* ufunc, PyObject** op_dtypes, PyObject** signature, PyObject** promoted) except? -1:
+    """What `dtype=` and `signature=` say, else the first type that the input can be cast to safely. -1 without an
+    exception: those two go together with no loop, which NumPy has words for."""
+    given = <object>op_dtypes[0]
+    if signature[0] is not NULL:
+        wanted = <object>signature[0]
+        if signature[1] is not NULL and signature[1] is not signature[0]:
+            return -1
+    elif signature[1] is not NULL:
+        wanted = <object>signature[1]
+        if wanted is timedelta_class:
+            return -1  # a number has no unit
+    else:
+        wanted = class_for(given)
+    if wanted not in classes and not is_bfloat16_class(wanted):
+        raise TypeError(f"{np.dtype(wanted.type).name} cannot be doubled")
+    Py_INCREF(wanted)
+    Py_INCREF(wanted)
+    promoted[0] = promoted[1] = <PyObject*>wanted
+    return 1
+
+cdef object class_for(given):
+    if is_bfloat16_class(given):
+        return given
+    dtype = np.dtype(given.type)
+    for letter in element_letters:
+        if np.can_cast(dtype, letter):
+            return type(np.dtype(letter))
+    return given
+
+
+# ---- how they are made
 
 cdef object new_ufunc(str name, Policy policy, str doc):
-    # NumPy keeps pointers to these for as long as the ufunc lives, which is for ever.
-    cdef cnp.PyUFuncGenericFunction* functions = <cnp.PyUFuncGenericFunction*>PyMem_RawMalloc(
-        TYPE_COUNT * sizeof(cnp.PyUFuncGenericFunction))
-    cdef void** data = <void**>PyMem_RawMalloc(TYPE_COUNT * sizeof(void*))
-    cdef LoopData* loops = <LoopData*>PyMem_RawMalloc((TYPE_COUNT + 1) * sizeof(LoopData))
-    if functions is NULL or data is NULL or loops is NULL:
-        raise MemoryError
-    for i, letter in enumerate(element_letters):
-        dtype = np.dtype(chr(letter))
-        loops[i].element = find_element_of(ord(dtype.kind), dtype.itemsize)
-        loops[i].policy = policy
-        functions[i], data[i] = array_loop, &loops[i]
-        types[2 * i] = types[2 * i + 1] = dtype.num
-    i = TYPE_COUNT - 1
-    functions[i], data[i] = <cnp.PyUFuncGenericFunction>cnp.PyUFunc_O_O, <void*>double_object
-    types[2 * i] = types[2 * i + 1] = cnp.NPY_OBJECT
     names.extend((name.encode(), doc.encode()))
-    ufunc = cnp.PyUFunc_FromFuncAndData(functions, data, types, TYPE_COUNT, 1, 1, cnp.PyUFunc_None, names[-2], names[-1], 0)
+    ufunc = cnp.PyUFunc_FromFuncAndData(NULL, NULL, NULL, 0, 1, 1, cnp.PyUFunc_None, names[-2], names[-1], 0)
     if hasattr(ufunc, "__dict__"):  # of NumPy 2.2 and later: pickle then need not search all modules for it
         ufunc.__module__ = "twofold.ufuncs"
-    # Object has no loop data: its place is free for bfloat16, and one more is for timedelta64.
-    loops[i].element = find_element_of(c'b', 2)
-    loops[i].policy = policy
-    for_bfloat16[name] = (<size_t>&loops[i], ufunc)
-    loops[TYPE_COUNT].element = find_element_of(c'm', 8)
-    loops[TYPE_COUNT].policy = policy
-    add_timedelta_loop(ufunc, type(np.dtype("m8")), policy, &loops[TYPE_COUNT])
-    add_bool(ufunc, type(np.dtype("?")))
+    for letter in element_letters:
+        dtype = np.dtype(letter)
+        element_of_type[dtype.num] = find_element_of(ord(dtype.kind), dtype.itemsize)
+        add_number_loop(ufunc, dtype, policy, SUPPORTS_UNALIGNED | (NO_FLOATINGPOINT_ERRORS if dtype.kind in "iu" else 0))
+    element_of_type[<int>cnp.NPY_TIMEDELTA] = find_element_of(c'm', 8)
+    add_loop(ufunc, timedelta_class, loop_of(policy), <void*>resolve_unit, SUPPORTS_UNALIGNED | NO_FLOATINGPOINT_ERRORS)
+    add_loop(ufunc, type(np.dtype("O")), <void*>object_loop, NULL, REQUIRES_PYAPI)
+    add_loop(ufunc, type(np.dtype("?")), <void*>refuse_bool, <void*>refuse_bool_type, SUPPORTS_UNALIGNED)
+    add_promoter(ufunc, <void*>promote)
     return ufunc
 
-cdef list names = []  # NumPy keeps pointers to these, too
-cdef dict for_bfloat16 = {}
+cdef list names = []  # NumPy keeps pointers to these for as long as the ufuncs live, which is for ever
+
+cdef int add_number_loop(ufunc, dtype, Policy policy, int flags) except -1:
+    return add_loop(ufunc, type(dtype), loop_of(policy), NULL, flags)
+
+cdef void* loop_of(Policy policy) noexcept:
+    return <void*>wrap_loop if policy == WRAP else <void*>saturate_loop if policy == SATURATE else <void*>checked_loop
 
 doubled = new_ufunc("doubled", WRAP, """
 Doubles every element. Integers wrap modulo 2 to the power of their width, floats follow IEEE 754.
@@ -230,19 +312,11 @@ cpdef bint is_bfloat16(dtype) except -1:
         if scalar is None:
             return False
         found = np.dtype(scalar)
-        register_bfloat16(found)
+        for policy, ufunc in enumerate((doubled, doubled_saturating, doubled_checked)):
+            add_number_loop(ufunc, found, policy, SUPPORTS_UNALIGNED)
         known_bfloat16 = found
     return dtype == known_bfloat16
 
-cdef int register_bfloat16(dtype) except -1:
-    cdef int number = dtype.num
-    cdef int numbers[2]
-    cdef size_t loop
-    numbers[0] = numbers[1] = number
-    for loop, ufunc in for_bfloat16.values():
-        if cnp.PyUFunc_RegisterLoopForType(ufunc, number, array_loop, numbers, <void*>loop) < 0:
-            raise TypeError("NumPy takes no loop for bfloat16")
-    return 0
-
-if attribute_if_loaded("ml_dtypes", "bfloat16") is not None:
-    is_bfloat16(None)
+cdef bint is_bfloat16_class(kind) except -1:
+    scalar = getattr(kind, "type", None)
+    return scalar is not None and scalar is attribute_if_loaded("ml_dtypes", "bfloat16") and is_bfloat16(np.dtype(scalar))

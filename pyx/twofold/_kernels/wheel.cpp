@@ -135,6 +135,23 @@ void clear_float_flags() noexcept {
     if (raised_float_flags() != 0) twofold::detail::float_modes::current().adopt();
 }
 
+bool is_time_for_signals(std::size_t bytes) noexcept {
+    // A piece costs its caller about as much as these bytes; so many bytes are some ten microseconds' work, and with a
+    // cast by NumPy, which may be slow, some milliseconds'.
+    constexpr std::size_t piece_bytes = 256;
+    constexpr std::size_t looked_after_bytes = std::size_t{128} << 10;
+    constexpr std::int64_t interval_ns = 10'000'000;
+    thread_local std::size_t done = 0;
+    thread_local std::int64_t seen_ns = 0;
+    done += bytes + piece_bytes;
+    if (done < looked_after_bytes) return false;
+    done = 0;
+    std::int64_t const now = twofold::detail::now_ns<baseline>();
+    if (now - seen_ns < interval_ns) return false;
+    seen_ns = now;
+    return true;
+}
+
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
     return twofold::detail::partly_overlap<baseline>(a, b, bytes);
 }
