@@ -5,14 +5,20 @@
 #include <twofold/twofold.hpp>
 #include <vector>
 
-// One element and one xsimd::batch of elements alike; noexcept, and callable when const.
+// One element and one xsimd::batch of elements alike, each to its own type; noexcept, and callable when const.
 struct scale {
     float factor, limit;
 
-    float operator()(float x) const noexcept { return x * factor < limit ? x * factor : limit; }
+    float operator()(float x) const noexcept {
+        float const scaled = x * factor;
+        return scaled < limit ? scaled : limit;
+    }
     template <class Arch>
     xsimd::batch<float, Arch> operator()(xsimd::batch<float, Arch> const& x) const noexcept {
-        return xsimd::min(x * factor, xsimd::batch<float, Arch>(limit));
+        // Word for word what is said of one element. So NaNs are the same, too; and xsimd::min would bring the warnings
+        // of GCC 12's own headers on AVX-512.
+        xsimd::batch<float, Arch> const scaled = x * factor, most(limit);
+        return xsimd::select(scaled < most, scaled, most);
     }
 };
 

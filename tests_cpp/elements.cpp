@@ -45,7 +45,8 @@ element_under_test describe() {
     // A complex number is doubled by its parts, and there are kernels for those.
     using part = twofold::detail::part_of<T>;
     static constexpr std::size_t parts = twofold::detail::parts_per_element<T>;
-    static constexpr auto const& kernels = twofold::detail::compiled_kernels<arch, part>;
+    // Not constexpr: GCC 16 would take a lambda that calls one of them for constexpr, too, and then refuse it.
+    static auto const* const kernels = &twofold::detail::compiled_kernels<arch, part>;
     auto const description = twofold::describe_element<T>;
     return {
         .name = description.kind + std::to_string(description.bits),
@@ -91,15 +92,15 @@ element_under_test describe() {
             auto const* const source = static_cast<part const*>(in);
             auto* const target = static_cast<part*>(out);
             if (policy == overflow_policy::raise) {
-                bool const overflowed = kernels.checked[by_stores](source, target, n * parts);
-                return overflowed ? kernels.first_overflow(source, n * parts) / parts : n;
+                bool const overflowed = kernels->checked[by_stores](source, target, n * parts);
+                return overflowed ? kernels->first_overflow(source, n * parts) / parts : n;
             }
-            (policy == overflow_policy::saturate ? kernels.saturate : kernels.wrap)[by_stores](source, target,
-                                                                                               n * parts);
+            (policy == overflow_policy::saturate ? kernels->saturate : kernels->wrap)[by_stores](source, target,
+                                                                                                 n * parts);
             return n;
         },
         .first_overflow_by_kernel = [](void const* in, std::size_t n) -> std::size_t {
-            return kernels.first_overflow(static_cast<part const*>(in), n * parts) / parts;
+            return kernels->first_overflow(static_cast<part const*>(in), n * parts) / parts;
         },
     };
 }
