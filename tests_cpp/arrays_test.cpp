@@ -500,3 +500,53 @@ TEST_CASE("layouts that touch more memory than their elements are asked as often
     CHECK(double_in_slices(side, side, {n}, any_number, overflow_policy::raise) == n - 1);
     CHECK(double_in_slices(side, side, {n}, 1, overflow_policy::raise) == stopped);
 }
+
+// An exception is pending then, which an index would hide.
+TEST_CASE("a call that is told to stop says so, also where an overflow has been found", "[arrays][slices]") {
+    constexpr std::size_t n = twofold_wheel::slice_bytes / 8 / 4 * 5;  // a slice and a quarter, of any layout
+    constexpr std::size_t rows = 64 * 5;
+    constexpr std::ptrdiff_t step = 4;
+    constexpr std::ptrdiff_t line = 64;
+    constexpr std::ptrdiff_t row = step * static_cast<std::ptrdiff_t>(n / rows);
+    constexpr std::ptrdiff_t column = step * static_cast<std::ptrdiff_t>(rows);
+    struct layout {
+        char const* name;
+        std::vector<std::size_t> shape;
+        std::vector<std::ptrdiff_t> in, out;
+        bool swapped;
+    };
+    layout const layouts[] = {
+        {"contiguous", {n}, {step}, {step}, false},
+        {"strided", {n / 16}, {line}, {line}, false},
+        {"one side strided", {n / 16}, {line}, {step}, false},
+        {"byte-swapped", {n}, {step}, {step}, true},
+        {"byte-swapped and strided", {n / 16}, {line}, {line}, true},
+        {"transposed", {rows, n / rows}, {step, column}, {row, step}, false},
+        {"transposed and byte-swapped", {rows, n / rows}, {step, column}, {row, step}, true},
+    };
+    std::vector<std::uint32_t> values(n);
+    std::vector<std::uint32_t> others(n);
+    for (layout const& each : layouts) {
+        std::size_t const count =
+            std::reduce(each.shape.begin(), each.shape.end(), std::size_t{1}, std::multiplies<>());
+        for (bool const at_end : {false, true}) {
+            std::ptrdiff_t where = 0;  // in bytes
+            for (std::size_t i = 0; at_end && i < each.shape.size(); ++i) {
+                where += each.in[i] * static_cast<std::ptrdiff_t>(each.shape[i] - 1);
+            }
+            values[static_cast<std::size_t>(where / step)] = each.swapped ? 0x80u : 0x80000000u;
+            array_side const in{values.data(), each.in.data(), each.swapped};
+            array_side const out{others.data(), each.out.data(), each.swapped};
+            for (bool const in_place : {true, false}) {
+                for (int const slices : {1, 2, 4}) {
+                    std::size_t const said =
+                        double_in_slices(in, in_place ? in : out, each.shape, slices, overflow_policy::raise);
+                    CAPTURE(each.name, at_end, in_place, slices, asked);
+                    CHECK(said == (asked == slices ? stopped : at_end ? count - 1 : 0));
+                    CHECK(asked <= slices);  // nobody asks again
+                }
+            }
+            values[static_cast<std::size_t>(where / step)] = 0;
+        }
+    }
+}

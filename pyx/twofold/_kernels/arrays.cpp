@@ -410,7 +410,8 @@ std::size_t any_overflows(input const& in, allowance threads, go_on_function go_
                 }
             }
         });
-    return found ? 1 : done == stopped ? stopped : 0;
+    if (done == stopped) return stopped;  // also where one was found: whoever said so has an exception to pass on
+    return found ? 1 : 0;
 }
 
 // The first of `count` elements from the `first` one on, in C order, that overflows; `count` where none does.
@@ -554,8 +555,8 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
             if (overflows.load(std::memory_order_relaxed)) return;
             if (double_block(work, how, from, to, part, where)) overflows.store(true, std::memory_order_relaxed);
         });
-    if (overflows) return find_overflow(values, threads, go_on);
-    return done == stopped ? stopped : n;
+    if (done == stopped) return stopped;
+    return overflows ? find_overflow(values, threads, go_on) : n;
 }
 
 void copy_elements(int element, array_side in, array_side out, std::size_t const* shape, int ndim) noexcept {

@@ -104,8 +104,8 @@ bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept;
 /// Asked between the slices of a long call whether it should go on. Null: it should.
 using go_on_function = bool (*)();
 
-/// What a call returns that was told not to go on. Some slices are doubled then; with overflow_policy::raise in place
-/// there may be none.
+/// What a call returns that was told not to go on, also where it has met an overflow; it asks no more. Some slices are
+/// doubled then; with overflow_policy::raise in place there may be none.
 inline constexpr std::size_t stopped = ~std::size_t{0};
 
 /// The memory that a slice of a long call reads and writes: some ten milliseconds' work for one thread, whatever the
