@@ -179,7 +179,7 @@ cdef object double_list_into(list values, out, dtype, Policy policy, unsigned in
     # Every item is read before anything is written, so a bad one leaves `out` as it was.
     cdef bytearray elements = bytearray(n * itemsize)
     source.data = PyByteArray_AS_STRING(elements)
-    read_list(values, element, source.data)
+    read_list(values, n, element, source.data)
     cdef size_t index = run_view(&source, &target.view, policy, threads)
     if index < source.n:
         raise overflow_at(index, &source, None)

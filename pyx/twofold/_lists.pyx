@@ -184,9 +184,8 @@ cdef item_functions functions_for(int element) except *:
         raise TypeError(f"a list cannot be doubled with dtype {element_name(element)}: Python has no such numbers")
     return functions
 
-cdef int read_list(values, int element, void* out) except -1:
+cdef int read_list(values, Py_ssize_t n, int element, void* out) except -1:
     cdef item_functions functions = functions_for(element)
-    cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
     cdef Py_ssize_t end, i = 0
     cdef PyObject** items
     cdef PyObject* plain
@@ -214,6 +213,9 @@ cdef list make_list(int element, const void* values, Py_ssize_t n):
     PyObject_GC_Track(result)
     return result
 
+cdef object read_item_does_not_fit(Py_ssize_t i, const char* elements, int element):
+    return does_not_fit(f"values[{i}]", make_list(element, elements + i * element_size(element), 1)[0], element)
+
 cdef list double_fixed_width(values, int element, Policy policy, unsigned int threads):
     cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
     cdef size_t nbytes = n * element_size(element)
@@ -223,11 +225,10 @@ cdef list double_fixed_width(values, int element, Policy policy, unsigned int th
     cdef Py_ssize_t index
     advise_huge_pages(elements, nbytes)
     try:
-        read_list(values, element, elements)
+        read_list(values, n, element, elements)
         index = run_with_gil(element, elements, elements, n, nbytes, policy, threads)
         if index < n:
-            item = make_list(element, elements + index * element_size(element), 1)[0]  # values may be others by now
-            raise does_not_fit(f"values[{index}]", item, element)
+            raise read_item_does_not_fit(index, elements, element)
         return make_list(element, elements, n)
     finally:
         PyMem_RawFree(elements)
@@ -249,9 +250,10 @@ def read(values, element, out):
     """read_list into the bytes of `out`; `values` is an exact list or tuple that is not empty."""
     cdef Py_buffer elements
     cdef int number = element_from_dtype(element)
-    get_bytes(out, &elements, len(values) * <Py_ssize_t>element_size(number), PyBUF_WRITABLE)
+    cdef Py_ssize_t n = len(values)
+    get_bytes(out, &elements, n * <Py_ssize_t>element_size(number), PyBUF_WRITABLE)
     try:
-        read_list(values, number, elements.buf)
+        read_list(values, n, number, elements.buf)
     finally:
         PyBuffer_Release(&elements)
 
