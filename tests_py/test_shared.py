@@ -462,7 +462,7 @@ def test_what_arrived_is_let_go_of():
     data = [pickle.dumps(a) for _ in range(100)]
     del a
     assert len(shared._sent) == 100
-    (segment,) = {segment for segment, _ in shared._sent}
+    (segment,) = {segment for segment, *_ in shared._sent}
     for i, one in enumerate(data):
         assert pickle.loads(one).tolist() == [0, 1, 2]
         assert shared.let_go_of_arrived() == 99 - i

@@ -1,6 +1,7 @@
 # distutils: language = c++
 """The engine as Cython has it: pointers in, threads and signals seen to. The only module that holds kernels."""
 from cpython.number cimport PyNumber_Index
+from cpython.object cimport PyObject
 from libcpp cimport bool as cpp_bool
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -8,16 +9,39 @@ import sys
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept
+    PyObject* PyErr_Occurred() noexcept
 
 cdef extern from *:
     """
     #include <sys/syscall.h>
     #include <unistd.h>
     static bool twofold_is_main_thread() { return syscall(SYS_gettid) == getpid(); }
+    static PyObject* twofold_look_up(PyObject* dict, PyObject* name) {
+        PyObject* found = nullptr;
+    #if PY_VERSION_HEX >= 0x030D0000
+        (void)PyDict_GetItemRef(dict, name, &found);
+    #else
+        found = PyDict_GetItemWithError(dict, name);
+        Py_XINCREF(found);
+    #endif
+        return found;
+    }
+    // Whether that module is loaded and has a variable of that name that is not None. Runs no Python code, and leaves
+    // an exception that is set as it is: both are dicts whose keys are strings.
+    static bool twofold_has_variable(PyObject* module_name, PyObject* name) {
+        PyObject* module = twofold_look_up(PyImport_GetModuleDict(), module_name);
+        PyObject* value =
+            module != nullptr && PyModule_Check(module) ? twofold_look_up(PyModule_GetDict(module), name) : nullptr;
+        bool const found = value != nullptr && value != Py_None;
+        Py_XDECREF(value);
+        Py_XDECREF(module);
+        return found;
+    }
     // For an exception that is set already.
     static int twofold_pass_on_exception(void) { return -1; }
     """
     cpp_bool is_main_thread "twofold_is_main_thread"() noexcept nogil
+    cpp_bool has_variable "twofold_has_variable"(object module_name, object name) noexcept
     int pass_on_exception "twofold_pass_on_exception"() except -1
 
 cdef extern from "twofold/version.hpp":
@@ -105,12 +129,12 @@ cdef inline const kernel_table* kernels() except NULL nogil:
     return chosen
 
 cdef bint is_pool_worker() noexcept:
-    """Whether this process is a child that multiprocessing started, as the workers of its pools are, and of executors."""
-    process = sys.modules.get("multiprocessing.process")
-    try:
-        return process is not None and process.parent_process() is not None
-    except Exception:  # another thread is still at the import
-        return False
+    """Whether this process is a child that multiprocessing started, as the workers of its pools are, and of executors.
+
+    What multiprocessing.parent_process() returns, without a call of it, in which a signal handler could run. Looked at
+    anew each time: hooks of os.register_at_fork run before it is set.
+    """
+    return has_variable("multiprocessing.process", "_parent_process")
 
 cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogil:
     """The threads for a call on arrays of `nbytes` that asks for `threads` of them, or for none in particular: 0."""
@@ -132,7 +156,7 @@ cdef cpp_bool see_to_signals() noexcept nogil:
     if not is_main_thread():
         return True
     with gil:
-        return PyErr_CheckSignals() == 0
+        return PyErr_Occurred() is NULL and PyErr_CheckSignals() == 0
 
 cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil:
     if is_time_for_signals(nbytes) and not see_to_signals():
@@ -192,9 +216,26 @@ cdef bint overlaps_itself(const View* view) noexcept nogil:
 cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
     return exchange_thread_limit_here(limit)
 
-def as_thread_limit(limit):
-    """The argument of set_thread_limit, checked."""
-    return threads_argument(limit) or None
+cdef class ThreadLimit:
+    """A context that limits the threads of calls that this thread makes; None: no limit.
+
+    In C, so that no signal handler can run, and raise something, between what is changed and what is noted.
+    """
+    cdef unsigned int limit
+    cdef list before  # one for each time that this object was entered
+
+    def __init__(self, limit):
+        self.limit = threads_argument(limit)
+        self.before = []
+
+    def __enter__(self):
+        self.before.append(current_thread_limit())
+        exchange_thread_limit(self.limit)
+        return self
+
+    def __exit__(self, kind, error, trace):
+        exchange_thread_limit(self.before[-1])  # first, as what else is done may fail for want of memory
+        del self.before[-1]
 
 def set_thread_limit(limit):
     """Limits the threads of calls that this thread makes; None: no limit. Returns the limit before."""
@@ -294,13 +335,17 @@ cdef int element_from_dtype(dtype) except -1:
     """The element that `dtype` names: a name of ours, or whatever numpy.dtype accepts where NumPy is installed."""
     if isinstance(dtype, str) and dtype in numbers:
         return numbers[dtype]
+    number = None
     try:
         # Also where nobody has imported it yet: or the same call would be right or wrong by what others have done.
         from numpy import dtype as numpy_dtype
         found = numpy_dtype(dtype)
-        return numbers[found.name if found.isnative else found.str]
-    except (ImportError, TypeError, KeyError):
-        raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(names)}") from None
+        number = numbers.get(found.name if found.isnative else found.str)
+    except (ImportError, TypeError) as error:
+        raise_again_if_callers(error)
+    if number is None:
+        raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(names)}")
+    return number
 
 
 # ---- arguments of calls
@@ -327,6 +372,31 @@ cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
     return min(count, 1 << 16)
 
 
+# ---- what is caught
+
+def raise_again_if_callers(error):
+    """Raises what always reaches the caller, though its type was expected: MemoryError, and a signal handler's.
+
+    A handler is given the very frame that it interrupts, which no other function is of its caller's.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    trace = error.__traceback__
+    while trace is not None:
+        for value in list(trace.tb_frame.f_locals.values()):
+            if is_or_holds(value, trace.tb_frame.f_back):
+                raise error
+        trace = trace.tb_next
+
+cdef bint is_or_holds(argument, frame) except -1:
+    if frame is None or type(argument) is not tuple:
+        return frame is not None and argument is frame
+    for item in argument:  # of a handler that takes *arguments
+        if item is frame:
+            return True
+    return False
+
+
 # ---- what messages say
 
 cdef object attribute_if_loaded(str module, str name):
@@ -342,7 +412,8 @@ cdef str short(value):
     """repr(value) for a message, cut where it gets long."""
     try:
         text = repr(value)
-    except Exception:  # of the value's own, or since an int has too many digits
+    except Exception as error:  # of the value's own, or since an int has too many digits
+        raise_again_if_callers(error)
         return f"<{type_name(value)}>"
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from twofold._claims import Claims, CtrlCBlocked, itemsize_of
-from twofold._core import decided_by
+from twofold._core import decided_by, raise_again_if_callers
 from twofold._places import open_place, segment_place
 from twofold._segments import Segment
 
@@ -184,11 +184,12 @@ class Report:
 def work(order):
     """Take chunks until none is left. What every worker is asked to do; returns the bytes that it has done.
 
-    It raises nothing that would have to be pickled: who comes late finds nothing to open, and has nothing to do.
+    What opening raises is not sent to the caller: who comes late finds nothing to open, and has nothing to do.
     """
     try:
         return _work(*order)
-    except Exception:
+    except (RuntimeError, ValueError, OSError) as error:
+        raise_again_if_callers(error)
         return 0
 
 
@@ -243,7 +244,8 @@ def identity_of(pid):
     """The same of another process; None if it has gone."""
     try:
         return pid, _stat(pid)[3]
-    except OSError:
+    except OSError as error:
+        raise_again_if_callers(error)
         return None
 
 
@@ -251,10 +253,10 @@ def is_dead(process):
     """Whether it is known to have ended, so that none of its threads will ever write again."""
     try:
         pid, state, threads, started = _stat(process[0])
-    except (FileNotFoundError, ProcessLookupError):
-        return not _has_process(process[0])
-    except OSError:
-        return False  # who knows
+    except OSError as error:
+        raise_again_if_callers(error)
+        # Of others, who knows.
+        return isinstance(error, (FileNotFoundError, ProcessLookupError)) and not _has_process(process[0])
     return (pid, started) != process or (state in "ZX" and threads <= 1)
 
 
@@ -262,10 +264,9 @@ def _has_process(pid):
     """Whether there is one of that number, which /proc need not show to everybody."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        raise_again_if_callers(error)
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -285,10 +286,10 @@ def lender_of(pool, processes):
         return OwnProcesses(processes or decided_by()[0])
     if callable(getattr(pool, "submit", None)):
         # Else a cluster takes calls with the same arguments for the same call.
-        keywords = {"pure": False} if type(pool).__module__.partition(".")[0] == "distributed" else {}
-        return Pool(lambda order: pool.submit(work, order, **keywords), processes or _workers_of(pool))
+        keywords = {"pure": False} if _package_of(type(pool)) == "distributed" else {}
+        return Pool(pool, lambda order: pool.submit(work, order, **keywords), processes or _workers_of(pool))
     if callable(getattr(pool, "apply_async", None)):
-        return Pool(lambda order: pool.apply_async(work, (order,)), processes or _workers_of(pool))
+        return Pool(pool, lambda order: pool.apply_async(work, (order,)), processes or _workers_of(pool))
     raise TypeError(f"pool is a {type(pool).__qualname__}; accepted is what has `submit` or `apply_async`, or None")
 
 
@@ -301,11 +302,21 @@ def _workers_of(pool):
     return len(os.sched_getaffinity(0))
 
 
+# What a pool raises that is broken, was shut down or gets no more processes, as does who starts them: one that is a
+# worker may have none, say. Others have types of their own packages for that.
+REFUSALS = RuntimeError, ValueError, OSError, EOFError, AssertionError
+
+
+def _package_of(kind):
+    return kind.__module__.partition(".")[0]
+
+
 class Pool:
     """That of somebody else."""
 
-    def __init__(self, submit, count):
+    def __init__(self, pool, submit, count):
         self.count = count
+        self._package = _package_of(type(pool))
         self._submit = submit
         self._asked = []
 
@@ -313,8 +324,11 @@ class Pool:
         """Ask for a worker. False if the pool takes no more work: it is broken, say, or was shut down."""
         try:
             self._asked.append(self._submit(order))
-        except Exception:
-            return False
+        except Exception as error:
+            raise_again_if_callers(error)
+            if isinstance(error, REFUSALS) or _package_of(type(error)) == self._package:
+                return False
+            raise
         return True
 
     def part(self):
@@ -348,7 +362,8 @@ class OwnProcesses:
         with _ctrl_c_later(multiprocessing.get_start_method()):
             try:
                 process.start()
-            except Exception:  # the system gives no more processes, say; or this one is a worker that may have none
+            except REFUSALS as error:
+                raise_again_if_callers(error)
                 return False
             self._started.append((process, identity_of(process.pid)))
         return True

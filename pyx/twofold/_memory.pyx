@@ -175,6 +175,22 @@ def empty_like(cnp.ndarray values not None):
     return new_like(values, cnp.PyArray_NBYTES(values))
 
 
+def extent_of(cnp.ndarray array not None):
+    """Three addresses: of the element at index 0, of the first byte, and of that behind the last one.
+
+    In Python's ints, which do not overflow; and not by `__array_interface__`, in which NumPy crashes where memory fails.
+    """
+    data = first = end = <size_t>cnp.PyArray_DATA(array)
+    cdef int i
+    for i in range(cnp.PyArray_NDIM(array) if cnp.PyArray_SIZE(array) else 0):
+        last, stride = cnp.PyArray_DIMS(array)[i] - 1, cnp.PyArray_STRIDES(array)[i]
+        if stride < 0:
+            first += last * stride
+        else:
+            end += last * stride
+    return data, first, end + cnp.PyArray_ITEMSIZE(array) if cnp.PyArray_SIZE(array) else end
+
+
 # ---- what is kept
 
 def release_memory():

@@ -9,6 +9,7 @@ import os
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from twofold._core import raise_again_if_callers
 from twofold._segments import Segment
 
 
@@ -100,13 +101,14 @@ def _open_file_of(array):
     flags = os.O_RDWR if array.flags.writeable else os.O_RDONLY
     try:
         fd = os.open(mapping.path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return None  # it was deleted, say
+    except OSError as error:  # it was deleted, say
+        raise_again_if_callers(error)
+        return None
     is_same = False
     try:
         is_same = _is_mapped_as(fd, mapping)
-    except (OSError, ValueError):  # ValueError: it is empty
-        pass
+    except (OSError, ValueError) as error:  # ValueError: it is empty
+        raise_again_if_callers(error)
     finally:
         if not is_same:
             os.close(fd)

@@ -16,6 +16,7 @@ cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
 cdef class Segment:
     cdef segment held
     cdef object __weakref__
+    cdef readonly bytes token  # tells this memory, with these contents, from any other
     # From the beginning of a page on, `nbytes` of them.
     cdef char* payload
     cdef readonly size_t nbytes

@@ -10,8 +10,7 @@ from posix.unistd cimport getpid
 from twofold._core cimport recycling_cap, recycling_is_on
 
 import os
-from _thread import RLock
-from weakref import WeakValueDictionary
+from weakref import ref
 
 cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
     int create(size_t bytes, segment& made) noexcept
@@ -31,17 +30,12 @@ cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
 keep_at_most(recycling_cap() if recycling_is_on() else 0)
 
 # Those of this process, by their tokens: a reference to one of them is that one. As in the child of a fork, which has
-# those of its parent.
-cdef object known = WeakValueDictionary()
+# those of its parent. Weak, but without callbacks, as those of a WeakValueDictionary, in which what a signal handler
+# raises is lost: a segment that goes takes its entry away.
+cdef dict known = {}
 
-# Held to look there and put something there at once. Its thread may come again, by way of the garbage collector.
-cdef object noting = RLock()
-
-def _start_as_child():
-    global noting
-    noting = RLock()  # another thread of the parent may have held it
-
-os.register_at_fork(after_in_child=_start_as_child)
+# To look there and put something there at once, also in a free-threaded Python. With the GIL nothing comes between.
+cdef object noting = object()
 
 
 class SharedArrayError(RuntimeError):
@@ -59,6 +53,8 @@ cdef class Segment:
     """
 
     def __dealloc__(self):
+        if self.token is not None and known_segment(self.token) is None:  # since weak references go first
+            known.pop(self.token, None)
         release(self.held)
 
     @staticmethod
@@ -78,7 +74,7 @@ cdef class Segment:
     @staticmethod
     def attach(pid, fd, bytes token not None, nbytes):
         """The memory that process `pid` refers to by the other three. SharedArrayError where that cannot be opened."""
-        cdef Segment found = known.get(token)
+        cdef Segment found = known_segment(token)
         if found is not None:
             return found
         cdef identity id
@@ -104,11 +100,6 @@ cdef class Segment:
     @property
     def fd(self):
         return self.held.descriptor
-
-    @property
-    def token(self):
-        """Tells this memory, with these contents, from any other: 20 bytes."""
-        return (<const char*>&self.held.id)[:sizeof(identity)]
 
     @property
     def address(self):
@@ -165,6 +156,10 @@ cdef class Segment:
         raise TypeError("a Segment is not pickled; its pid, fd, token and nbytes are what another process attaches to")
 
 
+cdef Segment known_segment(bytes token):
+    reference = known.get(token)
+    return None if reference is None else reference()
+
 cdef Segment noted(Segment segment):
     """As an object; that which is there already if another thread has attached to the same memory meanwhile.
 
@@ -172,11 +167,14 @@ cdef Segment noted(Segment segment):
     """
     segment.payload = segment.held.payload
     segment.nbytes = segment.held.bytes
-    with noting:
-        there = known.get(segment.token)
+    segment.token = (<const char*>&segment.held.id)[:sizeof(identity)]
+    cdef Segment there
+    cdef object reference = ref(segment)
+    with cython.critical_section(noting):
+        there = known_segment(segment.token)
         if there is None:
-            known[segment.token] = there = segment
-    return there
+            known[segment.token] = reference
+    return segment if there is None else there
 
 cdef str why_not(int error, pid_t pid, size_t nbytes):
     if error == ENOENT:

@@ -1,6 +1,6 @@
 """How many threads a call may use: what users say about it, and what they can ask."""
 
-from twofold._core import as_thread_limit, decided_by, set_thread_limit
+from twofold._core import ThreadLimit, decided_by, set_thread_limit
 
 
 def set_num_threads(n):
@@ -51,7 +51,7 @@ def get_num_threads():
     return decided_by()[0]
 
 
-class num_threads:  # noqa: N801 - used as a function is, like decimal.localcontext
+class num_threads(ThreadLimit):  # noqa: N801 - used as a function is, like decimal.localcontext
     """Limit the threads of the calls that this thread makes in a block, or in a function.
 
     Afterwards the limit is what it was before, also after an exception. Blocks may be nested: the innermost one holds,
@@ -80,15 +80,8 @@ class num_threads:  # noqa: N801 - used as a function is, like decimal.localcont
     """
 
     def __init__(self, n):
-        self._n = as_thread_limit(n)
-        self._before = []  # one for each time that this object was entered
-
-    def __enter__(self):
-        self._before.append(set_thread_limit(self._n))
-        return self
-
-    def __exit__(self, *exception):
-        set_thread_limit(self._before.pop())
+        super().__init__(n)
+        self._n = n
 
     def __call__(self, function):
         import functools  # noqa: PLC0415 - only decorators need it

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from twofold import _lists
-from twofold._core import element_types
+from twofold._core import element_types, raise_again_if_callers
 from twofold._double import double
 from twofold._jobs import Bytes, Job, Task, lender_of
 from twofold._places import is_file_mapping, place_of
@@ -60,7 +60,7 @@ def double_in_processes(  # noqa: PLR0913
         The element type to compute in, and of the result. Without it: that of `values`; a list has Python's own
         arithmetic.
     overflow : {"wrap", "saturate", "raise"}
-        As `double` has it.
+        As `double` has it. The ints of a list have no limits without `dtype` and `out`, so none of them overflows.
     chunk_bytes : int, optional
         How much of the array a worker takes at a time: 1 MiB without it. In place, it is 128 KiB at most.
     progress : bool or callable
@@ -165,7 +165,8 @@ def _is_sequence(values):
         return True
     try:
         memoryview(values).release()
-    except (TypeError, BufferError, ValueError):
+    except (TypeError, BufferError, ValueError) as error:
+        raise_again_if_callers(error)
         return isinstance(values, Sequence) and not isinstance(values, str)
     return False
 
@@ -181,14 +182,15 @@ def _double_list(job, values, out, dtype, overflow):
     if isinstance(values, range) and out is None and dtype is None:
         return double(values)  # nothing is faster
     items = values if type(values) in (list, tuple) else list(values)
+    n = len(items)  # once: `_lists` raises where it is another one by then
     target = None if out is None else _as_output(out)
     wanted = dtype if dtype is not None else "int64" if target is None else target.dtype
     element = _element_of(np.dtype(wanted))
     if target is not None:
-        _check_output(target, (len(items),), np.dtype(element))
-    if not items:
+        _check_output(target, (n,), np.dtype(element))
+    if n == 0:
         return [] if out is None else out
-    numbers = SharedArray.empty(len(items), element)
+    numbers = SharedArray.empty(n, element)
     with place_of(numbers) as place:
         own = Bytes(_flat(numbers), place)
         if out is None and dtype is None:

@@ -11,14 +11,16 @@ In transit
 """
 
 import functools
+import itertools
 import os
 import sys
 import time
 
 import numpy as np
-from numpy.lib.array_utils import byte_bounds
 
 from twofold import _arrays
+from twofold._core import raise_again_if_callers
+from twofold._memory import extent_of
 from twofold._segments import Segment, SharedArrayError, release_memory, segment_beneath
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
@@ -263,15 +265,15 @@ def find_segment(array):
     segment = segment_beneath(array)
     if segment is None:
         return None
-    first, end = byte_bounds(array)
+    data, first, end = extent_of(array)
     begin = segment.address
     if first < begin or end > begin + segment.nbytes:  # of an object between them that has memory of its own
         return None
-    return segment, array.__array_interface__["data"][0] - begin
+    return segment, data - begin
 
 
 def _receive(cls, where, ticket, layout, is_writable):
-    """What a reference is pickled as. Never raises."""
+    """What a reference is pickled as. Raises nothing but what a signal handler does."""
     _sweep_if_cheap()
     try:
         segment = Segment.attach(*where)
@@ -279,17 +281,19 @@ def _receive(cls, where, ticket, layout, is_writable):
         shape, dtype, offset, strides = layout
         array = np.ndarray.__new__(cls, shape, dtype, segment, offset, strides)
         if is_writable and array.nbytes:
-            first, end = byte_bounds(array)
+            _, first, end = extent_of(array)
             segment.map_ahead(first - segment.address, min(end - first, MOST_MAPPED_AHEAD))
         array.flags.writeable = is_writable
         return array
-    except Exception as error:
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # SharedArrayError, or another version's form
+        raise_again_if_callers(error)
         return LostArray(str(error))
 
 
 # ---- in transit
 
-_sent = {}  # (segment, ticket): the segment, until somebody has looked and seen that the ticket was handed in
+_sent = {}  # until somebody has looked and seen that the ticket was handed in: its segment, it, and a number of its own
+_numbers = itertools.count()
 
 
 def _send(segment):
@@ -297,7 +301,8 @@ def _send(segment):
     _sweep_if_cheap()
     ticket = segment.draw_ticket()
     if ticket is not None:
-        _sent[segment, ticket] = segment
+        # Other threads may draw the same ticket again while one looks whether it was handed in.
+        _sent[segment, ticket, next(_numbers)] = None
         _wait_at_exit()
     return ticket
 
@@ -310,11 +315,10 @@ def _sweep_if_cheap():
 
 def let_go_of_arrived():
     """Let go of what has arrived. Returns how much has not."""
-    for segment, ticket in list(_sent):
-        # Taken out first and looked at then: meanwhile another thread may draw the same ticket again.
-        _sent.pop((segment, ticket), None)
-        if segment.is_open(ticket):
-            _sent[segment, ticket] = segment
+    for sent in list(_sent):
+        segment, ticket, _ = sent
+        if not segment.is_open(ticket):
+            _sent.pop(sent, None)
     return len(_sent)
 
 
