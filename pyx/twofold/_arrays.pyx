@@ -6,13 +6,11 @@ import numpy as np
 
 from twofold cimport _double
 from twofold._core cimport (
-    Policy, RAISE, SATURATE, WRAP, View, clear_float_flags, exchange_thread_limit, find_element_of, overlaps_itself,
-    raised_float_flags, type_name,
+    Policy, SATURATE, WRAP, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags, type_name,
 )
-from twofold._lists cimport double_list
 from twofold._memory cimport new_like
 from twofold._view cimport check_output, overflow_at, run_view
-from twofold import ufuncs
+from twofold import _ufunc_route, ufuncs
 
 cnp.import_array()
 
@@ -147,80 +145,24 @@ cdef object ufunc_for(Policy policy):
     return ufuncs.doubled if policy == WRAP else ufuncs.doubled_saturating if policy == SATURATE else ufuncs.doubled_checked
 
 
-# ---- whatever else NumPy has
-
-def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
-    """An array of any class, or a scalar, of NumPy."""
-    if isinstance(values, np.generic) and not isinstance(values, np.object_) and element_of(values.dtype) < 0:
-        raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
-    if isinstance(values, np.ndarray) and is_plain_class(type(values)) and not ufunc_keywords and (
-            dtype is None or np.dtype(dtype) == values.dtype) and (
-            out is None or is_plain_class(type(out)) or not hasattr(type(out), "__array_ufunc__")):
-        return double_ndarray(values, out, policy, threads)
-    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
-
-cdef set plain_classes = {np.ndarray, np.memmap}
-
-cdef bint is_plain_class(kind) except -1:
-    """Whether an array's class gives its elements no meaning of its own."""
-    return kind in plain_classes
-
-def take_for_plain(kind):
-    """Make a subclass of ndarray one that `double` takes for what its memory is; results are exact arrays."""
-    plain_classes.add(kind)
-
-def double_by_ufunc(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
-    """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
-    keywords = dict(ufunc_keywords or ())
-    if out is not None:
-        keywords["out"] = out
-    if dtype is not None:
-        keywords["dtype"] = dtype
-    cdef unsigned int before = exchange_thread_limit(threads) if threads else 0
-    try:
-        if policy == RAISE and isinstance(values, np.ma.MaskedArray):
-            result = double_unmasked(values, keywords)
-        else:
-            result = ufunc_for(policy)(values, **keywords)
-        return result if out is None or isinstance(out, tuple) else out  # pandas would return another one
-    except OverflowError:
-        if hasattr(type(values), "isna") and hasattr(type(values), "mask") and not keywords:
-            return double_known(values, policy)
-        raise
-    finally:
-        if threads:
-            exchange_thread_limit(before)
-
-cdef object double_unmasked(values, dict keywords):
-    """A masked array of NumPy. What stands under the mask does not count."""
-    if "out" not in keywords:
-        keywords["out"] = values.copy()
-    keywords.setdefault("where", ~np.ma.getmaskarray(values))
-    return ufuncs.doubled_checked(values, **keywords)
-
-cdef object double_known(values, Policy policy):
-    """A Series or DataFrame of pandas. What stands where values are missing does not count."""
-    missing = values.isna()
-    return ufunc_for(policy)(values.fillna(0)).mask(missing)
+# ---- whatever else NumPy has: see _ufunc_route
 
 cdef object double_other_dtype(values, out, Policy policy, unsigned int threads):
-    """An exact array of a dtype without loops of ours: of objects, which are doubled as those of a list are."""
-    if values.dtype != object:
-        raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
-    cdef cnp.ndarray target = None
-    cdef View source, other
-    if out is not None:
-        fill_view(&source, values, -1)
-        target = as_output(out, values, &source, &other)
-    try:
-        doubled = double_list(values.ravel().tolist(), policy)
-    except (TypeError, OverflowError) as error:
-        if values.ndim == 1:
-            raise
-        raise type(error)(str(error).replace("values[", "values.flat[", 1)) from None
-    result = np.empty_like(values) if out is None else target
-    result[...] = np.fromiter(doubled, object, len(doubled)).reshape(values.shape)
-    return out if out is not None else result if values.ndim else result[()]
+    return _ufunc_route.double_other_dtype(values, out, policy, threads)
+
+def double_exact(values, out, Policy policy, unsigned int threads):
+    """An exact array, or one that is taken for its memory."""
+    return double_ndarray(values, out, policy, threads)
+
+def check_out(out, cnp.ndarray values not None):
+    """`out` as an array, checked to be one that takes the doubles of `values`."""
+    cdef View source, target
+    fill_view(&source, values, element_of(<cnp.dtype>cnp.PyArray_DESCR(values)))
+    return as_output(out, values, &source, &target)
+
+def has_element(dtype):
+    """Whether our own loops know the type."""
+    return element_of(dtype) >= 0
 
 
 _double.call_for_arrays(np.ndarray, double_ndarray)

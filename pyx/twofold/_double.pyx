@@ -106,8 +106,8 @@ cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, 
     if kind is range and out is None and dtype is None and not ufunc_keywords:
         return double_range(values)
     if is_of_numpy(values):
-        from twofold import _arrays
-        return _arrays.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
+        from twofold import _ufunc_route
+        return _ufunc_route.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
     if isinstance(values, (int, float, complex)):
         return double_number(values, out, dtype, policy, threads, ufunc_keywords)
     if kind is not bytes and kind is not bytearray and kind is not memoryview:
@@ -117,8 +117,8 @@ cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, 
                 result = _exchange.double_columns(values, policy, threads)
                 if result is not None:
                     return result
-            from twofold import _arrays
-            return _arrays.double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
+            from twofold import _ufunc_route
+            return _ufunc_route.double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
         if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
             check_no_keywords(ufunc_keywords, values)
             from twofold import _exchange

@@ -787,8 +787,8 @@ cdef bint is_arrow_dtype(dtype) except -1:
 cdef object double_column(column, Policy policy, unsigned int threads):
     if is_arrow_dtype(column.dtype):
         return double_arrow_backed(column, policy, threads)
-    from twofold import _arrays
-    return _arrays.double_by_ufunc(column, None, None, policy, threads, {})
+    from twofold import _ufunc_route
+    return _ufunc_route.double_by_ufunc(column, None, None, policy, threads, {})
 
 cdef object double_arrow_backed(values, Policy policy, unsigned int threads):
     """An array of pandas that Arrow has the memory of, or a Series or an Index of it."""

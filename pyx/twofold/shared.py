@@ -18,7 +18,7 @@ import time
 
 import numpy as np
 
-from twofold import _arrays
+from twofold import _ufunc_route
 from twofold._core import raise_again_if_callers
 from twofold._memory import extent_of
 from twofold._segments import Segment, SharedArrayError, release_memory, segment_beneath
@@ -254,7 +254,7 @@ for _name, _method in vars(np.ndarray).items():
     if callable(_method) and (not _name.startswith("_") or _name in ("__getitem__", "__copy__", "__deepcopy__")):
         setattr(SharedArray, _name, _plain_results(_method))
 
-_arrays.take_for_plain(SharedArray)
+_ufunc_route.take_for_plain(SharedArray)
 
 
 # ---- references
