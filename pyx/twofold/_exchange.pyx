@@ -775,20 +775,10 @@ def double_columns(values, Policy policy, unsigned int threads):
     """
     if is_polars_series(type(values)):
         return double_chunks(values, None, policy, threads)
-    if is_instance_of_loaded(values, "pandas", "DataFrame"):
-        if not any(map(is_arrow_dtype, values.dtypes)):
-            return None
-        return values.apply(lambda column: double_column(column, policy, threads))
     return double_arrow_backed(values, policy, threads) if is_arrow_dtype(getattr(values, "dtype", None)) else None
 
 cdef bint is_arrow_dtype(dtype) except -1:
     return hasattr(dtype, "pyarrow_dtype")  # of pandas.ArrowDtype
-
-cdef object double_column(column, Policy policy, unsigned int threads):
-    if is_arrow_dtype(column.dtype):
-        return double_arrow_backed(column, policy, threads)
-    from twofold import _ufunc_route
-    return _ufunc_route.double_by_ufunc(column, None, None, policy, threads, {})
 
 cdef object double_arrow_backed(values, Policy policy, unsigned int threads):
     """An array of pandas that Arrow has the memory of, or a Series or an Index of it."""

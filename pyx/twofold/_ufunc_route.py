@@ -1,8 +1,18 @@
-"""What NumPy drives, or a library on top of it: all arrays but exact ones, and those of types without loops of ours."""
+"""What NumPy drives, or a library on top of it: all arrays but exact ones, and those of types without loops of ours.
 
-from typing import Any
+A ufunc meets an array in pieces, and has written some of them when it finds that another one overflows. So where a call
+may fail, its result is made aside first, of what counts alone; NumPy then only puts it in its place. A library that
+drives is handed a `Doubling` in place of the ufunc, so that its pieces come back to `double`.
+"""
+
+import cmath
+import functools
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twofold import _arrays, _core, ufuncs
 from twofold._double import double
@@ -41,38 +51,330 @@ def double_by_ufunc(  # noqa: PLR0913, PLR0917
 ) -> Any:
     """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
     keywords = dict(ufunc_keywords or ())
+    if isinstance(out, tuple) and len(out) == 1:  # as a ufunc takes it, too
+        (out,) = out
     if out is not None:
         keywords["out"] = out
     if dtype is not None:
         keywords["dtype"] = dtype
+    route = route_of(values, out)
     before = _core.set_thread_limit(threads) if threads else None
     try:
-        if policy == RAISE and isinstance(values, np.ma.MaskedArray):
-            result = double_unmasked(values, keywords)
-        else:
-            result = UFUNCS[policy](values, **keywords)
+        result = route(values, policy, keywords)
         return result if out is None or isinstance(out, tuple) else out  # pandas would return another one
-    except OverflowError:
-        if hasattr(type(values), "isna") and hasattr(type(values), "mask") and not keywords:
-            return double_known(values, policy)
-        raise
     finally:
         if threads:
             _core.set_thread_limit(before)
 
 
-def double_unmasked(values: np.ma.MaskedArray[Any, Any], keywords: dict[str, Any]) -> Any:
-    """A masked array of NumPy. What stands under the mask does not count."""
-    if "out" not in keywords:
-        keywords["out"] = values.copy()
-    keywords.setdefault("where", ~np.ma.getmaskarray(values))
-    return ufuncs.doubled_checked(values, **keywords)
+def route_of(values: Any, out: Any) -> Any:
+    """Which of the functions below is for them."""
+    if not isinstance(values, np.ndarray | np.generic):
+        names = {getattr(base, "__module__", "").partition(".")[0] for base in type(values).__mro__}
+        return next((route for name, route in LIBRARIES.items() if name in names), by_its_class)
+    drives = np.ndarray.__array_ufunc__
+    of_numpy = isinstance(values, np.generic) or type(values).__array_ufunc__ is drives
+    return by_numpy if of_numpy and getattr(type(out), "__array_ufunc__", drives) is drives else by_its_class
 
 
-def double_known(values: Any, policy: int) -> Any:
-    """A Series or DataFrame of pandas. What stands where values are missing does not count."""
+# ---- NumPy
+
+
+def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    """An array whose class leaves ufuncs to NumPy, or a scalar."""
+    ufunc, out = UFUNCS[policy], keywords.get("out")
+    if values is np.ma.masked and out is None:
+        return values
+    array, where = np.asarray(values), keywords.get("where", True)
+    where = np.asarray(where, None if hasattr(where, "dtype") else bool)
+    if where.dtype != bool or not isinstance(out, np.ndarray | None):
+        return ufunc(values, **keywords)  # which refuses it
+    computed, stored = types_of(ufunc, array.dtype, keywords)
+    may_fail = policy == RAISE or computed.kind in "mO"
+    narrows = policy == SATURATE and not (fits(array.dtype, computed) and fits(computed, stored))
+    if not may_fail and not narrows:
+        return ufunc(values, **keywords)
+    where = where & ~np.ma.getmaskarray(values)
+    counts = counting(where, array.shape)
+    # An array of its class, with its mask.
+    holder: Any = np.empty_like(values, stored)
+    np.copyto(np.asarray(holder), doubled_aside(array, counts, (computed, stored), policy))
+    if stored.kind != "O" and np.can_cast(array.dtype, stored, "equiv"):  # what does not count is kept
+        np.copyto(np.asarray(holder), array, where=~counts)
+    placing = {name: value for name, value in keywords.items() if name in {"out", "order", "subok"}}
+    if out is not None and not where.all():
+        placing["where"] = where
+    return np.positive(holder, **placing)
+
+
+def types_of(ufunc: np.ufunc, dtype: np.dtype[Any], keywords: dict[str, Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """The types that a ufunc call computes in and stores. Raises what the call would, if it is not to be."""
+    resolving = {name: value for name, value in keywords.items() if name not in {"out", "where"}}
+    nothing = np.empty(0, dtype)
+    computed = ufunc(nothing, **resolving).dtype
+    if keywords.get("out") is None:
+        return computed, computed
+    stored = keywords["out"].dtype.newbyteorder("=")
+    ufunc(nothing, out=np.empty(0, stored), **resolving)
+    return computed, stored
+
+
+def counting(where: NDArray[np.bool], shape: tuple[int, ...]) -> NDArray[np.bool]:
+    """The elements that a `where`, which may be of more dimensions, selects at least once."""
+    where = np.broadcast_to(where, np.broadcast_shapes(where.shape, shape))
+    more = where.ndim - len(shape)
+    repeated = (more + i for i, n in enumerate(shape) if n == 1)
+    return where.any(axis=(*range(more), *repeated), keepdims=True).reshape(shape)
+
+
+def doubled_aside(
+    array: NDArray[Any], counts: NDArray[np.bool], types: tuple[np.dtype[Any], np.dtype[Any]], policy: int
+) -> NDArray[Any]:
+    """The doubles of the elements that count, in memory of their own, computed in one type and then of another."""
+    computed, stored = types
+    known = array.astype(array.dtype.newbyteorder("="), order="K", copy=True)
+    known[~counts] = 0
+    doubled = as_type(known, computed, policy, known, "which")
+    if computed.kind == "O":
+        ufuncs.doubled(known, out=doubled)
+        if policy == RAISE:
+            check_that_none(np.frompyfunc(becomes_infinite, 2, 1)(known, doubled), array, "whose double", "float64")
+    else:
+        _arrays.double_exact(doubled, doubled, policy, 0)
+    return as_type(doubled, stored, policy, array, "whose double")
+
+
+def becomes_infinite(item: Any, doubled: Any) -> bool:
+    return isinstance(item, float | complex) and cmath.isfinite(item) and not cmath.isfinite(doubled)
+
+
+def check_that_none(lost: Any, values: NDArray[Any], what: str, dtype: Any) -> None:
+    """OverflowError for the first element that is lost; `what` of it does not fit the type."""
+    if np.any(lost):
+        first = tuple(map(int, np.unravel_index(np.argmax(lost), values.shape)))
+        name = f"values[{', '.join(map(str, first))}]" if first else "values"
+        raise OverflowError(f"{name} is {values[first]}, {what} does not fit {dtype}")
+
+
+# ---- from one type to another
+
+
+def fits(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:
+    """Whether every number of a type fits another one, if only by rounding."""
+    return dtype == other or other.kind == "O" or (dtype.kind != "m" and np.can_cast(dtype, other, "safe"))
+
+
+def as_type(array: NDArray[Any], dtype: np.dtype[Any], policy: int, values: NDArray[Any], what: str) -> NDArray[Any]:
+    """A new array of another type. The policy says what becomes of numbers beyond its limits: of `what` of `values`."""
+    if policy == WRAP and array.dtype.kind == dtype.kind == "m":
+        policy = RAISE
+    if policy == WRAP or fits(array.dtype, dtype):
+        return array.astype(dtype)
+    with np.errstate(over="ignore" if policy == RAISE else None, invalid="ignore"):
+        result = array.astype(dtype)
+    below, above, lost = misfits(array, result)
+    if policy == RAISE:
+        check_that_none(below | above | lost, values, what, dtype)
+    elif dtype.kind in "ium":
+        check_that_none(lost, values, what, dtype)
+        result[below], result[above] = limits(dtype)
+    return result
+
+
+def limits(dtype: np.dtype[Any]) -> tuple[int, int]:
+    if dtype.kind == "m":
+        return -(2**63) + 1, 2**63 - 1  # the lowest number is NaT
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+def misfits(array: NDArray[Any], result: NDArray[Any]) -> tuple[NDArray[np.bool], NDArray[np.bool], NDArray[np.bool]]:
+    """Which elements of an array are below and above the limits of the type of `result`, and which it lacks."""
+    none = np.zeros(array.shape, bool)
+    if array.dtype.kind == "m":
+        missing = np.isnat(array)
+        if result.dtype.kind != "m":
+            array, none = array.view(np.int64), missing
+        else:  # another unit: if it is a finer one, the way back shows what was lost
+            finer = np.ones((), array.dtype).astype(result.dtype).view(np.int64) > 0
+            lost = ~missing & (result.astype(array.dtype) != array) & finer
+            return lost & (array.view(np.int64) < 0), lost & (array.view(np.int64) > 0), none
+    elif result.dtype.kind not in "ium":
+        if array.dtype == object:
+            array = array.astype(np.complex128)
+        lost = (np.isfinite(array.real) & ~np.isfinite(result.real)) | (
+            np.isfinite(array.imag) & ~np.isfinite(result.imag)
+        )
+        return none, none, lost
+    lowest, highest = limits(result.dtype)
+    if array.dtype.kind in "iumO":
+        return array < lowest, array > highest, none
+    # The limits are powers of two, or one below, which is no float.
+    whole = np.trunc(array.real.astype(np.longdouble))
+    return whole < lowest, whole >= highest + 1, np.isnan(whole)
+
+
+# ---- libraries
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """`double` with its arguments, as libraries take a ufunc."""
+
+    overflow: str
+    dtype: Any = None
+
+    __name__: ClassVar[str] = "double"
+    signature: ClassVar[None] = None
+    nin: ClassVar[int] = 1
+    nout: ClassVar[int] = 1
+
+    def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
+        if isinstance(out, tuple):
+            (out,) = out
+        if (
+            isinstance(values, np.ndarray) and values.dtype.kind == "O"
+        ):  # whose missing items are what their library has for them
+            return double_by_ufunc(values, out, self.dtype, OVERFLOWS.index(self.overflow), 0, keywords)
+        return self.as_partial()(values, out, **keywords)
+
+    def as_partial(self) -> Any:
+        return functools.partial(double, dtype=self.dtype, overflow=self.overflow)
+
+    def __reduce__(self) -> Any:  # in a pickle there are public names only
+        return self.as_partial().__reduce__()
+
+    def by(self, values: Any, keywords: dict[str, Any]) -> Any:
+        """What the class of `values` makes of it."""
+        result = values.__array_ufunc__(self, "__call__", values, **keywords)
+        if result is NotImplemented:
+            raise TypeError(f"{type_name(values)} does not know what to do with {', '.join(keywords) or 'a ufunc'}")
+        return result
+
+
+@dataclass(frozen=True)
+class SparseDoubling(Doubling):
+    """For arrays in which one number stands for all that are not stored: it is of their type, and may not be used."""
+
+    kind: Any = None
+    overflow_of_number: str = "wrap"
+
+    def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
+        if isinstance(values, np.ndarray):
+            return super().__call__(values, out, **keywords)
+        return Doubling(self.overflow_of_number, self.dtype)(self.kind(values)).item()
+
+
+def by_its_class(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    """An array whose class, of which nothing is known, decides what a ufunc is to it."""
+    ufunc, dtype = UFUNCS[policy], getattr(values, "dtype", None)
+    if policy != WRAP and "dtype" in keywords and not (dtype and fits(np.dtype(dtype), np.dtype(keywords["dtype"]))):
+        raise TypeError(f"values holds {dtype}, and dtype is {keywords['dtype']!r}; convert values first")
+    if "out" in keywords and (policy == RAISE or getattr(dtype, "kind", "O") in "mO"):
+        ufunc(values, **without(keywords, "out"))  # so that it fails before anything is written
+    return ufunc(values, **keywords)
+
+
+def without(keywords: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in keywords.items() if name not in names}
+
+
+def is_left_to_the_ufunc(policy: int, keywords: dict[str, Any]) -> bool:
+    """Whether a call cannot fail, and changes no types."""
+    return policy != RAISE and not {"dtype", "out"} & keywords.keys()
+
+
+def by_dask(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    if is_left_to_the_ufunc(policy, keywords):
+        return UFUNCS[policy](values, **keywords)
+    doubling = Doubling(OVERFLOWS[policy], keywords.get("dtype"))
+    if hasattr(values, "chunks"):  # else it tries the ufunc on memory that nobody has filled, which may overflow
+        return doubling.by(values, {"dtype": values.dtype, **keywords})
+    return doubling.by(values, without(keywords, "dtype"))
+
+
+def by_xarray(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    if is_left_to_the_ufunc(policy, keywords):
+        return UFUNCS[policy](values, **keywords)
+    return Doubling(OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
+
+
+def by_polars(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    if policy != RAISE:
+        return UFUNCS[policy](values, **keywords)
+    if not isinstance(values, sys.modules["polars"].Series):  # an expression
+        return Doubling(OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
+    return UFUNCS[policy](values.fill_null(strategy="zero"), **keywords).set(values.is_null(), None)
+
+
+# ---- pandas
+
+
+def by_pandas(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    doubling = Doubling(OVERFLOWS[policy], keywords.get("dtype"))
+    calling = without(keywords, "dtype", "out")
+    arrays = sys.modules["pandas"].arrays
+    if isinstance(values, arrays.SparseArray):
+        overflow = doubling.overflow if len(values.sp_values) < len(values) else "wrap"
+        sparse = SparseDoubling(doubling.overflow, doubling.dtype, values.dtype.subtype.type, overflow)
+        result = sparse.by(values, calling)
+    elif isinstance(values, arrays.ArrowExtensionArray) and hasattr(values.dtype, "pyarrow_dtype"):
+        result = double_arrow(values, doubling, calling)
+    elif isinstance(values, sys.modules["pandas"].DataFrame) and calling:
+        result = double_frame(values, doubling, calling)
+    elif is_left_to_the_ufunc(policy, keywords) and not holds_other_arrays(values):
+        result = UFUNCS[policy](values, **keywords)
+    elif isinstance(values, arrays.IntegerArray | arrays.FloatingArray):
+        result = doubling.by(values.fillna(0), calling)
+        result[values.isna()] = values.dtype.na_value
+    else:
+        result = doubling.by(values, calling)
+    if "out" in keywords:
+        assign(keywords["out"], result, keywords.get("where"), policy)
+    return result
+
+
+def holds_other_arrays(values: Any) -> bool:
+    """Whether there are arrays in it to which pandas does not do what we do."""
+    dtypes = values.dtypes if isinstance(values, sys.modules["pandas"].DataFrame) else [values.dtype]
+    return any(hasattr(dtype, "pyarrow_dtype") or hasattr(dtype, "fill_value") for dtype in dtypes)
+
+
+def double_frame(values: Any, doubling: Doubling, calling: dict[str, Any]) -> Any:
+    """A DataFrame with keywords for which pandas would make one array of it."""
+    where = np.broadcast_to(calling.get("where", True), values.shape)
+    columns = (values.iloc[:, i] for i in range(values.shape[1]))
+    doubled = {i: doubling.by(column, {**calling, "where": where[:, i]}) for i, column in enumerate(columns)}
+    result = values._constructor(doubled, index=values.index)
+    result.columns = values.columns
+    return result.__finalize__(values)
+
+
+def double_arrow(values: Any, doubling: Doubling, calling: dict[str, Any]) -> Any:
+    """An array of pandas that Arrow has the memory of."""
+    if doubling.dtype is None and not calling:
+        return doubling(values)
     missing = values.isna()
-    return UFUNCS[policy](values.fillna(0)).mask(missing)
+    doubled = doubling(values.fillna(values.dtype.type(0)).to_numpy(), **calling)
+    return type(values)(sys.modules["pyarrow"].array(doubled, mask=missing))
+
+
+def assign(out: Any, result: Any, where: Any, policy: int) -> None:
+    """Writes a result of pandas."""
+    if isinstance(out, np.ndarray):
+        if out.dtype.kind in "iu" and np.any(result.isna()):
+            np.asarray(result, out.dtype)  # for which pandas has an error of its own
+        array = np.asarray(result)
+        np.copyto(out, as_type(array, out.dtype, policy, array, "which"), where=True if where is None else where)
+    elif where is None:
+        out[:] = result
+    else:
+        out[where] = result[where]
+
+
+LIBRARIES = {"pandas": by_pandas, "dask": by_dask, "xarray": by_xarray, "polars": by_polars}
+
+
+# ---- objects
 
 
 def double_other_dtype(values: Any, out: Any, policy: int, threads: int) -> Any:
