@@ -5,6 +5,7 @@ import gc
 import math
 import numbers
 import random
+import re
 import struct
 import sys
 import threading
@@ -17,7 +18,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import twofold
-from conftest import ALL_ELEMENTS, ELEMENTS, expected_double, lowest_and_highest, run_script, sample
+from conftest import ALL_ELEMENTS, ELEMENTS, expected_double, lowest_and_highest, native, run_script, sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -386,6 +387,88 @@ def test_survives_an_item_that_changes_its_list(dtype, method, change):
     values.extend([1, Evil(), *range(1000)])
     with pytest.raises(RuntimeError, match="values changed its length from 1002 to"):
         twofold.double(values, dtype=dtype)
+
+
+ROUTES_OF_LISTS = {
+    "dtype": "twofold.double(values, dtype=D())",
+    "out and dtype": "twofold.double(values, out=out, dtype=D())",
+    "processes": "twofold.double_in_processes(values, dtype=D(), processes=1)",
+    "processes, out and dtype": "twofold.double_in_processes(values, out=out, dtype=D(), processes=1)",
+}
+
+
+@pytest.mark.parametrize("change", ["values.extend([7] * 100_000)", "values.clear()", "values.pop()"])
+@pytest.mark.parametrize("route", ROUTES_OF_LISTS)
+def test_survives_a_dtype_that_changes_the_list(route, change):
+    """Either it is doubled as it is then, or refused."""
+    pytest.importorskip("numpy")  # which looks at the attribute
+    run_script(f"""
+        import numpy as np, twofold
+        class D:
+            @property
+            def dtype(self):
+                {change}
+                return np.dtype("int64")
+        for _ in range(3):
+            values = [1] * 10
+            out = np.zeros(10, "int64")
+            try:
+                result = {ROUTES_OF_LISTS[route]}
+            except ValueError as error:
+                assert "out has shape (10,), but values has" in str(error), error
+            else:
+                assert list(result) == [2 * v for v in values]
+        """)
+
+
+@pytest.mark.parametrize("into", [True, False])
+@pytest.mark.parametrize(("element", "method"), [("int32", "__index__"), ("float64", "__float__")])
+def test_an_item_that_overflows_is_the_one_that_was_read(element, method, into):
+    """Though the last one to be read has emptied the list."""
+    values = []
+
+    class Last(numbers.Number):
+        pass
+
+    def clear(self):
+        values.clear()
+        return 1 if method == "__index__" else 1.0
+
+    setattr(Last, method, clear)
+    largest = 2**31 - 1 if method == "__index__" else 1.5e308
+    values += [0, largest, Last()]
+    out = native(element, [0, 0, 0]) if into else None
+    with pytest.raises(OverflowError, match=re.escape(f"values[1] is {largest}")):
+        twofold.double(values, out=out, dtype=None if into else element, overflow="raise")
+
+
+def test_other_threads_change_the_list_while_its_dtype_is_read():
+    run_script("""
+        import sys, threading, time
+        from array import array
+        import twofold
+        sys.setswitchinterval(1e-6)
+        values = [1] * 10
+        goes_on = True
+        def change():
+            while goes_on:
+                values.extend([1] * 10_000)
+                del values[10:]
+        thread = threading.Thread(target=change)
+        thread.start()
+        out = array("q", [0] * 10)
+        end = time.monotonic() + 0.5
+        try:
+            while time.monotonic() < end:
+                try:
+                    twofold.double(values, out=out, dtype="int64")
+                except (ValueError, RuntimeError):
+                    continue
+                assert out.tolist() == [2] * 10
+        finally:
+            goes_on = False
+            thread.join()
+        """)
 
 
 def test_survives_garbage_that_changes_the_list():

@@ -182,10 +182,10 @@ def _double_list(job, values, out, dtype, overflow):
     if isinstance(values, range) and out is None and dtype is None:
         return double(values)  # nothing is faster
     items = values if type(values) in (list, tuple) else list(values)
-    n = len(items)  # once: `_lists` raises where it is another one by then
     target = None if out is None else _as_output(out)
     wanted = dtype if dtype is not None else "int64" if target is None else target.dtype
     element = _element_of(np.dtype(wanted))
+    n = len(items)  # once: what runs Python code, as `dtype` may, can change the list
     if target is not None:
         _check_output(target, (n,), np.dtype(element))
     if n == 0:

@@ -1,0 +1,129 @@
+"""What a signal handler raises reaches the caller, whenever it comes: alarms at all moments of short calls.
+
+Each stretch is run in a process of its own: tests_py/process_scenarios/alarms.py.
+"""
+
+import os
+
+import pytest
+import twofold
+from conftest import run_script
+from test_processes import run_scenario
+from twofold._core import raise_again_if_callers
+
+# More on demand: see CONTRIBUTING.md.
+ALARMS = int(os.environ.get("TWOFOLD_TEST_ALARMS", "700"))
+
+# A handler's exception may be of a type that is expected where it comes, too.
+KINDS = ["BaseException", "Exception", "TimeoutError"]
+
+STRETCHES = [
+    *("array", "small array", "strides", "list", "list of a dtype", "refused", "buffer", "ufunc", "limit"),
+    *("pickle", "pickle and drop", "share", "SharedArray", "own", "ProcessPoolExecutor", "Pool", "file"),
+]
+
+
+@pytest.mark.parametrize("name", STRETCHES)
+def test_every_alarm_arrives(tmp_path, name):
+    count = ALARMS // len(STRETCHES) + 1
+    kinds = [kind for kind in KINDS if kind != "TimeoutError" or name not in EXPECTED_BY_PYTHON]
+    for kind in kinds:
+        done = run_scenario(tmp_path, "alarms", name, count // len(kinds) + 1, kind, stderr=None, leaves_processes=True)
+        print(f"{name}, {kind}: {done.split()[0]} alarms arrived, Python lost {done.split()[1]}")
+
+
+# The stretches in which Python's own modules take it for something else.
+EXPECTED_BY_PYTHON = ["own", "ProcessPoolExecutor", "Pool"]
+
+
+# ---- whose an exception is
+
+
+HANDLERS = {
+    "function": "def handler(signum, frame): raise DeadlineError",
+    "lambda": "handler = lambda *_: fail()",
+    "method": "class A:\n    def handle(self, signum, frame): fail()\nhandler = A().handle",
+    "object": "class A:\n    def __call__(self, *arguments): fail()\nhandler = A()",
+    "partial": "import functools\ndef handle(extra, signum, frame): fail()\nhandler = functools.partial(handle, 1)",
+    "nested": "def inner(signum): fail()\ndef handler(signum, frame):\n    try: inner(signum)\n    finally: pass",
+}
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_the_exception_of_a_handler_is_told_from_others(name):
+    script = """
+        import signal
+        from twofold._core import raise_again_if_callers
+
+        class DeadlineError(ValueError):
+            pass
+
+        def fail():
+            raise DeadlineError
+
+        scope = {"DeadlineError": DeadlineError, "fail": fail}
+        exec(HANDLER, scope)
+        signal.signal(signal.SIGALRM, scope["handler"])
+
+        def call(function):
+            try:
+                function()
+            except ValueError as error:
+                raise_again_if_callers(error)
+                return error
+
+        try:
+            call(lambda: [signal.raise_signal(signal.SIGALRM), None])
+        except DeadlineError:
+            pass
+        else:
+            raise AssertionError("eaten")
+        assert type(call(fail)) is DeadlineError  # the same one, but not from a handler
+        assert type(call(lambda: int("a"))) is ValueError
+        """
+    run_script(script.replace("HANDLER", repr(HANDLERS[name])))
+
+
+def test_want_of_memory_is_the_callers():
+    with pytest.raises(MemoryError):
+        raise_again_if_callers(MemoryError())
+
+
+class NoMemoryForIt:
+    def __repr__(self):
+        raise MemoryError
+
+
+def test_want_of_memory_for_a_message_is_no_message():
+    with pytest.raises(MemoryError):
+        twofold.double([NoMemoryForIt()])
+
+
+# ---- who is a worker, without Python code
+
+
+@pytest.mark.parametrize(
+    ("module", "is_worker"),
+    [
+        ("None", False),
+        ("types.ModuleType('multiprocessing.process')", False),  # another thread is still at its import
+        ("types.SimpleNamespace(_parent_process=1)", False),  # no module
+        ("loaded(_parent_process=None)", False),
+        ("loaded(_parent_process=1)", True),
+    ],
+)
+def test_a_worker_is_told_by_a_variable(module, is_worker):
+    script = f"""
+        import sys, types
+        import twofold
+
+        def loaded(**variables):
+            module = types.ModuleType("multiprocessing.process")
+            module.__dict__.update(variables)
+            return module
+
+        assert not twofold.threads_info()["pool_worker"]
+        sys.modules["multiprocessing.process"] = {module}
+        assert twofold.threads_info()["pool_worker"] is {is_worker}
+        """
+    run_script(script)
