@@ -70,10 +70,15 @@ def file_array():
         return np.frombuffer(mmap.mmap(file.fileno(), 0), np.int64)
 
 
+class NoPool:
+    def submit(self, work, order):
+        raise RuntimeError("no more work")
+
+
 def new_pool(name):
     if name == "Pool":
         return multiprocessing.Pool(1)
-    if name in {"ProcessPoolExecutor", "file"}:
+    if name == "ProcessPoolExecutor":
         # Here, as `logging`, which it imports, has hooks of fork.
         from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
 
@@ -107,11 +112,11 @@ STRETCHES = {
     "own": (lambda: in_processes(shared, shared, processes=1), 10e-3),
     "ProcessPoolExecutor": (lambda: in_processes(shared, shared, pools[-1]), 3e-3),
     "Pool": (lambda: in_processes(shared, shared, pools[-1]), 3e-3),
-    "file": (lambda: in_processes(mapped, mapped, pools[-1]), 3e-3),
+    "file": (lambda: in_processes(mapped, mapped, NoPool()), 1e-3),
 }
 
 
-def main(name, count, base):
+def send(name, count, base):
     function, most_seconds = STRETCHES[name]
     raised = arrived = 0
     lost = []
@@ -130,11 +135,6 @@ def main(name, count, base):
             assert "twofold" not in frame.f_globals["__name__"], unraisable
         lost.append(str(unraisable.object))
 
-    multiprocessing.set_start_method("fork")
-    pools.append(new_pool(name))
-    for _ in range(3):
-        function()
-    gc.freeze()
     sys.unraisablehook = lose
     signal.signal(signal.SIGALRM, on_alarm)
     draw = random.Random(base + name)
@@ -156,8 +156,17 @@ def main(name, count, base):
         assert twofold.threads_info()["limit"] is None, "a limit was left"
     function()
     assert arrived + len(lost) == raised, f"{raised - arrived - len(lost)} of {raised} were lost; Python lost {lost}"
-    print(arrived, len(lost), *sorted(set(lost)))
-    sys.stdout.flush()
+    print(f"{name}, {base}: {arrived} alarms arrived, Python itself lost {lost}", flush=True)
+
+
+def main(name, count, *bases):
+    multiprocessing.set_start_method("fork")
+    pools.append(new_pool(name))
+    for _ in range(3):
+        STRETCHES[name][0]()
+    gc.freeze()
+    for base in bases:
+        send(name, count, base)
     os._exit(0)  # pools that were interrupted may not end; who runs this kills their workers
 
 
