@@ -323,6 +323,18 @@ def test_what_has_no_place_in_a_type():
         twofold.double(np.array([3]).view(Units), dtype="int8", overflow="saturate")
 
 
+def test_python_numbers_of_an_array():
+    """They have no limits, so nothing is checked on the way to them."""
+    for overflow in OVERFLOWS:
+        for x in (np.array([2**62]), np.array([2**62], object)):
+            assert twofold.double(x, dtype=object, where=True, overflow=overflow).tolist() == [2**63]
+        assert twofold.double(np.array([300], object), dtype="i8", casting="unsafe", overflow=overflow)[0] == 600
+    objects = np.array([1, 300], object)
+    assert twofold.double(objects, dtype="u1", casting="unsafe", overflow="saturate").tolist() == [2, 255]
+    with pytest.raises(OverflowError):
+        twofold.double(objects, dtype="u1", casting="unsafe", overflow="raise")
+
+
 def test_units_of_time_that_narrow():
     x = np.array([1, "NaT", 2**40, -(2**40)], "m8[s]")
     out = np.zeros(4, "m8[ns]")

@@ -33,12 +33,14 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
         list as `values` is read as the elements of `out`.
     dtype : str or dtype, optional
         The element type to compute in, and of the result. A list is checked to be in its range; its
-        numbers, taken as Python floats, are rounded to a float type, of two nearest ones to the even one. Without it, a
-        list has Python's own arithmetic, which has no limits, and an array its own type.
+        numbers, taken as Python floats, are rounded to a float type, of two nearest ones to the even one. An array is
+        cast as `casting` allows, and `overflow` also says what becomes of numbers that the type cannot hold. Without it,
+        a list has Python's own arithmetic, which has no limits, and an array its own type.
     overflow : {"wrap", "saturate", "raise"}
         What becomes of an integer whose double its type cannot hold: it is taken modulo 2 to the power of its width, as
         NumPy has it; or clamped to the type's limits; or `OverflowError`, which names the first index. Floats become
-        infinite, and with "raise" that is an error, too.
+        infinite, and with "raise" that is an error, too. What is masked or missing, or not selected by `where`, does not
+        count.
     threads : int, optional
         The threads that work on this call, at least 1, if it is long enough for more than one. Without it: as
         `twofold.threads_info()` says, and one, if more have not paid in calls like this one.
@@ -68,8 +70,8 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     ValueError
         `out` is read-only or of another shape; `threads` is below 1; `overflow` is none of the three.
 
-    In all of these cases nothing has been written, but where ``overflow="raise"`` finds something: then `out` holds
-    anything, unless it is `values`, which is as it was.
+    In all of these cases nothing has been written, but where ``overflow="raise"`` finds something in an exact array, a
+    buffer or a list: then `out` holds anything, unless it is `values`, which is as it was.
 
     KeyboardInterrupt, in a call that takes long, leaves `out` doubled in part.
 

@@ -24,6 +24,9 @@ OVERFLOWS = ("wrap", "saturate", "raise")
 
 PLAIN_CLASSES = {np.ndarray, np.memmap}  # whose arrays give their elements no meaning of their own
 
+OF_NUMPY = (np.ndarray, np.generic)
+NUMPYS_OWN = np.ndarray.__array_ufunc__
+
 
 def take_for_plain(kind: type) -> None:
     """Make a subclass of ndarray one that `double` takes for what its memory is; results are exact arrays."""
@@ -34,8 +37,11 @@ def double_of_numpy(  # noqa: PLR0913, PLR0917
     values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: dict[str, Any] | None
 ) -> Any:
     """An array of any class, or a scalar, of NumPy."""
-    if isinstance(values, np.generic) and not isinstance(values, np.object_) and not _arrays.has_element(values.dtype):
-        raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
+    if isinstance(values, np.generic) and not isinstance(values, np.object_):
+        if not _arrays.has_element(values.dtype):
+            raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
+        if out is dtype is ufunc_keywords is None:
+            return _arrays.double_exact(np.asarray(values), None, policy, threads)
     if (
         type(values) in PLAIN_CLASSES
         and not ufunc_keywords
@@ -69,12 +75,11 @@ def double_by_ufunc(  # noqa: PLR0913, PLR0917
 
 def route_of(values: Any, out: Any) -> Any:
     """Which of the functions below is for them."""
-    if not isinstance(values, np.ndarray | np.generic):
+    if not isinstance(values, OF_NUMPY):
         names = {getattr(base, "__module__", "").partition(".")[0] for base in type(values).__mro__}
         return next((route for name, route in LIBRARIES.items() if name in names), by_its_class)
-    drives = np.ndarray.__array_ufunc__
-    of_numpy = isinstance(values, np.generic) or type(values).__array_ufunc__ is drives
-    return by_numpy if of_numpy and getattr(type(out), "__array_ufunc__", drives) is drives else by_its_class
+    of_values, of_out = (getattr(type(x), "__array_ufunc__", NUMPYS_OWN) for x in (values, out))
+    return by_numpy if of_values is of_out is NUMPYS_OWN else by_its_class
 
 
 # ---- NumPy
@@ -85,6 +90,8 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     ufunc, out = UFUNCS[policy], keywords.get("out")
     if values is np.ma.masked and out is None:
         return values
+    if values.dtype.kind not in "mO" and (policy == WRAP or (policy == SATURATE and not keywords)):
+        return ufunc(values, **keywords)
     array, where = np.asarray(values), keywords.get("where", True)
     where = np.asarray(where, None if hasattr(where, "dtype") else bool)
     if where.dtype != bool or not isinstance(out, np.ndarray | None):
@@ -102,7 +109,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if stored.kind != "O" and np.can_cast(array.dtype, stored, "equiv"):  # what does not count is kept
         np.copyto(np.asarray(holder), array, where=~counts)
     placing = {name: value for name, value in keywords.items() if name in {"out", "order", "subok"}}
-    if out is not None and not where.all():
+    if out is not None and ("where" in keywords or not where.all()):
         placing["where"] = where
     return np.positive(holder, **placing)
 
@@ -114,9 +121,9 @@ def types_of(ufunc: np.ufunc, dtype: np.dtype[Any], keywords: dict[str, Any]) ->
     computed = ufunc(nothing, **resolving).dtype
     if keywords.get("out") is None:
         return computed, computed
-    stored = keywords["out"].dtype.newbyteorder("=")
-    ufunc(nothing, out=np.empty(0, stored), **resolving)
-    return computed, stored
+    out = np.empty(0, keywords["out"].dtype)
+    ufunc(nothing, out=out, **resolving)
+    return computed, out.dtype.newbyteorder("=")
 
 
 def counting(where: NDArray[np.bool], shape: tuple[int, ...]) -> NDArray[np.bool]:
@@ -134,13 +141,13 @@ def doubled_aside(
     computed, stored = types
     known = array.astype(array.dtype.newbyteorder("="), order="K", copy=True)
     known[~counts] = 0
-    doubled = as_type(known, computed, policy, known, "which")
+    known = as_type(known, computed, policy, array, "which")
     if computed.kind == "O":
-        ufuncs.doubled(known, out=doubled)
+        doubled = ufuncs.doubled(known, out=np.empty_like(known))
         if policy == RAISE:
             check_that_none(np.frompyfunc(becomes_infinite, 2, 1)(known, doubled), array, "whose double", "float64")
     else:
-        _arrays.double_exact(doubled, doubled, policy, 0)
+        doubled = _arrays.double_exact(known, known, policy, 0)
     return as_type(doubled, stored, policy, array, "whose double")
 
 
@@ -165,11 +172,13 @@ def fits(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:
 
 
 def as_type(array: NDArray[Any], dtype: np.dtype[Any], policy: int, values: NDArray[Any], what: str) -> NDArray[Any]:
-    """A new array of another type. The policy says what becomes of numbers beyond its limits: of `what` of `values`."""
+    """An array as another type. The policy says what becomes of numbers beyond its limits: of `what` of `values`."""
     if policy == WRAP and array.dtype.kind == dtype.kind == "m":
         policy = RAISE
+    if policy == SATURATE and array.dtype.kind == "O" and dtype.kind in "iu":
+        array = np.clip(array, *limits(dtype))
     if policy == WRAP or fits(array.dtype, dtype):
-        return array.astype(dtype)
+        return array.astype(dtype, copy=False)
     with np.errstate(over="ignore" if policy == RAISE else None, invalid="ignore"):
         result = array.astype(dtype)
     below, above, lost = misfits(array, result)
@@ -199,7 +208,7 @@ def misfits(array: NDArray[Any], result: NDArray[Any]) -> tuple[NDArray[np.bool]
             lost = ~missing & (result.astype(array.dtype) != array) & finer
             return lost & (array.view(np.int64) < 0), lost & (array.view(np.int64) > 0), none
     elif result.dtype.kind not in "ium":
-        if array.dtype == object:
+        if array.dtype.kind == "O":
             array = array.astype(np.complex128)
         lost = (np.isfinite(array.real) & ~np.isfinite(result.real)) | (
             np.isfinite(array.imag) & ~np.isfinite(result.imag)
