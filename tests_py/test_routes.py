@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import twofold
+from conftest import run_script
+from twofold import ufuncs
 
 library = pytest.importorskip
 
@@ -335,6 +337,29 @@ def test_python_numbers_of_an_array():
         twofold.double(objects, dtype="u1", casting="unsafe", overflow="raise")
 
 
+def test_bfloat16_with_keywords():
+    """Also where its library was imported after the ufuncs."""
+    run_script("""
+        import numpy as np, twofold, sys
+        from twofold import ufuncs
+        try:
+            import ml_dtypes
+        except ImportError:
+            sys.exit()
+        x = np.array([1, 3e38], ml_dtypes.bfloat16)
+        for overflow in ("wrap", "saturate"):
+            assert twofold.double(x[:1], where=True, overflow=overflow).dtype == ml_dtypes.bfloat16
+        out = np.zeros(2, np.int8)
+        for keywords in ({"where": True}, {"out": out, "casting": "unsafe"}):
+            try:
+                twofold.double(x, overflow="raise", **keywords)
+            except OverflowError as error:
+                assert str(error).startswith("values[1] is 3.00406e+38, whose double does not fit"), error
+            else:
+                raise AssertionError(keywords)
+    """)
+
+
 def test_units_of_time_that_narrow():
     x = np.array([1, "NaT", 2**40, -(2**40)], "m8[s]")
     out = np.zeros(4, "m8[ns]")
@@ -613,7 +638,7 @@ def test_polars():
 WRONG: dict[str, tuple[str, Callable[..., Any], Callable[[], None]]] = {
     "writes at once": (
         "by_numpy",
-        lambda values, policy, keywords: __import__("twofold").ufuncs.doubled_checked(values, **keywords),
+        lambda values, policy, keywords: ufuncs.doubled_checked(values, **keywords),
         lambda: check_that_nothing_is_written("matrix"),
     ),
     "casts whatever comes": (

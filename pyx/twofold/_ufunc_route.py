@@ -5,17 +5,19 @@ may fail, its result is made aside first, of what counts alone; NumPy then only 
 drives is handed a `Doubling` in place of the ufunc, so that its pieces come back to `double`.
 """
 
-import cmath
 import functools
+import math
 import sys
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twofold import _arrays, _core, ufuncs
 from twofold._double import double
+
+Array = np.ndarray[Any, Any]
+Mask = np.ndarray[Any, np.dtype[np.bool]]
+Dtype = np.dtype[Any]
 
 WRAP, SATURATE, RAISE = range(3)  # as Policy in _core.pxd has them
 
@@ -90,6 +92,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     ufunc, out = UFUNCS[policy], keywords.get("out")
     if values is np.ma.masked and out is None:
         return values
+    _arrays.has_element(values.dtype)  # so that the ufuncs know bfloat16, which may have been imported meanwhile
     if values.dtype.kind not in "mO" and (policy == WRAP or (policy == SATURATE and not keywords)):
         return ufunc(values, **keywords)
     array, where = np.asarray(values), keywords.get("where", True)
@@ -114,7 +117,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     return np.positive(holder, **placing)
 
 
-def types_of(ufunc: np.ufunc, dtype: np.dtype[Any], keywords: dict[str, Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: dict[str, Any]) -> tuple[Dtype, Dtype]:
     """The types that a ufunc call computes in and stores. Raises what the call would, if it is not to be."""
     resolving = {name: value for name, value in keywords.items() if name not in {"out", "where"}}
     nothing = np.empty(0, dtype)
@@ -126,7 +129,7 @@ def types_of(ufunc: np.ufunc, dtype: np.dtype[Any], keywords: dict[str, Any]) ->
     return computed, out.dtype.newbyteorder("=")
 
 
-def counting(where: NDArray[np.bool], shape: tuple[int, ...]) -> NDArray[np.bool]:
+def counting(where: Mask, shape: tuple[int, ...]) -> Mask:
     """The elements that a `where`, which may be of more dimensions, selects at least once."""
     where = np.broadcast_to(where, np.broadcast_shapes(where.shape, shape))
     more = where.ndim - len(shape)
@@ -134,9 +137,7 @@ def counting(where: NDArray[np.bool], shape: tuple[int, ...]) -> NDArray[np.bool
     return where.any(axis=(*range(more), *repeated), keepdims=True).reshape(shape)
 
 
-def doubled_aside(
-    array: NDArray[Any], counts: NDArray[np.bool], types: tuple[np.dtype[Any], np.dtype[Any]], policy: int
-) -> NDArray[Any]:
+def doubled_aside(array: Array, counts: Mask, types: tuple[Dtype, Dtype], policy: int) -> Array:
     """The doubles of the elements that count, in memory of their own, computed in one type and then of another."""
     computed, stored = types
     known = array.astype(array.dtype.newbyteorder("="), order="K", copy=True)
@@ -152,10 +153,14 @@ def doubled_aside(
 
 
 def becomes_infinite(item: Any, doubled: Any) -> bool:
-    return isinstance(item, float | complex) and cmath.isfinite(item) and not cmath.isfinite(doubled)
+    return isinstance(item, float | complex) and is_finite(item) and not is_finite(doubled)
 
 
-def check_that_none(lost: Any, values: NDArray[Any], what: str, dtype: Any) -> None:
+def is_finite(number: complex) -> bool:
+    return math.isfinite(number.real) and math.isfinite(number.imag)
+
+
+def check_that_none(lost: Any, values: Array, what: str, dtype: Any) -> None:
     """OverflowError for the first element that is lost; `what` of it does not fit the type."""
     if np.any(lost):
         first = tuple(map(int, np.unravel_index(np.argmax(lost), values.shape)))
@@ -166,12 +171,12 @@ def check_that_none(lost: Any, values: NDArray[Any], what: str, dtype: Any) -> N
 # ---- from one type to another
 
 
-def fits(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:
+def fits(dtype: Dtype, other: Dtype) -> bool:
     """Whether every number of a type fits another one, if only by rounding."""
     return dtype == other or other.kind == "O" or (dtype.kind != "m" and np.can_cast(dtype, other, "safe"))
 
 
-def as_type(array: NDArray[Any], dtype: np.dtype[Any], policy: int, values: NDArray[Any], what: str) -> NDArray[Any]:
+def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -> Array:
     """An array as another type. The policy says what becomes of numbers beyond its limits: of `what` of `values`."""
     if policy == WRAP and array.dtype.kind == dtype.kind == "m":
         policy = RAISE
@@ -190,13 +195,13 @@ def as_type(array: NDArray[Any], dtype: np.dtype[Any], policy: int, values: NDAr
     return result
 
 
-def limits(dtype: np.dtype[Any]) -> tuple[int, int]:
+def limits(dtype: Dtype) -> tuple[int, int]:
     if dtype.kind == "m":
         return -(2**63) + 1, 2**63 - 1  # the lowest number is NaT
     return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
-def misfits(array: NDArray[Any], result: NDArray[Any]) -> tuple[NDArray[np.bool], NDArray[np.bool], NDArray[np.bool]]:
+def misfits(array: Array, result: Array) -> tuple[Mask, Mask, Mask]:
     """Which elements of an array are below and above the limits of the type of `result`, and which it lacks."""
     none = np.zeros(array.shape, bool)
     if array.dtype.kind == "m":
@@ -225,17 +230,15 @@ def misfits(array: NDArray[Any], result: NDArray[Any]) -> tuple[NDArray[np.bool]
 # ---- libraries
 
 
-@dataclass(frozen=True)
 class Doubling:
     """`double` with its arguments, as libraries take a ufunc."""
 
-    overflow: str
-    dtype: Any = None
+    __name__ = "double"
+    signature = None
+    nin = nout = 1
 
-    __name__: ClassVar[str] = "double"
-    signature: ClassVar[None] = None
-    nin: ClassVar[int] = 1
-    nout: ClassVar[int] = 1
+    def __init__(self, overflow: str, dtype: Any = None) -> None:
+        self.overflow, self.dtype = overflow, dtype
 
     def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
         if isinstance(out, tuple):
@@ -260,17 +263,18 @@ class Doubling:
         return result
 
 
-@dataclass(frozen=True)
 class SparseDoubling(Doubling):
-    """For arrays in which one number stands for all that are not stored: it is of their type, and may not be used."""
+    """For arrays in which one number stands for all that are not stored. It is of their type, and may not be used."""
 
-    kind: Any = None
-    overflow_of_number: str = "wrap"
+    def __init__(self, of_stored: Doubling, array: Any) -> None:
+        super().__init__(of_stored.overflow, of_stored.dtype)
+        self.type_of_number = array.dtype.subtype.type
+        self.of_number = of_stored if len(array.sp_values) < len(array) else Doubling("wrap", of_stored.dtype)
 
     def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
         if isinstance(values, np.ndarray):
             return super().__call__(values, out, **keywords)
-        return Doubling(self.overflow_of_number, self.dtype)(self.kind(values)).item()
+        return self.of_number(self.type_of_number(values)).item()
 
 
 def by_its_class(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
@@ -323,9 +327,7 @@ def by_pandas(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     calling = without(keywords, "dtype", "out")
     arrays = sys.modules["pandas"].arrays
     if isinstance(values, arrays.SparseArray):
-        overflow = doubling.overflow if len(values.sp_values) < len(values) else "wrap"
-        sparse = SparseDoubling(doubling.overflow, doubling.dtype, values.dtype.subtype.type, overflow)
-        result = sparse.by(values, calling)
+        result = SparseDoubling(doubling, values).by(values, calling)
     elif isinstance(values, arrays.ArrowExtensionArray) and hasattr(values.dtype, "pyarrow_dtype"):
         result = double_arrow(values, doubling, calling)
     elif isinstance(values, sys.modules["pandas"].DataFrame) and calling:
