@@ -524,6 +524,19 @@ def test_pandas_with_keywords(pd, dtype):
     assert list(result.dtypes) == list(frame.dtypes)
 
 
+def test_frames_as_out(pd):
+    frame = pd.DataFrame({"a": pd.Series([2**60 + 1, None], dtype="Int64"), "b": [1.5, 1e308]})
+    out = pd.DataFrame({"a": pd.Series([7, 7], dtype="Int64"), "b": [7.0, 7.0]})
+    with pytest.raises(OverflowError):
+        twofold.double(frame, out=out, overflow="raise")
+    assert out.to_numpy().tolist() == [[7, 7], [7, 7]]
+    chosen = np.array([[True, False], [True, False]])
+    assert twofold.double(frame, out=out, where=chosen, overflow="raise") is out
+    assert (out["a"][0], out["a"][1], out["b"].tolist()) == (2**61 + 2, pd.NA, [7.0, 7.0])
+    assert list(out.dtypes) == list(frame.dtypes)
+    assert twofold.double(frame[:1], out=out[:1].copy(), overflow="raise")["a"].tolist() == [2**61 + 2]
+
+
 def test_pandas_in_place(pd):
     for series in (pd.Series([1, 2**62]), pd.Series([1, 2**62], dtype="Int64"), pd.Series([1, 1e308])):
         before = series.copy()

@@ -243,9 +243,8 @@ class Doubling:
     def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
         if isinstance(out, tuple):
             (out,) = out
-        if (
-            isinstance(values, np.ndarray) and values.dtype.kind == "O"
-        ):  # whose missing items are what their library has for them
+        # What is missing among objects is what their library has for it, so that its own arithmetic decides.
+        if isinstance(values, np.ndarray) and values.dtype.kind == "O":
             return double_by_ufunc(values, out, self.dtype, OVERFLOWS.index(self.overflow), 0, keywords)
         return self.as_partial()(values, out, **keywords)
 
@@ -280,7 +279,8 @@ class SparseDoubling(Doubling):
 def by_its_class(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     """An array whose class, of which nothing is known, decides what a ufunc is to it."""
     ufunc, dtype = UFUNCS[policy], getattr(values, "dtype", None)
-    if policy != WRAP and "dtype" in keywords and not (dtype and fits(np.dtype(dtype), np.dtype(keywords["dtype"]))):
+    narrows = "dtype" in keywords and (dtype is None or not fits(np.dtype(dtype), np.dtype(keywords["dtype"])))
+    if policy != WRAP and narrows:
         raise TypeError(f"values holds {dtype}, and dtype is {keywords['dtype']!r}; convert values first")
     if "out" in keywords and (policy == RAISE or getattr(dtype, "kind", "O") in "mO"):
         ufunc(values, **without(keywords, "out"))  # so that it fails before anything is written
@@ -371,15 +371,19 @@ def double_arrow(values: Any, doubling: Doubling, calling: dict[str, Any]) -> An
 
 def assign(out: Any, result: Any, where: Any, policy: int) -> None:
     """Writes a result of pandas."""
+    chosen = np.broadcast_to(True if where is None else where, np.shape(out))
     if isinstance(out, np.ndarray):
-        if out.dtype.kind in "iu" and np.any(result.isna()):
-            np.asarray(result, out.dtype)  # for which pandas has an error of its own
         array = np.asarray(result)
-        np.copyto(out, as_type(array, out.dtype, policy, array, "which"), where=True if where is None else where)
+        if out.dtype.kind in "iu" and array is not result and np.any(result.isna()):
+            array = np.asarray(result, out.dtype)  # for which pandas has an error of its own
+        np.copyto(out, as_type(array, out.dtype, policy, array, "which"), where=chosen)
     elif where is None:
         out[:] = result
+    elif out.ndim == 2:
+        for i, rows in enumerate(chosen.T):  # not out.mask(), for which integers become floats
+            out.iloc[rows, i] = result.iloc[rows, i]
     else:
-        out[where] = result[where]
+        out[chosen] = result[chosen]
 
 
 LIBRARIES = {"pandas": by_pandas, "dask": by_dask, "xarray": by_xarray, "polars": by_polars}
