@@ -6,6 +6,7 @@ tries that many arrays, others each time; without the variable it is some hundre
 """
 
 import ctypes
+import dataclasses
 import os
 import warnings
 from collections.abc import Callable
@@ -434,6 +435,132 @@ def check_ufunc(ufunc: Callable[..., object], call: UfuncCall) -> None:
 @given(ufunc_calls())
 def test_the_ufunc_is_that_of_numpy(call):
     check_ufunc(ufuncs.doubled, call)
+
+
+# ---- whatever NumPy drives, and the overflow of each ufunc
+
+UFUNC_OF = {"wrap": ufuncs.doubled, "saturate": ufuncs.doubled_saturating, "raise": ufuncs.doubled_checked}
+
+
+class Own(np.ndarray):
+    """A class that NumPy knows nothing of."""
+
+
+@dataclass(frozen=True)
+class RouteCall:
+    """A call of `double` on an array of some class, with some keywords, or of the ufunc that has the same name."""
+
+    case: Case
+    container: str  # "array", "subclass", "masked"
+    by_ufunc: bool
+    where: bool  # whether some elements are left out
+
+    def chosen(self, salt: int) -> np.ndarray:
+        return np.random.default_rng([self.case.seed, salt]).integers(0, 4, self.case.shape) > 0
+
+    def counting(self) -> np.ndarray:
+        """The elements that are doubled."""
+        counting = np.ones(self.case.shape, bool)
+        if self.where:
+            counting &= self.chosen(1)
+        if self.container == "masked":
+            counting &= self.chosen(2)
+        return counting
+
+    def held(self, array: np.ndarray) -> np.ndarray:
+        """An array in its container."""
+        if self.container == "masked":
+            return np.ma.array(array, mask=~self.chosen(2), copy=False)
+        return array.view(Own) if self.container == "subclass" else array
+
+    def run(self, values: np.ndarray, out: np.ndarray | None) -> object:
+        keywords = {"where": self.chosen(1)} if self.where else {}
+        if self.by_ufunc:
+            return UFUNC_OF[self.case.overflow](values, out=out, **keywords)
+        return twofold.double(values, out, overflow=self.case.overflow, threads=self.case.threads, **keywords)
+
+
+@st.composite
+def route_calls(draw: st.DrawFn) -> RouteCall:
+    case = draw(cases(**ARGUMENTS))
+    by_ufunc = draw(st.booleans())
+    # To a ufunc a masked array is one whose elements all count, and NumPy looks after the mask.
+    container = draw(st.sampled_from(["array", "subclass", "masked"][: 2 if by_ufunc else 3]))
+    where = bool(case.out) and draw(st.booleans())  # without `out` the rest is left as it was found
+    return RouteCall(case, container, by_ufunc, where)
+
+
+def check_route(call: RouteCall, run: Callable[..., object] = RouteCall.run) -> None:
+    case, counting = call.case, call.counting()
+    memory, expected_memory = case.memory(), case.memory()
+    values, out = case.arrays(memory)
+    before = native(values)
+    before[~counting] = 0
+    held = call.held(values)
+    into = held if case.in_place else None if out is None else call.held(out)
+    compared = np.ones(case.memory_bytes, bool)
+    if case.out:
+        comparable = case.out.array_of_bytes(compared.view(np.uint8), case.shape)
+        comparable[...] = significant_bytes(case.out.dtype)
+        if call.container == "masked":  # what stands under a mask may be anything
+            comparable &= call.chosen(2)[..., None]
+    try:
+        expected = answer(before, case.overflow)
+    except DoesNotFitError:
+        with pytest.raises(OverflowError), np.errstate(all="ignore"):
+            run(call, held, into)
+        if case.out and (call.by_ufunc or not case.in_place):  # then it holds anything
+            comparable[...] = False
+    else:
+        with np.errstate(all="ignore"):
+            result = run(call, held, into)
+        if case.out:
+            np.copyto(case.arrays(expected_memory)[1], expected, where=counting)
+        elif case.shape == () and not counting:
+            assert result is np.ma.masked  # as NumPy's own ufuncs have it
+        else:
+            result = np.ma.getdata(np.asanyarray(result))
+            ours, theirs = np.array(native(result)), np.array(expected)
+            ours[~counting] = theirs[~counting] = 0
+            assert_same_bits(ours, theirs)
+        if call.container == "masked" and case.out:
+            assert (np.ma.getmaskarray(into) == ~call.chosen(2)).all()
+    differ = np.flatnonzero((memory != expected_memory) & compared)
+    assert not differ.size, f"bytes {differ} of memory, {memory[differ]} instead of {expected_memory[differ]}"
+
+
+@TRIED
+@given(route_calls())
+def test_any_class_and_where(call):
+    check_route(call)
+
+
+def counts_what_does_not(call, values, out):
+    call = dataclasses.replace(call, where=False)
+    return call.run(np.ma.getdata(values), None if out is None else np.ma.getdata(out))
+
+
+def writes_in_place_before_it_raises(call, values, out):
+    UFUNC_OF["wrap"](np.ma.getdata(values), out=None if out is None else np.ma.getdata(out))
+    return call.run(values, out)
+
+
+def loses_an_overflow(call, values, out):
+    try:
+        return call.run(values, out)
+    except OverflowError:
+        return call.held(np.zeros(call.case.shape)) if out is None else out
+
+
+@pytest.mark.parametrize("wrong", [counts_what_does_not, writes_in_place_before_it_raises, loses_an_overflow])
+def test_what_is_wrong_on_a_route_is_found(wrong):
+    @settings(max_examples=1000, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False, **COMMON)
+    @given(route_calls())
+    def search(call: RouteCall) -> None:
+        check_route(call, wrong)
+
+    with pytest.raises((AssertionError, OverflowError, pytest.fail.Exception)):
+        search()
 
 
 # ---- proof that the property can fail

@@ -1,4 +1,4 @@
-"""What NumPy leaves to the loops of a ufunc: the order of operands that overlap, errors in one piece of many, signals."""
+"""What NumPy leaves to the loops of a ufunc: the order where operands overlap, errors in any piece, signals."""
 
 import itertools
 
