@@ -4,6 +4,7 @@ Each stretch is run in a process of its own: tests_py/process_scenarios/alarms.p
 """
 
 import os
+import sys
 
 import pytest
 import twofold
@@ -81,6 +82,96 @@ def test_the_exception_of_a_handler_is_told_from_others(name):
         assert type(call(lambda: int("a"))) is ValueError
         """
     run_script(script.replace("HANDLER", repr(HANDLERS[name])))
+
+
+# Where errors of a type are expected of what `act` is called in; the type; and what comes of one.
+EXPECTED = {
+    "a pool": ("twofold.double_in_processes(np.ones(2000), Lender(), chunk_bytes=1)[8]", "RuntimeError", "2.0"),
+    "a dtype": ("twofold.double([1], dtype=DType())", "TypeError", "TypeError"),
+    "a message": ("twofold.double([Text()])", "ValueError", "TypeError"),
+    "a reference": ("type(shared._receive(twofold.SharedArray, where, None, None, True))", "ValueError", "LostArray"),
+    "a file": ("_places._open_file_of(File())", "OSError", "None"),
+    "a process": ("_jobs.identity_of(Pid())", "OSError", "None"),
+    "a buffer": ("pools._is_sequence(Buffer())", "ValueError", "False"),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_handler_is_heard_where_its_type_is_expected(name):
+    call, kind, result = EXPECTED[name]
+    if name == "a buffer" and sys.version_info < (3, 12):
+        return  # before, no Python code exports one
+    run_script(f"""
+        import mmap, signal
+        import numpy as np
+        import twofold
+        from twofold import _jobs, _places, pools, shared
+
+        class Lender:
+            def submit(self, work, order):
+                act()
+
+        class DType:
+            @property
+            def dtype(self):
+                act()
+
+        class Text(str):
+            def __repr__(self):
+                act()
+
+        class Pid:
+            def __int__(self):
+                act()
+            __index__ = __int__
+            def __format__(self, how):
+                act()
+
+        class Buffer:
+            def __buffer__(self, flags):
+                act()
+
+        class File:  # an array of one, as far as is asked
+            base = mmap.mmap(-1, 1)
+            @property
+            def __array_interface__(self):
+                return {{"data": (np.frombuffer(self.base, np.uint8).ctypes.data, False)}}
+            @property
+            def flags(self):
+                return self
+            writeable = True
+
+        def open_file(*_):
+            act()
+
+        _places.os = type("os", (), {{"open": open_file, "O_RDWR": 0, "O_CLOEXEC": 0, "O_NONBLOCK": 0}})
+        where = Pid(), 0, bytes(20), 1
+
+        class DeadlineError({kind}):
+            pass
+
+        def handler(signum, frame):
+            raise DeadlineError
+
+        def alarm():
+            signal.raise_signal(signal.SIGALRM)
+            raise AssertionError("no handler ran")
+
+        def fail():
+            raise {kind}
+
+        def outcome():
+            try:
+                return {call}
+            except Exception as error:
+                return type(error)
+
+        signal.signal(signal.SIGALRM, handler)
+        act = fail
+        assert "{result}" in str(outcome()), outcome()
+        act = alarm
+        assert outcome() is DeadlineError, outcome()
+        """)
 
 
 def test_want_of_memory_is_the_callers():

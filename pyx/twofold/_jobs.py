@@ -362,7 +362,7 @@ class OwnProcesses:
         with _ctrl_c_later(multiprocessing.get_start_method()):
             try:
                 process.start()
-            except REFUSALS as error:
+            except (*REFUSALS, AttributeError) as error:  # AttributeError: loky has it for that, in its workers
                 raise_again_if_callers(error)
                 return False
             self._started.append((process, identity_of(process.pid)))
