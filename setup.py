@@ -154,7 +154,16 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double", "_exchange", "_view")),
+            *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double")),
+            *(
+                module(
+                    name,
+                    include_dirs=["pyx/twofold"],
+                    depends=[f"{KERNELS}/checked.h"],
+                    extra_compile_args=C_FLAGS,
+                )
+                for name in ("_exchange", "_view")
+            ),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
                 for name in ("_arrays", "ufuncs")

@@ -4,8 +4,8 @@ Arrays of NumPy have a module of their own; as `out` they come here, too.
 """
 cimport cython
 from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_RECORDS_RO, PyBUF_STRIDES, PyBuffer_FillContiguousStrides, PyBuffer_IsContiguous,
-    PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
+    PyBUF_C_CONTIGUOUS, PyBUF_F_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_RECORDS_RO, PyBUF_STRIDES,
+    PyBuffer_FillContiguousStrides, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
@@ -19,34 +19,49 @@ from twofold._core cimport (
     is_instance_of_loaded, short, type_name,
 )
 from twofold._lists cimport read_list
-from twofold._view cimport check_output, overflow_at, run_view, shape_of
+from twofold._view cimport (
+    MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
+)
 
 
 # ---- formats
 
 cdef bint is_little = sys.byteorder == "little"
 
+cdef Py_ssize_t size_of_letter(char letter) noexcept:
+    """The bytes of an item of the format "@" and that letter; 0: none of ours."""
+    if letter in b"bB":
+        return 1
+    if letter in b"hHe":
+        return 2
+    if letter in b"iIf":
+        return 4
+    if letter in b"lLqQnNdF":
+        return 8
+    return 16 if letter == c'D' else 0
+
 cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swapped) noexcept:
     """The element of a buffer's items, as the struct module writes formats, and NumPy complex ones. -1: none of ours."""
+    cdef char letter
+    cdef Py_ssize_t size
     swapped[0] = False
     if format is NULL:  # the buffer protocol's way of saying "B"
         format = b"B"
     if format[0] in b"@=<>!":
         swapped[0] = itemsize > 1 and (format[0] == c'<' and not is_little or format[0] in b">!" and is_little)
         format += 1
-    if format[0] == c'Z' and format[1] != 0 and format[1] in b"fd" and format[2] == 0:
-        return find_element_of(c'c', itemsize)
-    if format[0] == 0 or format[1] != 0:
+    letter = format[0]
+    if letter == c'Z' and (format[1] == c'f' or format[1] == c'd'):
+        format += 1
+        letter = c'F' if format[0] == c'f' else c'D'  # as the struct module has them, from Python 3.14 on
+    size = size_of_letter(letter)
+    if size == 0 or format[1] != 0 or itemsize != size and not (letter in b"lL" and itemsize == 4):
         return -1
-    if format[0] in b"bhilqn":
+    if letter in b"bhilqn":
         return find_element_of(c'i', itemsize)
-    if format[0] in b"BHILQN":
+    if letter in b"BHILQN":
         return find_element_of(c'u', itemsize)
-    if format[0] in b"efd":
-        return find_element_of(c'f', itemsize)
-    if format[0] in b"FD":  # of the struct module, from Python 3.14 on
-        return find_element_of(c'c', itemsize)
-    return -1
+    return find_element_of(c'c' if letter in b"FD" else c'f', itemsize)
 
 
 # ---- memory
@@ -56,25 +71,30 @@ cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swap
 cdef class Span:
     """The memory of a buffer, held until this object goes."""
     cdef Py_buffer buffer
-    cdef Py_ssize_t own_strides[64]
+    cdef Py_ssize_t own_strides[MAX_DIMENSIONS]
     cdef View view
 
     def __cinit__(self, owner, str name not None):
         cdef Py_buffer* buffer = &self.buffer
+        cdef View* view = &self.view
         PyObject_GetBuffer(owner, buffer, PyBUF_RECORDS_RO)
-        self.view.element = element_from_format(buffer.format, buffer.itemsize, &self.view.swapped)
-        if self.view.element < 0:
+        view.element = element_from_format(buffer.format, buffer.itemsize, &view.swapped)
+        if view.element < 0:
             raise TypeError(
                 f"{name} has items of format {self.format()!r}, {buffer.itemsize} bytes each, which cannot be doubled"
             )
-        self.view.data, self.view.shape, self.view.strides = buffer.buf, buffer.shape, buffer.strides
-        self.view.n = buffer.len // buffer.itemsize
-        self.view.itemsize, self.view.ndim = buffer.itemsize, buffer.ndim
-        self.view.contiguous = PyBuffer_IsContiguous(buffer, b'C')
-        self.view.writable = not buffer.readonly
+        check_dimensions(buffer.ndim, buffer.shape, name)
+        view.data, view.shape, view.strides = buffer.buf, buffer.shape, buffer.strides
+        view.itemsize, view.ndim, view.writable = buffer.itemsize, buffer.ndim, not buffer.readonly
         if buffer.strides is NULL:  # as ctypes has it
-            PyBuffer_FillContiguousStrides(buffer.ndim, buffer.shape, self.own_strides, buffer.itemsize, b'C')
-            self.view.strides = self.own_strides
+            fill_c_strides(view, self.own_strides)
+            view.strides = self.own_strides
+        measure(view, name)
+        if buffer.len != <Py_ssize_t>view.n * view.itemsize:
+            raise BufferError(f"{name} has {buffer.len} bytes, and {view.n} elements of {view.itemsize}")
+        for i in range(view.ndim if buffer.suboffsets is not NULL else 0):
+            if buffer.suboffsets[i] >= 0:
+                raise BufferError(f"{name} is an array of pointers to arrays, which it was not asked for")
 
     def __dealloc__(self):
         PyBuffer_Release(&self.buffer)
@@ -94,45 +114,52 @@ cdef class Memory:
     cdef Py_ssize_t size  # bytes
     cdef Py_ssize_t itemsize
     cdef int ndim
+    cdef bint in_c_order
 
     def __cinit__(self, Span model not None):
-        cdef Py_buffer* like = &model.buffer
+        cdef View* like = &model.view
         cdef size_t cache_line = 64
-        cdef size_t dimensions = like.ndim * sizeof(Py_ssize_t)
-        self.shape = <Py_ssize_t*>PyMem_RawMalloc(2 * dimensions + cache_line + like.len)
+        cdef int ndim = like.ndim
+        self.size = like.n * like.itemsize
+        self.shape = <Py_ssize_t*>PyMem_RawMalloc(2 * ndim * sizeof(Py_ssize_t) + cache_line + self.size)
         if self.shape is NULL:
-            raise MemoryError(f"{like.len} bytes for the result")
-        self.strides = self.shape + like.ndim
-        for i in range(like.ndim):
+            raise MemoryError(f"{self.size} bytes for the result")
+        self.strides = self.shape + ndim
+        self.start = <char*>((<uintptr_t>(self.strides + ndim) + cache_line - 1) // cache_line * cache_line)
+        self.format = b"B" if model.buffer.format is NULL else model.buffer.format
+        self.itemsize, self.ndim = like.itemsize, ndim
+        for i in range(ndim):
             self.shape[i] = like.shape[i]
         # In the order of the model where that is Fortran's; in C's otherwise.
-        cdef char order = c'F' if PyBuffer_IsContiguous(like, c'F') and not PyBuffer_IsContiguous(like, c'C') else c'C'
-        PyBuffer_FillContiguousStrides(like.ndim, self.shape, self.strides, like.itemsize, order)
-        self.start = <char*>((<uintptr_t>(self.strides + like.ndim) + cache_line - 1) // cache_line * cache_line)
-        self.format = b"B" if like.format is NULL else like.format
-        self.size = like.len
-        self.itemsize = like.itemsize
-        self.ndim = like.ndim
+        if not like.contiguous and PyBuffer_IsContiguous(&model.buffer, c'F'):
+            PyBuffer_FillContiguousStrides(ndim, self.shape, self.strides, like.itemsize, c'F')
+        else:
+            fill_c_strides(like, self.strides)
+            self.in_c_order = True
 
     def __dealloc__(self):
         PyMem_RawFree(self.shape)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
-        view.buf = self.start
-        view.obj = self
-        view.len = self.size
-        view.itemsize = self.itemsize
-        view.readonly = False
-        view.format = <char*>self.format
-        view.ndim = self.ndim
-        view.shape = self.shape
-        view.strides = self.strides
-        view.suboffsets = NULL
-        view.internal = NULL
-        if flags & PyBUF_STRIDES != PyBUF_STRIDES and not PyBuffer_IsContiguous(view, b'C'):
+        cdef bint wants_strides = asks_for(flags, PyBUF_STRIDES)
+        view.buf, view.obj, view.len = self.start, self, self.size
+        view.itemsize, view.readonly, view.ndim = self.itemsize, False, self.ndim
+        view.format = <char*>self.format if asks_for(flags, PyBUF_FORMAT) else NULL
+        view.shape, view.strides = self.shape, self.strides
+        view.suboffsets, view.internal = NULL, NULL
+        if not self.in_c_order and (asks_for(flags, PyBUF_C_CONTIGUOUS) or not wants_strides):
             raise BufferError("this memory is in Fortran order")
-        if flags & PyBUF_FORMAT != PyBUF_FORMAT:
-            view.format = NULL
+        if asks_for(flags, PyBUF_F_CONTIGUOUS) and not PyBuffer_IsContiguous(view, c'F'):
+            raise BufferError("this memory is in C order")
+        if not wants_strides:
+            view.strides = NULL
+        if not asks_for(flags, PyBUF_ND):  # just bytes
+            if view.format is not NULL:
+                raise BufferError("this memory has a format, which nobody understands without its shape")
+            view.shape, view.ndim = NULL, 1
+
+cdef bint asks_for(int flags, int what) noexcept:
+    return flags & what == what
 
 
 # ---- doubling

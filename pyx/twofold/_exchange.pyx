@@ -6,18 +6,30 @@ found there.
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
+from cpython.pycapsule cimport (
+    PyCapsule_Destructor, PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New, PyCapsule_SetName,
+)
 from cpython.ref cimport Py_DECREF
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcmp, memcpy, memset, strchr, strlen
 
 import sys
 
+from twofold._checked cimport add, at, multiply, product_or_limit
 from twofold._core cimport (
     Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    free_memory, is_instance_of_loaded, new_memory, run_with_gil, short, type_name,
+    free_memory, is_instance_of_loaded, new_memory, overlaps_itself, run_with_gil, short, type_name,
 )
-from twofold._view cimport MAX_DIMENSIONS, check_output, overflow_at, run_view
+from twofold._view cimport (
+    MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
+)
+
+cdef extern from *:
+    """
+    // Of a capsule of ours, whatever it is called by now; it raises nothing.
+    #define twofold_pointer_of(capsule) PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+    """
+    void* pointer_of "twofold_pointer_of"(object capsule) noexcept
 
 
 def double_exchanged(values, out, dtype, Policy policy, unsigned int threads):
@@ -94,8 +106,8 @@ cdef struct DLPackExchangeAPI:
     uint32_t minor
     void* older
     void* new_tensor
-    int (*tensor_of_object)(void*, DLManagedTensorVersioned**) except -1
-    int (*object_of_tensor)(DLManagedTensorVersioned*, void**) except -1
+    int (*tensor_of_object)(void*, DLManagedTensorVersioned**) except? -1
+    int (*object_of_tensor)(DLManagedTensorVersioned*, void**) except? -1
 
 cdef enum:
     READ_ONLY = 1  # of the flags
@@ -115,7 +127,7 @@ cdef int element_of(DLDataType dtype) noexcept:
     """-1: none of ours."""
     if dtype.lanes != 1 or dtype.code > 5 or dtype.code == 3 or dtype.bits % 8 or dtype.bits > 64 * (1 + (dtype.code == 5)):
         return -1
-    return find_element_of(b"iuf?bc"[dtype.code], dtype.bits // 8)
+    return find_element_of((<const char*>b"iuf?bc")[dtype.code], dtype.bits // 8)
 
 cdef str name_of_type(DLDataType dtype):
     name = type_codes[dtype.code] if dtype.code < len(type_codes) else f"type code {dtype.code}, "
@@ -131,9 +143,9 @@ cdef DLPackExchangeAPI* exchange_api_of(type kind) except? NULL:
     if capsule is None:
         return NULL
     api = <DLPackExchangeAPI*>PyCapsule_GetPointer(capsule, "dlpack_exchange_api")
-    return api if api.major == 1 else NULL
+    return api if api.major == 1 and api.tensor_of_object is not NULL and api.object_of_tensor is not NULL else NULL
 
-cdef int check_device(int device, str name) except -1:
+cdef int check_device(device, str name) except -1:
     if device != CPU:
         raise BufferError(f"{name} is in the memory of {other_devices.get(device, 'another device')} (DLPack's device "
                           f"{device}); it has to be copied to the CPU first")
@@ -153,8 +165,8 @@ cdef int check_nothing_is_lost(owner, str name) except -1:
 @cython.final
 cdef class Tensor:
     """A tensor of another library, held until this object goes."""
-    cdef object capsule  # whose destructor gives the tensor back,
-    cdef DLManagedTensorVersioned* managed  # or the tensor itself
+    cdef DLManagedTensorVersioned* versioned  # one of the two, and ours to delete
+    cdef DLManagedTensor* plain
     cdef View view
     cdef Py_ssize_t strides[MAX_DIMENSIONS]  # bytes
     cdef DLDataType dtype
@@ -164,61 +176,61 @@ cdef class Tensor:
         cdef DLPackExchangeAPI* api = exchange_api_of(type(owner))
         check_nothing_is_lost(owner, name)
         if api is not NULL and self.take(owner, api):
-            check_device(self.managed.dl_tensor.device.device_type, name)
-            self.read_versioned(self.managed, name)
+            self.read_versioned(name)
             return
         if not hasattr(owner, "__dlpack_device__"):  # although its class has __dlpack__
             raise TypeError(f"{name} is a {type_name(owner)}, which has no elements yet: it stands for an array while "
                             "a computation is traced, as by jax.jit")
-        check_device(int(owner.__dlpack_device__()[0]), name)
+        check_device(owner.__dlpack_device__()[0], name)
         try:
-            self.capsule = owner.__dlpack__(max_version=(1, 0))
+            capsule = owner.__dlpack__(max_version=(1, 0))
         except TypeError:  # of a library that knows no versions yet
-            self.capsule = owner.__dlpack__()
-        if PyCapsule_IsValid(self.capsule, "dltensor_versioned"):
-            self.read_versioned(<DLManagedTensorVersioned*>PyCapsule_GetPointer(self.capsule, "dltensor_versioned"), name)
+            capsule = owner.__dlpack__()
+        if PyCapsule_IsValid(capsule, "dltensor_versioned"):
+            self.versioned = <DLManagedTensorVersioned*>PyCapsule_GetPointer(capsule, "dltensor_versioned")
+            PyCapsule_SetName(capsule, "used_dltensor_versioned")
+            self.read_versioned(name)
         else:
-            self.read(&(<DLManagedTensor*>PyCapsule_GetPointer(self.capsule, "dltensor")).dl_tensor, name)
+            self.plain = <DLManagedTensor*>PyCapsule_GetPointer(capsule, "dltensor")
+            PyCapsule_SetName(capsule, "used_dltensor")
+            self.read(&self.plain.dl_tensor, name)
 
     cdef bint take(self, owner, DLPackExchangeAPI* api) except -1:
         """Whether the short way works. Where it does not, the long one has the clearer words for it."""
         try:
-            api.tensor_of_object(<PyObject*>owner, &self.managed)
-        except Exception:
+            return api.tensor_of_object(<PyObject*>owner, &self.versioned) == 0 and self.versioned is not NULL
+        except (BufferError, RuntimeError):
             return False
-        return True
 
     def __dealloc__(self):
-        if self.managed is not NULL and self.managed.deleter is not NULL:
-            self.managed.deleter(self.managed)
+        if self.versioned is not NULL and self.versioned.deleter is not NULL:
+            self.versioned.deleter(self.versioned)
+        if self.plain is not NULL and self.plain.deleter is not NULL:
+            self.plain.deleter(self.plain)
 
-    cdef int read_versioned(self, DLManagedTensorVersioned* versioned, str name) except -1:
-        if versioned.major != 1:
-            raise BufferError(f"{name} comes by DLPack {versioned.major}.{versioned.minor}; known is 1.x")
+    cdef int read_versioned(self, str name) except -1:
+        if self.versioned.major != 1:
+            raise BufferError(f"{name} comes by DLPack {self.versioned.major}.{self.versioned.minor}; known is 1.x")
         self.writable_is_known = True
-        self.view.writable = not versioned.flags & READ_ONLY
-        return self.read(&versioned.dl_tensor, name)
+        self.view.writable = not self.versioned.flags & READ_ONLY
+        return self.read(&self.versioned.dl_tensor, name)
 
     cdef int read(self, DLTensor* tensor, str name) except -1:
         cdef View* view = &self.view
+        check_device(tensor.device.device_type, name)
         self.dtype = tensor.dtype
         view.element = element_of(tensor.dtype)
         if view.element < 0:
             raise TypeError(f"{name} holds {name_of_type(tensor.dtype)}, which cannot be doubled")
-        if tensor.ndim > MAX_DIMENSIONS:
-            raise ValueError(f"{name} has {tensor.ndim} dimensions; at most {MAX_DIMENSIONS} will do")
-        view.ndim = tensor.ndim
-        view.itemsize = tensor.dtype.bits // 8
+        check_dimensions(tensor.ndim, tensor.shape, name)
+        view.ndim, view.itemsize = tensor.ndim, tensor.dtype.bits // 8
+        view.data = at(tensor.data, tensor.byte_offset)
         view.shape, view.strides = <Py_ssize_t*>tensor.shape, self.strides
-        view.data = <char*>tensor.data + tensor.byte_offset
-        view.swapped = False
-        view.contiguous = True
-        view.n = 1
-        for i in reversed(range(view.ndim)):
-            self.strides[i] = view.itemsize * (<int64_t>view.n if tensor.strides is NULL else tensor.strides[i])
-            view.contiguous &= view.shape[i] == 1 or self.strides[i] == view.itemsize * <int64_t>view.n
-            view.n *= view.shape[i]
-        return 0
+        fill_c_strides(view, self.strides)
+        for i in range(view.ndim if tensor.strides is not NULL else 0):
+            if view.shape[i] > 1:  # others are never used, and may be anything
+                self.strides[i] = product_or_limit(tensor.strides[i], view.itemsize)
+        return measure(view, name)
 
     cdef int check_as_output_of(self, Tensor values) except -1:
         # Arrays that must not be changed, as those of JAX, come by the older DLPack, which cannot say so.
@@ -228,9 +240,11 @@ cdef class Tensor:
         return check_output(&self.view, &values.view)
 
     cdef bint fills_its_memory(self) noexcept:
-        """Whether its elements lie one after another, the dimensions in any order."""
+        """Whether its elements, if there are any, lie one after another, the dimensions in any order."""
         cdef Py_ssize_t expected = self.view.itemsize
         cdef int left = 0
+        if self.view.n == 0:
+            return False
         for i in range(self.view.ndim):
             left += self.view.shape[i] != 1
         for _ in range(left):
@@ -255,14 +269,10 @@ cdef void delete_versioned(DLManagedTensorVersioned* tensor) noexcept nogil:
 
 cdef void destroy_tensor_capsule(object capsule) noexcept:
     """For a capsule that nobody has taken the tensor out of."""
-    for name in (b"dltensor", b"dltensor_versioned"):
-        if PyCapsule_IsValid(capsule, name):
-            # Both begin with what leads to the block.
-            free_memory(block_of_capsule(capsule, name))
-
-cdef void* block_of_capsule(object capsule, bytes name) noexcept:
-    cdef void* tensor = PyCapsule_GetPointer(capsule, name)
-    return (<DLManagedTensor*>tensor).manager_ctx if name == b"dltensor" else (<DLManagedTensorVersioned*>tensor).manager_ctx
+    if PyCapsule_IsValid(capsule, "dltensor"):
+        free_memory((<DLManagedTensor*>pointer_of(capsule)).manager_ctx)
+    elif PyCapsule_IsValid(capsule, "dltensor_versioned"):
+        free_memory((<DLManagedTensorVersioned*>pointer_of(capsule)).manager_ctx)
 
 
 @cython.internal
@@ -278,7 +288,6 @@ cdef class NewTensor:
         cdef size_t nbytes = model.view.n * model.view.itemsize
         cdef size_t dimensions = ndim * sizeof(int64_t)
         cdef DLTensor* tensor
-        cdef Py_ssize_t stride = model.view.itemsize
         cdef bint same_layout = model.fills_its_memory()
         self.block = <TensorBlock*>new_memory(sizeof(TensorBlock) + 2 * dimensions + CACHE_LINE + nbytes)
         tensor = &self.block.plain.dl_tensor
@@ -289,13 +298,15 @@ cdef class NewTensor:
         tensor.strides = tensor.shape + ndim
         tensor.data = aligned(tensor.strides + ndim)
         tensor.byte_offset = 0
-        for i in reversed(range(ndim)):
-            self.strides[i] = model.strides[i] if same_layout else stride
-            stride *= model.view.shape[i]
-            tensor.shape[i] = model.view.shape[i]
-            tensor.strides[i] = self.strides[i] // model.view.itemsize
         self.view = model.view
         self.view.data, self.view.strides = tensor.data, self.strides
+        if same_layout:
+            memcpy(self.strides, model.strides, dimensions)
+        else:
+            fill_c_strides(&model.view, self.strides)
+        for i in range(ndim):
+            tensor.shape[i] = model.view.shape[i]
+            tensor.strides[i] = self.strides[i] // model.view.itemsize
         self.view.contiguous = model.view.contiguous or not same_layout
         self.block.plain.manager_ctx = self.block
         self.block.plain.deleter = delete_plain
@@ -322,8 +333,9 @@ cdef class NewTensor:
         return capsule
 
     cdef object taken_over_by(self, DLPackExchangeAPI* api):
-        cdef void* taken
-        api.object_of_tensor(&self.block.versioned, &taken)
+        cdef void* taken = NULL
+        if api.object_of_tensor(&self.block.versioned, &taken) != 0 or taken is NULL:
+            raise BufferError("the library of values takes no memory for the result")
         self.block = NULL
         result = <object>taken
         Py_DECREF(result)  # which `taken` was already a reference to
@@ -354,13 +366,38 @@ cdef object double_tensor(values, out, dtype, Policy policy, unsigned int thread
         from_dlpack = find_from_dlpack(values) if api is NULL else None
         result = NewTensor(source)
         double_tensor_into(values, source, &result.view, policy, threads)
-        return from_dlpack(result) if api is NULL else result.taken_over_by(api)
+        return result.taken_over_by(api) if api is not NULL else of_class_of(values, from_dlpack(result))
     if out is not values and not hasattr(type(out), "__dlpack__"):
         raise TypeError(f"out must be a writable array with __dlpack__, as values is, not {type_name(out)}")
     target = source if out is values else Tensor(out, "out")
     target.check_as_output_of(source)
-    double_tensor_into(values, source, &target.view, policy, threads)
+    written = version_of_torch(out)
+    if written is None:
+        double_tensor_into(values, source, &target.view, policy, threads)
+        return out
+    try:
+        double_tensor_into(values, source, &target.view, policy, threads)
+    except BaseException as error:
+        # In place, an overflow is found before anything is written; a part of `out` may be after all else, as Ctrl-C.
+        if not (target is source and isinstance(error, OverflowError) or overlaps_itself(&target.view)):
+            written(out)
+        raise
+    written(out)
     return out
+
+cdef object version_of_torch(out):
+    """What tells PyTorch that a tensor was written to, so that it does not take a gradient of what was there before; None
+    for all else."""
+    if not is_instance_of_loaded(out, "torch", "Tensor"):
+        return None
+    return attribute_if_loaded("torch.autograd.graph", "increment_version")
+
+cdef object of_class_of(values, result):
+    """A result in the class of `values`, where that is one of PyTorch's subclasses which operations keep."""
+    if not is_instance_of_loaded(values, "torch", "Tensor"):
+        return result
+    kind = type(values.detach())
+    return result if kind is type(result) else result.as_subclass(kind)
 
 cdef int double_tensor_into(values, Tensor source, const View* out, Policy policy, unsigned int threads) except -1:
     cdef size_t index = run_view(&source.view, out, policy, threads)
@@ -468,19 +505,19 @@ cdef void export_values(Values* values, ArrowArray* out) noexcept nogil:
 # The structs in capsules, which outlive whoever takes them out; they are released if nobody does.
 
 cdef void destroy_schema_capsule(object capsule) noexcept:
-    cdef ArrowSchema* schema = <ArrowSchema*>PyCapsule_GetPointer(capsule, "arrow_schema")
+    cdef ArrowSchema* schema = <ArrowSchema*>pointer_of(capsule)
     if schema.release is not NULL:
         schema.release(schema)
     PyMem_RawFree(schema)
 
 cdef void destroy_array_capsule(object capsule) noexcept:
-    cdef ArrowArray* array = <ArrowArray*>PyCapsule_GetPointer(capsule, "arrow_array")
+    cdef ArrowArray* array = <ArrowArray*>pointer_of(capsule)
     if array.release is not NULL:
         array.release(array)
     PyMem_RawFree(array)
 
 cdef void destroy_stream_capsule(object capsule) noexcept:
-    cdef ArrowArrayStream* stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
+    cdef ArrowArrayStream* stream = <ArrowArrayStream*>pointer_of(capsule)
     if stream.release is not NULL:
         stream.release(stream)
     PyMem_RawFree(stream)
@@ -491,6 +528,15 @@ cdef void* new_struct(size_t nbytes) except NULL:
         raise MemoryError
     memset(memory, 0, nbytes)
     return memory
+
+cdef object new_capsule(size_t nbytes, const char* name, PyCapsule_Destructor destructor):
+    """A capsule with a struct that is all zeros, and so released."""
+    cdef void* memory = new_struct(nbytes)
+    try:
+        return PyCapsule_New(memory, name, destructor)
+    except MemoryError:
+        PyMem_RawFree(memory)
+        raise
 
 
 @cython.internal
@@ -512,50 +558,57 @@ cdef class SchemaHolder:
             raise ValueError("values exports a schema that was released")
         self.schema.source = schema[0]
         schema.release = NULL
+        if self.schema.source.format is NULL:
+            raise ValueError("values exports a schema without a format")
         self.element = element_of_schema(&self.schema.source)
         if self.element < 0:
             raise TypeError(f"values is of Arrow type {name_of_schema(&self.schema.source, values)}, which cannot be doubled")
         return 0
 
     cdef object capsule(self):
-        cdef ArrowSchema* schema = <ArrowSchema*>new_struct(sizeof(ArrowSchema))
-        capsule = PyCapsule_New(schema, "arrow_schema", destroy_schema_capsule)
-        export_schema(self.schema, schema)
+        capsule = new_capsule(sizeof(ArrowSchema), "arrow_schema", destroy_schema_capsule)
+        export_schema(self.schema, <ArrowSchema*>pointer_of(capsule))
         return capsule
 
-cdef int element_of_schema(ArrowSchema* schema) noexcept:
+cdef int element_of_schema(ArrowSchema* schema) except -2:
     """-1: none of ours."""
+    cdef const char* letters = "csilCSIL efg"
     cdef const char* format = schema.format
+    cdef const char* found
     if schema.dictionary is not NULL or extension_name(schema.metadata):
         return -1
     if format[0] == c't' and format[1] == c'D':  # durations, whose limits and missing values are those of timedelta64
         return find_element_of(c'm', 8)
     if format[0] == 0 or format[1] != 0:
         return -1
-    if format[0] in b"csil":
-        return find_element_of(c'i', 1 << b"csil".index(format[0]))
-    if format[0] in b"CSIL":
-        return find_element_of(c'u', 1 << b"CSIL".index(format[0]))
-    if format[0] in b"efg":
-        return find_element_of(c'f', 2 << b"efg".index(format[0]))
-    return -1
+    found = strchr(letters, format[0])
+    if found is NULL:
+        return -1
+    return find_element_of((<const char*>b"iuf")[(found - letters) // 4], 1 << (found - letters) % 4)
 
 cdef bytes extension_name(const char* metadata):
     """The value of ARROW:extension:name, which gives the elements a meaning of their own."""
+    cdef const char* key = "ARROW:extension:name"
+    cdef bint is_name = False
     cdef int32_t pairs, size
+    cdef int64_t i
     if metadata is NULL:
         return b""
     memcpy(&pairs, metadata, 4)
     metadata += 4
-    key = b""
-    for i in range(2 * pairs):
+    for i in range(2 * <int64_t>pairs):
         memcpy(&size, metadata, 4)
-        text = metadata[4:4 + size]
-        if i % 2 and key == b"ARROW:extension:name":
-            return text
-        key = text
-        metadata += 4 + size
-    return b""
+        metadata += 4
+        if size < 0:
+            break
+        if i % 2 and is_name:
+            return metadata[:size]
+        is_name = size == <int32_t>strlen(key) and memcmp(metadata, key, size) == 0
+        metadata += size
+    else:
+        if pairs >= 0:
+            return b""
+    raise ValueError("values exports a schema whose metadata has a negative size")
 
 cdef str name_of_schema(ArrowSchema* schema, values):
     name = extension_name(schema.metadata)
@@ -587,19 +640,17 @@ cdef class NewArrow:
         """Takes the array over. Returns the index of the first valid element that does not fit, -1 if all do."""
         cdef int element = self.schema.element
         cdef size_t itemsize = element_size(element)
-        cdef size_t n = array.length, nbytes = n * itemsize, index
-        cdef size_t lead = 0, skipped, i
+        cdef size_t n, nbytes, index, lead = 0, i
         cdef const uint8_t* valid = NULL
-        cdef const char* source
+        cdef const char* source = <const char*>checked_elements(array, itemsize)
         cdef char* start
         cdef char* target
-        if array.release is NULL or array.n_buffers != 2:
-            raise ValueError("values exports an array that is not as Arrow wants it")
-        if array.buffers[0] is not NULL and array.null_count != 0:
+        n = array.length
+        nbytes = n * itemsize
+        if n != 0 and array.buffers[0] is not NULL and array.null_count != 0:
             # The bitmap is shared from a word on, so that only the elements up to its first bit are made for nothing.
             lead = array.offset % 64
-            skipped = array.offset - lead
-            valid = <const uint8_t*>array.buffers[0] + skipped // 8
+            valid = <const uint8_t*>array.buffers[0] + (array.offset - lead) // 8
         self.values = <Values*>new_memory(sizeof(Values) + 2 * CACHE_LINE + lead * itemsize + nbytes)
         self.values.references = 1
         self.values.source = array[0]
@@ -612,7 +663,6 @@ cdef class NewArrow:
         self.values.buffers[1] = start
         if n == 0:
             return -1
-        source = <const char*>array.buffers[1] + array.offset * itemsize
         index = run_with_gil(element, source, target, n, nbytes, policy, threads)
         if index < n and valid is not NULL:  # it may be what stands where nothing is valid
             memcpy(target, source, nbytes)
@@ -626,11 +676,33 @@ cdef class NewArrow:
         return self.schema.capsule()
 
     def __arrow_c_array__(self, requested_schema=None):
-        cdef ArrowArray* array = <ArrowArray*>new_struct(sizeof(ArrowArray))
-        capsule = PyCapsule_New(array, "arrow_array", destroy_array_capsule)
-        export_values(self.values, array)
+        capsule = new_capsule(sizeof(ArrowArray), "arrow_array", destroy_array_capsule)
+        export_values(self.values, <ArrowArray*>pointer_of(capsule))
         return self.schema.capsule(), capsule
 
+
+cdef const void* checked_elements(ArrowArray* array, Py_ssize_t itemsize) except? NULL:
+    """Where the elements of an array are, whose numbers are looked at, all of them. NULL: it has none."""
+    cdef Py_ssize_t end, nbytes
+    cdef void* elements
+    if array.release is NULL:
+        raise ValueError("values exports an array that was released")
+    if array.n_buffers != 2 or array.buffers is NULL or array.n_children != 0 or array.dictionary is not NULL:
+        raise ValueError(f"values exports an array with {array.n_buffers} buffers and {array.n_children} children, "
+                         "which is none of its type")
+    if array.length < 0 or array.offset < 0 or array.null_count < -1 or array.null_count > array.length:
+        raise ValueError(f"values exports an array of {array.length} elements from {array.offset} on, {array.null_count} "
+                         "of them null")
+    if array.length == 0:
+        return NULL
+    if array.buffers[1] is NULL or array.buffers[0] is NULL and array.null_count > 0:
+        raise BufferError("values exports an array with elements, but no memory that holds them")
+    if add(array.offset, array.length, &end) and multiply(end, itemsize, &nbytes):
+        elements = at(array.buffers[1], nbytes)  # in which order the two are added does not matter
+        if elements is not NULL and (array.buffers[0] is NULL or at(array.buffers[0], end // 8) is not NULL):
+            return <const char*>array.buffers[1] + array.offset * itemsize
+    raise ValueError(f"values exports an array of {array.length} elements from {array.offset} on, which is more than any "
+                     "memory holds")
 
 cdef object double_arrow(values, dtype, Policy policy, unsigned int threads):
     schema_capsule, array_capsule = values.__arrow_c_array__()
@@ -708,8 +780,8 @@ cdef class NewChunks:
         return self.schema.capsule()
 
     def __arrow_c_stream__(self, requested_schema=None):
-        cdef ArrowArrayStream* stream = <ArrowArrayStream*>new_struct(sizeof(ArrowArrayStream))
-        capsule = PyCapsule_New(stream, "arrow_array_stream", destroy_stream_capsule)
+        capsule = new_capsule(sizeof(ArrowArrayStream), "arrow_array_stream", destroy_stream_capsule)
+        cdef ArrowArrayStream* stream = <ArrowArrayStream*>pointer_of(capsule)
         cdef int64_t n = len(self.chunks)
         cdef Chunks* chunks = <Chunks*>new_struct(sizeof(Chunks) + n * sizeof(Values*))
         cdef NewArrow chunk
@@ -734,6 +806,8 @@ cdef object double_chunks(values, dtype, Policy policy, unsigned int threads):
     cdef NewChunks result
     cdef NewArrow chunk
     cdef int64_t index, before = 0
+    if stream.release is NULL or stream.get_schema is NULL or stream.get_next is NULL:
+        raise ValueError("values exports a stream that was released, or has nothing to read it with")
     memset(&type_of_chunks, 0, sizeof(ArrowSchema))
     check_stream(stream, stream.get_schema(stream, &type_of_chunks))
     schema.take(&type_of_chunks, values)
@@ -756,9 +830,10 @@ cdef object double_chunks(values, dtype, Policy policy, unsigned int threads):
         before += chunk.values.source.length
 
 cdef int check_stream(ArrowArrayStream* stream, int code) except -1:
-    cdef const char* message
+    cdef const char* message = NULL
     if code:
-        message = stream.get_last_error(stream)
+        if stream.get_last_error is not NULL:
+            message = stream.get_last_error(stream)
         raise OSError(code, "reading values: " + ("" if message is NULL else message.decode("utf-8", "replace")))
     return 0
 

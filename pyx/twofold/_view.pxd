@@ -6,6 +6,14 @@ from twofold._core cimport Policy, View, run_with_gil
 cdef enum:
     MAX_DIMENSIONS = 64  # of arrays of NumPy, too
 
+# For a view from outside, all of which is filled but n and whether it is contiguous: fills these. Of errors: sizes,
+# strides and an address that no memory can have. Its `ndim` has to be checked before its strides are filled.
+cdef int measure(View* view, str name) except -1
+cdef int check_dimensions(Py_ssize_t ndim, const void* shape, str name) except -1
+
+# Strides in C's order, in bytes. Nothing is said of sizes that no memory can have.
+cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil
+
 # Of errors: an `out` that is read-only, or not of the type and shape of `values`.
 cdef int check_output(const View* out, const View* values) except -1
 

@@ -1,6 +1,8 @@
 """What is asked of a call's two sides, whatever container they are of: whether they fit each other, overlap, overflow."""
+from libc.stdint cimport UINTPTR_MAX
 from libc.string cimport memcmp, memcpy
 
+from twofold._checked cimport add, multiply, product_or_limit
 from twofold._core cimport (
     copy_array, does_not_fit, element_name, free_memory, index_of, new_memory, overlaps_itself, run_array_with_gil,
     views_overlap,
@@ -14,13 +16,45 @@ cdef tuple shape_of(const View* view):
         shape.append(view.shape[i])
     return tuple(shape)
 
+cdef int check_dimensions(Py_ssize_t ndim, const void* shape, str name) except -1:
+    if ndim < 0 or ndim > MAX_DIMENSIONS:
+        raise ValueError(f"{name} has {ndim} dimensions; 0 to {MAX_DIMENSIONS} will do")
+    if ndim > 0 and shape is NULL:
+        raise BufferError(f"{name} has {ndim} dimensions and does not say of which sizes")
+    return 0
+
+cdef int measure(View* view, str name) except -1:
+    cdef Py_ssize_t nbytes = view.itemsize, low = 0, high = 0, extent
+    cdef bint fits = True, has_elements = True
+    cdef int i
+    for i in range(view.ndim):
+        if view.shape[i] < 0:
+            raise ValueError(f"{name} has shape {shape_of(view)}, and no size can be negative")
+        has_elements = has_elements and view.shape[i] != 0
+    view.n, view.contiguous = 0, True
+    if not has_elements:  # so nothing depends on the other sizes, nor on the strides
+        view.swapped = False
+        return 0
+    if view.data is NULL:
+        raise BufferError(f"{name} has elements, but no memory that holds them")
+    for i in range(view.ndim - 1, -1, -1):
+        view.contiguous = view.contiguous and (view.shape[i] == 1 or view.strides[i] == nbytes)
+        fits = fits and multiply(nbytes, view.shape[i], &nbytes) and multiply(view.shape[i] - 1, view.strides[i], &extent)
+        fits = fits and (add(low, extent, &low) if extent < 0 else add(high, extent, &high))
+    fits = fits and add(high, view.itemsize, &high) and add(high, -(low + 1), &extent)  # +1, since the least has no negative
+    if not fits or <uintptr_t>view.data > UINTPTR_MAX - <uintptr_t>high or <uintptr_t>view.data < -<uintptr_t>low:
+        raise ValueError(f"{name} has shape {shape_of(view)}, {view.itemsize} bytes each, and strides with which that is "
+                         "more than any memory holds")
+    view.n = nbytes // view.itemsize
+    return 0
+
 cdef int check_output(const View* out, const View* values) except -1:
     if not out.writable:
         raise ValueError("out is read-only")
     if out.element != values.element:
         raise TypeError(f"out holds {element_name(out.element)}, but values holds {element_name(values.element)}; "
                         "they must be the same")
-    if out.ndim != values.ndim or memcmp(out.shape, values.shape, out.ndim * sizeof(Py_ssize_t)) != 0:
+    if out.ndim != values.ndim or out.ndim > 0 and memcmp(out.shape, values.shape, out.ndim * sizeof(Py_ssize_t)) != 0:
         raise ValueError(f"out has shape {shape_of(out)}, but values has {shape_of(values)}; they must be the same")
     return 0
 
@@ -43,12 +77,12 @@ cdef size_t run_strided_view(const View* values, const View* out, Policy policy,
     finally:
         free_memory(copy.data)
 
-cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept:
+cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil:
     cdef Py_ssize_t stride = view.itemsize
     cdef int i
     for i in range(view.ndim - 1, -1, -1):
         strides[i] = stride
-        stride *= view.shape[i]
+        stride = product_or_limit(stride, max(view.shape[i], 1))
 
 
 cdef object overflow_at(size_t index, const View* values, owner):
