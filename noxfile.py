@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -137,6 +138,47 @@ def fuzz(session: nox.Session) -> None:
     session.run(str(build / "tests_cpp/fuzz"), *arguments, external=True)
 
 
+# What reads and writes memory of others.
+FOREIGN_TESTS = [
+    f"tests_py/test_{name}.py" for name in ("foreign", "containers", "lists", "buffers", "memory", "numpy")
+]
+
+
+@nox.session
+def sanitize_py(session: nox.Session) -> None:
+    """The Python tests of what comes from outside, under the sanitizers. Further arguments go to pytest."""
+    names = (f"libclang_rt.asan-{platform.machine()}.so", "libclang_rt.asan.so")
+    ask = "clang -print-file-name="  # which says the name alone of what it does not find
+    answers = [subprocess.getoutput(ask + name) for name in names] if shutil.which("clang") else []
+    runtime = next(filter(os.path.isabs, answers), None)
+    if runtime is None:
+        session.skip("clang has no address sanitizer that is a shared library (libclang-rt-14-dev on Debian 12)")
+    session.install("Cython>=3.1", "setuptools>=77", "numpy", "hypothesis", "pytest", "pytest-timeout", *CONTAINERS)
+    session.install(TORCH, success_codes=[0, 1])
+    flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -shared-libasan -fno-omit-frame-pointer -O1"
+    env = {
+        "CC": "clang",
+        "CXX": "clang++",
+        # What Cython makes adds 0 to null, which C forbids and C++ does not.
+        "CFLAGS": f"{flags} -fno-sanitize=pointer-overflow",
+        "CXXFLAGS": flags,
+        "LDSHARED": f"clang -shared {flags}",
+        **headers_of(session, NEW_XSIMD),
+    }
+    build = Path("build/sanitize_py")
+    session.run("python", "setup.py", "-q", "build", "--build-base", str(build), env=env)
+    (library,) = build.glob("lib.*")
+    env = {
+        "PYTHONPATH": str(library.resolve()),
+        "LD_PRELOAD": runtime,
+        "PYTHONMALLOC": "malloc",  # a block of its own for each object
+        # Python leaves memory to its end. Tests ask for more memory than there is, and look at how much is in use.
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=64",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    session.run("pytest", *(session.posargs or FOREIGN_TESTS), env=env)
+
+
 def compiles(compiler: str, source: str, program: Path, *flags: str) -> bool:
     """Whether the compiler is there and makes `program` of `source`, with these flags."""
     if shutil.which(compiler) is None:
@@ -188,11 +230,12 @@ def mutate(session: nox.Session) -> None:
 
 
 # Whose containers the tests double. 120 MB to download; PyTorch, in the build for the CPU, is 190 MB more.
-LIBRARIES = ["dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"]
-# Whose workers the tests send arrays to.
-LIBRARIES += ["cloudpickle", "distributed", "joblib", "loky", "mpire", "tqdm"]
+CONTAINERS = ["dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"]
+TORCH = "torch==2.13.0"
+# Whose workers the tests send arrays to, too.
+LIBRARIES = [*CONTAINERS, "cloudpickle", "distributed", "joblib", "loky", "mpire", "tqdm"]
 # Where pip finds no such build, its tests are skipped.
-NOT_EVERYWHERE = ["torch==2.13.0", "ray>=2.50"]
+NOT_EVERYWHERE = [TORCH, "ray>=2.50"]
 # Each test in four threads at once, but for those that have processes of their own or look at the whole of this one.
 IN_FOUR_THREADS = [
     "--parallel-threads=4",
