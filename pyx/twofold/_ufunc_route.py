@@ -1,7 +1,7 @@
 """What NumPy drives, or a library on top of it: all arrays but exact ones, and those of types without loops of ours.
 
 A ufunc meets an array in pieces, and has written some of them when it finds that another one overflows. So where a call
-may fail, its result is made aside first, of what counts alone; NumPy then only puts it in its place. A library that
+may fail, what counts is doubled aside first, as an exact array is; only then does NumPy get to write. A library that
 drives is handed a `Doubling` in place of the ufunc, so that its pieces come back to `double`.
 """
 
@@ -104,17 +104,21 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     narrows = policy == SATURATE and not (fits(array.dtype, computed) and fits(computed, stored))
     if not may_fail and not narrows:
         return ufunc(values, **keywords)
-    where = where & ~np.ma.getmaskarray(values)
-    counts = counting(where, array.shape)
-    # An array of its class, with its mask.
+    where = where & ~np.ma.getmask(values)
+    counts = None if where.all() else counting(where, array.shape)
+    doubled = doubled_aside(array, counts, (computed, stored), policy)
+    if out is not None and counts is not None:
+        keywords = {**keywords, "where": where}
+    if policy == RAISE and computed.kind not in "mO":  # then nothing is left that could fail
+        with np.errstate(all="ignore"):
+            return ufuncs.doubled(values, **keywords)
+    # An array of its class, with its mask, which NumPy then puts where it belongs.
     holder: Any = np.empty_like(values, stored)
-    np.copyto(np.asarray(holder), doubled_aside(array, counts, (computed, stored), policy))
-    if stored.kind != "O" and np.can_cast(array.dtype, stored, "equiv"):  # what does not count is kept
+    np.copyto(np.asarray(holder), doubled)
+    if counts is not None and stored.kind != "O" and np.can_cast(array.dtype, stored, "equiv"):
         np.copyto(np.asarray(holder), array, where=~counts)
-    placing = {name: value for name, value in keywords.items() if name in {"out", "order", "subok"}}
-    if out is not None and ("where" in keywords or not where.all()):
-        placing["where"] = where
-    return np.positive(holder, **placing)
+    placing = {"out", "order", "subok"} if out is None else {"out", "order", "subok", "where"}
+    return np.positive(holder, **{name: value for name, value in keywords.items() if name in placing})
 
 
 def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: dict[str, Any]) -> tuple[Dtype, Dtype]:
@@ -137,18 +141,20 @@ def counting(where: Mask, shape: tuple[int, ...]) -> Mask:
     return where.any(axis=(*range(more), *repeated), keepdims=True).reshape(shape)
 
 
-def doubled_aside(array: Array, counts: Mask, types: tuple[Dtype, Dtype], policy: int) -> Array:
+def doubled_aside(array: Array, counts: Mask | None, types: tuple[Dtype, Dtype], policy: int) -> Array:
     """The doubles of the elements that count, in memory of their own, computed in one type and then of another."""
     computed, stored = types
-    known = array.astype(array.dtype.newbyteorder("="), order="K", copy=True)
-    known[~counts] = 0
+    known = array
+    if counts is not None:
+        known = array.copy("K")
+        known[~counts] = 0
     known = as_type(known, computed, policy, array, "which")
     if computed.kind == "O":
         doubled = ufuncs.doubled(known, out=np.empty_like(known))
         if policy == RAISE:
             check_that_none(np.frompyfunc(becomes_infinite, 2, 1)(known, doubled), array, "whose double", "float64")
     else:
-        doubled = _arrays.double_exact(known, known, policy, 0)
+        doubled = np.asarray(_arrays.double_exact(known, None if known is array else known, policy, 0))
     return as_type(doubled, stored, policy, array, "whose double")
 
 
