@@ -381,7 +381,8 @@ def raise_again_if_callers(error):
     """
     if isinstance(error, MemoryError):
         raise error
-    trace = error.__traceback__
+    # But for the frame that catches it: f_locals stays with a frame that runs, and has `error` there, a cycle.
+    trace = error.__traceback__ and error.__traceback__.tb_next
     while trace is not None:
         for value in list(trace.tb_frame.f_locals.values()):
             if is_or_holds(value, trace.tb_frame.f_back):
