@@ -64,7 +64,7 @@ cdef enum:
     CACHE_LINE = 64  # bytes; Arrow recommends this alignment, too
 
 cdef inline void* aligned(void* address) noexcept nogil:
-    return <void*>((<uintptr_t>address + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE)
+    return <void*>((<uintptr_t>address + CACHE_LINE - 1) & ~<uintptr_t>(CACHE_LINE - 1))
 
 
 # ---- DLPack: https://dmlc.github.io/dlpack/latest/c_api.html
@@ -577,8 +577,8 @@ cdef int element_of_schema(ArrowSchema* schema) except -2:
     cdef const char* found
     if schema.dictionary is not NULL or extension_name(schema.metadata):
         return -1
-    if format[0] == c't' and format[1] == c'D':  # durations, whose limits and missing values are those of timedelta64
-        return find_element_of(c'm', 8)
+    if format[0] == c't' and format[1] == c'D' and format[2] in b"smun" and format[3] == 0:
+        return find_element_of(c'm', 8)  # durations, whose limits and missing values are those of timedelta64
     if format[0] == 0 or format[1] != 0:
         return -1
     found = strchr(letters, format[0])
