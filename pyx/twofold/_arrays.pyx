@@ -9,7 +9,7 @@ from twofold._core cimport (
     Policy, SATURATE, WRAP, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags, type_name,
 )
 from twofold._memory cimport new_like
-from twofold._view cimport check_output, overflow_at, run_view
+from twofold._view cimport check_that_it_fits, overflow_at, run_view
 from twofold import _ufunc_route, ufuncs
 
 cnp.import_array()
@@ -80,7 +80,7 @@ cdef cnp.ndarray as_output(out, cnp.ndarray values, const View* source, View* ta
     fill_view(target, array, element_of(<cnp.dtype>cnp.PyArray_DESCR(array)))
     if target.writable and (source.element < 0 or target.element < 0 or target.element == timedelta64):
         check_same_type(array, values)  # of which only NumPy knows the name, and the unit
-    check_output(target, source)
+    check_that_it_fits(target, source)
     return array
 
 cdef int check_same_type(cnp.ndarray out, cnp.ndarray values) except -1:
@@ -106,6 +106,8 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     if out_ is None:
         out = new_like(values, source.n * source.itemsize)
         fill_view(&target, out, element)
+    elif out_ is values_ and source.writable and source.contiguous:
+        out, target = values, source
     else:
         out = as_output(out_, values, &source, &target)
         if not target.contiguous and overlaps_itself(&target):

@@ -14,8 +14,10 @@ cdef int check_dimensions(Py_ssize_t ndim, const void* shape, str name) except -
 # Strides in C's order, in bytes. Nothing is said of sizes that no memory can have.
 cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil
 
-# Of errors: an `out` that is read-only, or not of the type and shape of `values`.
+# Of errors: an `out` that is read-only, not of the type and shape of `values`, or of which elements share memory; the
+# second function leaves out the last.
 cdef int check_output(const View* out, const View* values) except -1
+cdef int check_that_it_fits(const View* out, const View* values) except -1
 
 # The OverflowError for the element with that index, in C order. `owner`, which the view is of, is asked for an element
 # for which Python has no numbers.
@@ -26,10 +28,10 @@ cdef tuple shape_of(const View* view)
 cdef size_t run_strided_view(const View* values, const View* out, Policy policy,
                              unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
-# Doubles `values` into `out`, which has its shape and element type, and lets others have the GIL where that pays. If
-# they overlap, as if `values` were copied first; if elements of `out` share memory, ValueError. Returns the number of
-# elements, or with RAISE the index, in C order, of the first that does not fit: then `out` is as it was if it is
-# `values`, and else unspecified.
+# Doubles `values` into `out`, which has its shape and element type and of which no elements share memory, and lets
+# others have the GIL where that pays. If the two overlap, as if `values` were copied first. Returns the number of
+# elements, or with RAISE the index, in C order, of the first that does not fit: then `out` is as it was if it shares
+# memory with `values`, and else unspecified.
 cdef inline size_t run_view(const View* values, const View* out, Policy policy,
                             unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
     cdef size_t nbytes = values.n * values.itemsize

@@ -49,6 +49,12 @@ cdef int measure(View* view, str name) except -1:
     return 0
 
 cdef int check_output(const View* out, const View* values) except -1:
+    check_that_it_fits(out, values)
+    if not out.contiguous and overlaps_itself(out):
+        raise ValueError("out has elements that share memory")
+    return 0
+
+cdef int check_that_it_fits(const View* out, const View* values) except -1:
     if not out.writable:
         raise ValueError("out is read-only")
     if out.element != values.element:
@@ -60,22 +66,24 @@ cdef int check_output(const View* out, const View* values) except -1:
 
 cdef size_t run_strided_view(const View* values, const View* out, Policy policy,
                              unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
-    cdef View copy
+    cdef View aside
     cdef Py_ssize_t strides[MAX_DIMENSIONS]
-    if overlaps_itself(out):
-        raise ValueError("out has elements that share memory")
+    cdef size_t index
     if not views_overlap(values, out):
         return run_array_with_gil(values, out, policy, threads)
-    copy = values[0]
-    copy.strides = strides
-    copy.contiguous = True
-    fill_c_strides(&copy, strides)
-    copy.data = new_memory(values.n * values.itemsize)
+    # The doubles are what is copied, and not the values: so nothing is written before all of them are known to fit.
+    aside = out[0]
+    aside.strides = strides
+    aside.contiguous = True
+    fill_c_strides(&aside, strides)
+    aside.data = new_memory(values.n * values.itemsize)
     try:
-        copy_array(values, &copy)
-        return run_array_with_gil(&copy, out, policy, threads)
+        index = run_array_with_gil(values, &aside, policy, threads)
+        if index == values.n:
+            copy_array(&aside, out)
+        return index
     finally:
-        free_memory(copy.data)
+        free_memory(aside.data)
 
 cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil:
     cdef Py_ssize_t stride = view.itemsize
