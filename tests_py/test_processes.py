@@ -561,6 +561,26 @@ def test_with_a_type_of_computation(pool):
         twofold.double_in_processes(values * 1.0, pool, dtype="int16")
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("overflow", ["wrap", "saturate", "raise"])
+def test_a_dtype_that_narrows_is_checked_as_the_policy_says(pool, overflow, swapped):
+    durations = [(2**62, "m8[s]", "m8[ns]")] if overflow != "saturate" else []
+    for value, dtype, narrow in ((300, "u4", "u1"), (-129, "i8", "i1"), (1e39, "f8", "f4"), *durations):
+        values = np.array([1, value, 2]).astype(dtype)
+        values = values.astype(values.dtype.newbyteorder("S")) if swapped else values
+        calls = [lambda f, *pools, x=values, to=narrow: f(x, *pools, dtype=to, overflow=overflow)]
+        calls.append(
+            lambda f, *pools, x=values, to=narrow: f(x, *pools, dtype=to, overflow=overflow, out=np.empty(3, to))
+        )
+        for call in calls:
+            if overflow == "raise" or (overflow == "wrap" and values.dtype.kind == "m"):
+                with pytest.raises(OverflowError, match=r"values\[1\]"):
+                    call(twofold.double_in_processes, pool)
+            else:
+                with np.errstate(over="ignore"):
+                    assert (call(twofold.double_in_processes, pool) == call(twofold.double)).all()
+
+
 BAD = {
     "a string": ({"values": "abc"}, TypeError, "values is a builtins.str"),
     "a number": ({"values": 3}, TypeError, "values is a builtins.int"),

@@ -167,7 +167,7 @@ cdef bint asks_for(int flags, int what) noexcept:
 cdef int double_span(Span values, Span out, Policy policy, unsigned int threads) except -1:
     cdef size_t index = run_view(&values.view, &out.view, policy, threads)
     if index < values.view.n:
-        raise overflow_at(index, &values.view, values.buffer.obj)
+        raise overflow_at(index, &values.view)
     return 0
 
 cdef object new_like(values, Span source):
@@ -209,7 +209,7 @@ cdef object double_list_into(list values, out, dtype, Policy policy, unsigned in
     read_list(values, n, element, source.data)
     cdef size_t index = run_view(&source, &target.view, policy, threads)
     if index < source.n:
-        raise overflow_at(index, &source, None)
+        raise overflow_at(index, &source)
     return out
 
 cdef Span as_output(out):

@@ -365,7 +365,7 @@ cdef object double_tensor(values, out, dtype, Policy policy, unsigned int thread
         api = exchange_api_of(type(values))
         from_dlpack = find_from_dlpack(values) if api is NULL else None
         result = NewTensor(source)
-        double_tensor_into(values, source, &result.view, policy, threads)
+        double_tensor_into(source, &result.view, policy, threads)
         return result.taken_over_by(api) if api is not NULL else of_class_of(values, from_dlpack(result))
     if out is not values and not hasattr(type(out), "__dlpack__"):
         raise TypeError(f"out must be a writable array with __dlpack__, as values is, not {type_name(out)}")
@@ -373,10 +373,10 @@ cdef object double_tensor(values, out, dtype, Policy policy, unsigned int thread
     target.check_as_output_of(source)
     written = version_of_torch(out)
     if written is None:
-        double_tensor_into(values, source, &target.view, policy, threads)
+        double_tensor_into(source, &target.view, policy, threads)
         return out
     try:
-        double_tensor_into(values, source, &target.view, policy, threads)
+        double_tensor_into(source, &target.view, policy, threads)
     except BaseException as error:
         # In place, an overflow is found before anything is written; a part of `out` may be after all else, as Ctrl-C.
         if not (target is source and isinstance(error, OverflowError) or overlaps_itself(&target.view)):
@@ -399,10 +399,10 @@ cdef object of_class_of(values, result):
     kind = type(values.detach())
     return result if kind is type(result) else result.as_subclass(kind)
 
-cdef int double_tensor_into(values, Tensor source, const View* out, Policy policy, unsigned int threads) except -1:
+cdef int double_tensor_into(Tensor source, const View* out, Policy policy, unsigned int threads) except -1:
     cdef size_t index = run_view(&source.view, out, policy, threads)
     if index < source.view.n:
-        raise overflow_at(index, &source.view, values)
+        raise overflow_at(index, &source.view)
     return 0
 
 cdef object item_at(values, where):

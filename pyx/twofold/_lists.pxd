@@ -18,6 +18,3 @@ cdef list make_list(int element, const void* values, Py_ssize_t n)
 
 # A list as an array of one element type has it: range-checked, then doubled as that type.
 cdef list double_fixed_width(values, int element, Policy policy, unsigned int threads)
-
-# Whether Python has numbers for an element type: not for long double, nor for time differences.
-cdef bint is_number_of_python(int element) noexcept nogil

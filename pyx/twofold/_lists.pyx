@@ -36,7 +36,7 @@ cdef extern from "_kernels/items.hpp" namespace "twofold_wheel":
     cdef struct item_functions:
         Py_ssize_t (*read)(PyObject** items, void* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
         Py_ssize_t (*make)(const void* values, PyObject** items, Py_ssize_t i, Py_ssize_t end) except -1
-    item_functions item_functions_for(int element) noexcept nogil
+    item_functions item_functions_for(int element) noexcept
     Py_ssize_t read_exact_ints(PyObject** items, int64_t* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
     void advise_huge_pages(void* start, size_t nbytes) noexcept
 
@@ -175,12 +175,9 @@ cdef object plain_number(item, Py_ssize_t i, int element):
 cdef object item_does_not_fit(Py_ssize_t i, item, int element):
     return OverflowError(f"values[{i}] is {short(item)}, which does not fit {element_name(element)}")
 
-cdef bint is_number_of_python(int element) noexcept nogil:
-    return item_functions_for(element).read is not NULL
-
 cdef item_functions functions_for(int element) except *:
     cdef item_functions functions = item_functions_for(element)
-    if not is_number_of_python(element):
+    if functions.read is NULL:
         raise TypeError(f"a list cannot be doubled with dtype {element_name(element)}: Python has no such numbers")
     return functions
 

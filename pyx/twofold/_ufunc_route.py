@@ -408,8 +408,8 @@ def double_other_dtype(values: Any, out: Any, policy: int, threads: int) -> Any:
     try:
         doubled = double(values.ravel().tolist(), overflow=OVERFLOWS[policy])  # type: ignore[call-overload]
     except (TypeError, OverflowError) as error:
-        if values.ndim == 1:
-            raise
+        if values.ndim == 1 or type(error) not in (TypeError, OverflowError) or not str(error).startswith("values["):
+            raise  # it is an item's own, or names the place
         raise type(error)(str(error).replace("values[", "values.flat[", 1)) from None
     result = np.empty_like(values) if out is None else target
     result[...] = np.fromiter(doubled, object, len(doubled)).reshape(values.shape)

@@ -19,9 +19,9 @@ cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil
 cdef int check_output(const View* out, const View* values) except -1
 cdef int check_that_it_fits(const View* out, const View* values) except -1
 
-# The OverflowError for the element with that index, in C order. `owner`, which the view is of, is asked for an element
-# for which Python has no numbers.
-cdef object overflow_at(size_t index, const View* values, owner)
+# The OverflowError for the element with that index, in C order. An array of NumPy has numbers of its own for it; of all
+# else it is one of Python, read from memory.
+cdef object overflow_at(size_t index, const View* values, array=*)
 
 cdef tuple shape_of(const View* view)
 

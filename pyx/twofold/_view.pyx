@@ -7,7 +7,7 @@ from twofold._core cimport (
     copy_array, does_not_fit, element_name, free_memory, index_of, new_memory, overlaps_itself, run_array_with_gil,
     views_overlap,
 )
-from twofold._lists cimport is_number_of_python, make_list
+from twofold._lists cimport make_list
 
 
 cdef tuple shape_of(const View* view):
@@ -93,10 +93,10 @@ cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil:
         stride = product_or_limit(stride, max(view.shape[i], 1))
 
 
-cdef object overflow_at(size_t index, const View* values, owner):
+cdef object overflow_at(size_t index, const View* values, array=None):
     cdef tuple where = index_of(index, values.shape, values.ndim)
     place = f"values[{', '.join(map(str, where))}]" if where else "values"
-    item = item_at(where, values) if is_number_of_python(values.element) else owner[where]
+    item = item_at(where, values) if array is None else array[where]
     return does_not_fit(place, item, values.element)
 
 cdef object item_at(tuple where, const View* values):

@@ -216,6 +216,7 @@ def _double_list(job, values, out, dtype, overflow):
 def _double_array(job, values, out, dtype, overflow):
     import numpy as np  # noqa: PLC0415
 
+    from twofold import _ufunc_route  # noqa: PLC0415
     from twofold.shared import SharedArray  # noqa: PLC0415
 
     array = _as_array(values)
@@ -230,6 +231,8 @@ def _double_array(job, values, out, dtype, overflow):
         _check_output(target, array.shape, native)
     if array.size == 0:
         return SharedArray.empty(array.shape, result_type) if out is None else out
+    if not _ufunc_route.fits(array.dtype, native):
+        array = _ufunc_route.as_type(array, native, _ufunc_route.OVERFLOWS.index(overflow), array, "which")
     result, index = _double_where_it_is(job, array, target, native, overflow)
     if index is not None:
         _raise_overflow(array, dtype, overflow)
