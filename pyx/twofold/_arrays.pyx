@@ -51,15 +51,16 @@ cdef int element_of(cnp.dtype descr) except -2:
 # ---- exact arrays
 
 cdef inline void fill_view(View* view, cnp.ndarray array, int element) noexcept:
+    cdef size_t n = 1
     cdef int i
     view.data = cnp.PyArray_DATA(array)
     view.shape = <const Py_ssize_t*>cnp.PyArray_DIMS(array)
     view.strides = <const Py_ssize_t*>cnp.PyArray_STRIDES(array)
     view.itemsize = cnp.PyArray_ITEMSIZE(array)
     view.ndim = cnp.PyArray_NDIM(array)
-    view.n = 1
-    for i in range(view.ndim):
-        view.n *= view.shape[i]
+    for i in range(cnp.PyArray_NDIM(array)):
+        n *= cnp.PyArray_DIM(array, i)
+    view.n = n
     view.element = element
     view.contiguous = cnp.PyArray_IS_C_CONTIGUOUS(array)
     view.swapped = not cnp.PyArray_ISNOTSWAPPED(array)
@@ -98,23 +99,24 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     cdef int element = element_of(<cnp.dtype>cnp.PyArray_DESCR(values))
     if element < 0:
         return double_other_dtype(values, out_, policy, threads)
-    cdef View source, target
+    cdef View source, other
+    cdef View* target = &other
     cdef size_t index
     fill_view(&source, values, element)
     if may_raise_flags[element]:
         clear_float_flags()
     if out_ is None:
         out = new_like(values, source.n * source.itemsize)
-        fill_view(&target, out, element)
+        fill_view(target, out, element)
     elif out_ is values_ and source.writable and source.contiguous:
-        out, target = values, source
+        target = &source
     else:
-        out = as_output(out_, values, &source, &target)
-        if not target.contiguous and overlaps_itself(&target):
+        out = as_output(out_, values, &source, target)
+        if not target.contiguous and overlaps_itself(target):
             # As NumPy has it: each is doubled once.
             np.copyto(out, double_ndarray(values, None, policy, threads))
             return out_
-    index = run_view(&source, &target, policy, threads)
+    index = run_view(&source, target, policy, threads)
     if index < source.n:
         raise overflow_at(index, &source, values)
     if may_raise_flags[element] and raised_float_flags():
@@ -148,6 +150,31 @@ cdef object ufunc_for(Policy policy):
 
 
 # ---- whatever else NumPy has: see _ufunc_route
+
+def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+    """An array of any class, or a scalar, of NumPy."""
+    if policy == WRAP and out is None and threads == 0 and values is not masked and cannot_fail(values, dtype, ufunc_keywords):
+        # The shortest of the ways in there.
+        if dtype is not None:
+            return ufuncs.doubled(values, dtype=dtype, **(ufunc_keywords or {}))
+        return ufuncs.doubled(values, **ufunc_keywords) if ufunc_keywords else ufuncs.doubled(values)
+    return _ufunc_route.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
+
+cdef object masked = np.ma.masked
+cdef set plain_classes = _ufunc_route.PLAIN_CLASSES
+
+cdef bint cannot_fail(values, dtype, dict ufunc_keywords) except -1:
+    """Whether a ufunc alone is asked, and all numbers of the types have a double, if only modulo 2 to their width."""
+    if ufunc_keywords:
+        return "signature" not in ufunc_keywords and is_wrapped(values.dtype) and (
+            dtype is None or is_wrapped(np.dtype(dtype)))
+    if dtype is None:
+        return type(values) not in plain_classes and is_wrapped(values.dtype)
+    wanted = np.dtype(dtype)
+    return wanted != values.dtype and is_wrapped(values.dtype) and is_wrapped(wanted)
+
+cdef bint is_wrapped(cnp.dtype descr) except -1:
+    return 0 <= descr.type_num < <int>cnp.NPY_NTYPES_LEGACY and element_of_type[descr.type_num] not in (-1, timedelta64)
 
 cdef object double_other_dtype(values, out, Policy policy, unsigned int threads):
     return _ufunc_route.double_other_dtype(values, out, policy, threads)

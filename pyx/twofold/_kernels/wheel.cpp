@@ -141,14 +141,18 @@ bool is_time_for_signals(std::size_t bytes) noexcept {
     constexpr std::size_t piece_bytes = 256;
     constexpr std::size_t looked_after_bytes = std::size_t{128} << 10;
     constexpr std::int64_t interval_ns = 10'000'000;
-    thread_local std::size_t done = 0;
-    thread_local std::int64_t seen_ns = 0;
-    done += bytes + piece_bytes;
-    if (done < looked_after_bytes) return false;
-    done = 0;
+    thread_local constinit struct {
+        std::size_t bytes = 0;
+        std::int64_t seen_ns = 0;
+    } done;
+    done.bytes += bytes + piece_bytes;
+    if (done.bytes < looked_after_bytes) [[likely]] {
+        return false;
+    }
+    done.bytes = 0;
     std::int64_t const now = twofold::detail::now_ns<baseline>();
-    if (now - seen_ns < interval_ns) return false;
-    seen_ns = now;
+    if (now - done.seen_ns < interval_ns) return false;
+    done.seen_ns = now;
     return true;
 }
 
