@@ -1,10 +1,12 @@
 """What a small call costs here and in another twofold: two processes take turns, one with each.
 
-    pip install --target BEFORE twofold-of-before.whl
-    python benchmarks/small_calls.py --before BEFORE [--rounds 41] [--only array]
+A call varies by some percent from process to process, by where things lie: so there are several pairs of them.
 
-Printed are the medians in nanoseconds, and the median of the differences with its quartiles; a row is marked where that
-median is more than 3 ns and more than 3 %.
+    pip install --target BEFORE twofold-of-before.whl
+    python benchmarks/small_calls.py --before BEFORE [--pairs 7] [--only array]
+
+Printed are the medians of the pairs in nanoseconds, and the median of their differences with its quartiles; a row is
+marked where that is more than 3 ns and more than 3 %.
 """
 
 import argparse
@@ -17,13 +19,17 @@ MEASURE_SECONDS = 0.004  # of one case in one round
 ALLOWED_NS, ALLOWED_SHARE = 3, 0.03
 
 SETUP = """
-import array
+import array, random
 import numpy as np
 import twofold
+junk = [bytearray(random.randrange(4096)) for _ in range(300)]  # so that arrays lie elsewhere in each process
+del junk[::2]
 from twofold import ufuncs
 
 double = twofold.double
-one, few, some = (np.ones(n, np.int64) for n in (1, 16, 1000))
+one, few = np.ones(1, np.int64), np.ones(16, np.int64)
+memory = np.ones(2048, np.int64)  # where a result of a thousand lies in a cache line is chance
+some, some_out = (memory[-memory.ctypes.data % 64 // 8 :][i : i + 1000] for i in (0, 1024))
 floats, scalar, swapped = np.ones(16), np.int64(3), np.ones(16, ">i4")
 strided, square, matrix = np.ones(32, np.int64)[::2], np.ones((4, 4)), np.ones((4, 4)).T
 subclass = np.ones(16).view(type("Own", (np.ndarray,), dict()))
@@ -36,7 +42,7 @@ m = memoryview(a)
 CASES = {
     "array of 1": "double(one)",
     "array of 16": "double(few)",
-    "array of 1000": "double(some)",
+    "array of 1000, out": "double(some, some_out)",
     "array of 16, out": "double(few, out)",
     "array of 16, in place": "double(out, out)",
     "array of 16, raise": "double(few, overflow='raise')",
@@ -96,6 +102,12 @@ class Worker:
             [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
 
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.communicate()
+
     def measure(self, name: str) -> float:
         print(name, file=self._process.stdin, flush=True)
         return float(self._process.stdout.readline())
@@ -104,25 +116,37 @@ class Worker:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", required=True, help="a directory in which the other twofold is installed")
-    parser.add_argument("--rounds", type=int, default=41)
+    parser.add_argument("--pairs", type=int, default=7, help="of processes, one after another")
+    parser.add_argument("--rounds", type=int, default=11, help="in which the two of a pair take turns")
     parser.add_argument("--only", default="", help="cases whose names begin with this")
     arguments = parser.parse_args()
-    before, now = Worker(arguments.before), Worker(None)
+    names = [name for name in CASES if name.startswith(arguments.only)]
+    measured = {name: [] for name in names}  # of each pair the medians before and now
+    for _ in range(arguments.pairs):
+        with Worker(arguments.before) as before, Worker(None) as now:
+            for name in names:
+                measured[name].append(medians(name, before, now, arguments.rounds))
     slower = 0
     print(f"{'':24}  before     now  difference (quartiles)")
-    for name in filter(lambda name: name.startswith(arguments.only), CASES):
-        pairs = []
-        for i in range(arguments.rounds + 1):
-            turns = (before, now) if i % 2 else (now, before)
-            times = {worker: worker.measure(name) for worker in turns}
-            pairs.append((times[before], times[now]))
-        old, new = (statistics.median(times) for times in zip(*pairs[1:], strict=True))  # the first one warms up
-        low, middle, high = statistics.quantiles([b - a for a, b in pairs[1:]], n=4)
+    for name, pairs in measured.items():
+        old, new = (statistics.median(times) for times in zip(*pairs, strict=True))
+        low, middle, high = statistics.quantiles([b - a for a, b in pairs], n=4)
         is_slower = middle > max(ALLOWED_NS, ALLOWED_SHARE * old)
         slower += is_slower
         mark = "  slower" if is_slower else ""
-        print(f"{name:24} {old:7.1f} {new:7.1f}  {middle:+6.1f} ({low:+.1f} to {high:+.1f}){mark}", flush=True)
-    print(f"{slower} of the cases slower by more than {ALLOWED_NS} ns and {ALLOWED_SHARE:.0%}")
+        print(f"{name:24} {old:7.1f} {new:7.1f}  {middle:+6.1f} ({low:+.1f} to {high:+.1f}){mark}")
+    print(f"{slower} of {len(names)} cases slower by more than {ALLOWED_NS} ns and {ALLOWED_SHARE:.0%}")
+
+
+def medians(name: str, before: Worker, now: Worker, rounds: int) -> tuple[float, float]:
+    """What a call costs in the two processes of a pair."""
+    times = []
+    for i in range(rounds + 1):
+        turns = (before, now) if i % 2 else (now, before)
+        measured = {worker: worker.measure(name) for worker in turns}
+        times.append((measured[before], measured[now]))
+    first, second = zip(*times[1:], strict=True)  # the first round warms up
+    return statistics.median(first), statistics.median(second)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ cdef int double_piece(Context* context, char** data, const cnp.npy_intp* shape, 
     cdef uintptr_t first = <uintptr_t>data[0], other = <uintptr_t>data[1]
     cdef View values, out
     cdef size_t index
-    if strides[0] == itemsize and strides[1] == itemsize and (
+    if (n == 1 or strides[0] == itemsize and strides[1] == itemsize) and (
             first == other or first + nbytes <= other or other + nbytes <= first):
         index = run(element, data[0], data[1], n, nbytes, policy, 0)
     else:
