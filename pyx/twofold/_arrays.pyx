@@ -9,7 +9,7 @@ from twofold._core cimport (
     Policy, SATURATE, WRAP, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags, type_name,
 )
 from twofold._memory cimport new_like
-from twofold._view cimport check_that_it_fits, overflow_at, run_view
+from twofold._view cimport check_that_it_fits, overflow_at, run_new_view, run_view
 from twofold import _ufunc_route, ufuncs
 
 cnp.import_array()
@@ -115,7 +115,7 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     if out_ is None:
         out = new_like(values, source.n * source.itemsize)
         fill_new_view(&target, out, &source)
-        index = run_view(&source, &target, policy, threads)
+        index = run_new_view(&source, &target, policy, threads)
     elif out_ is values_ and source.writable and source.contiguous:
         index = run_view(&source, &source, policy, threads)
     else:

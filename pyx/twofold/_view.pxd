@@ -1,7 +1,7 @@
 # What is asked of a call's two sides, once for all containers: each only fills a View.
 from libc.stdint cimport uintptr_t
 
-from twofold._core cimport Policy, View, run_with_gil
+from twofold._core cimport Policy, View, run_array_with_gil, run_with_gil
 
 cdef enum:
     MAX_DIMENSIONS = 64  # of arrays of NumPy, too
@@ -40,3 +40,11 @@ cdef inline size_t run_view(const View* values, const View* out, Policy policy,
             first == other or first + nbytes <= other or other + nbytes <= first):
         return run_with_gil(values.element, values.data, out.data, values.n, nbytes, policy, threads)
     return run_strided_view(values, out, policy, threads)
+
+# The same where it is known that they share no byte, as a new `out` does not.
+cdef inline size_t run_new_view(const View* values, const View* out, Policy policy,
+                                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
+    if values.contiguous and out.contiguous and not values.swapped and not out.swapped:
+        return run_with_gil(
+            values.element, values.data, out.data, values.n, values.n * values.itemsize, policy, threads)
+    return run_array_with_gil(values, out, policy, threads)
