@@ -170,8 +170,8 @@ setup(
             ),
             module(
                 "_memory",
-                include_dirs=[RECYCLING, numpy.get_include()],
-                depends=[f"{RECYCLING}/recycled_memory.hpp"],
+                include_dirs=["pyx/twofold", RECYCLING, numpy.get_include()],
+                depends=[f"{RECYCLING}/recycled_memory.hpp", f"{KERNELS}/checked.h"],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),

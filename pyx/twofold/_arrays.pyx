@@ -4,14 +4,14 @@ cimport numpy as cnp
 
 import numpy as np
 
+from twofold import ufuncs
+from twofold._core import raise_again_if_callers
 from twofold cimport _double
 from twofold._core cimport (
     Policy, SATURATE, WRAP, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags, type_name,
 )
 from twofold._memory cimport new_like
 from twofold._view cimport check_that_it_fits, overflow_at, run_new_view, run_view
-from twofold import _ufunc_route, ufuncs
-
 cnp.import_array()
 
 cdef extern from "<fenv.h>":
@@ -80,7 +80,8 @@ cdef cnp.ndarray as_array(out):
         return out
     try:
         return np.asarray(memoryview(out))
-    except TypeError:
+    except TypeError as error:
+        raise_again_if_callers(error)
         raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
 
 cdef cnp.ndarray as_output(out, cnp.ndarray values, const View* source, View* target):
@@ -106,7 +107,7 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     cdef cnp.ndarray out
     cdef int element = element_of(<cnp.dtype>cnp.PyArray_DESCR(values))
     if element < 0:
-        return double_other_dtype(values, out_, policy, threads)
+        return double_objects(values, out_, policy)
     cdef View source, target
     cdef size_t index
     fill_view(&source, values, element)
@@ -159,33 +160,31 @@ cdef object ufunc_for(Policy policy):
 
 # ---- whatever else NumPy has: see _ufunc_route
 
-def double_of_numpy(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
-    """An array of any class, or a scalar, of NumPy."""
-    if policy == WRAP and out is None and threads == 0 and values is not masked and cannot_fail(values, dtype, ufunc_keywords):
-        # The shortest of the ways in there.
-        if dtype is not None:
-            return ufuncs.doubled(values, dtype=dtype, **(ufunc_keywords or {}))
-        return ufuncs.doubled(values, **ufunc_keywords) if ufunc_keywords else ufuncs.doubled(values)
-    return _ufunc_route.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
+plain_classes = {np.ndarray, np.memmap}  # whose arrays give their elements no meaning of their own
+
+def cannot_fail(values, dtype, ufunc_keywords):
+    """Whether an array or a scalar is for the ufunc, and all numbers of its type have a double, modulo 2 to their width."""
+    if not is_wrapped(values.dtype) or values is masked:
+        return False
+    if dtype is not None:
+        wanted = np.dtype(dtype)
+        if not is_wrapped(wanted) or not ufunc_keywords and wanted == values.dtype:
+            return False
+    elif not ufunc_keywords:
+        return type(values) not in plain_classes
+    return not ufunc_keywords or "signature" not in ufunc_keywords
 
 cdef object masked = np.ma.masked
-cdef set plain_classes = _ufunc_route.PLAIN_CLASSES
-
-cdef bint cannot_fail(values, dtype, dict ufunc_keywords) except -1:
-    """Whether a ufunc alone is asked, and all numbers of the types have a double, if only modulo 2 to their width."""
-    if ufunc_keywords:
-        return "signature" not in ufunc_keywords and is_wrapped(values.dtype) and (
-            dtype is None or is_wrapped(np.dtype(dtype)))
-    if dtype is None:
-        return type(values) not in plain_classes and is_wrapped(values.dtype)
-    wanted = np.dtype(dtype)
-    return wanted != values.dtype and is_wrapped(values.dtype) and is_wrapped(wanted)
 
 cdef bint is_wrapped(cnp.dtype descr) except -1:
     return 0 <= descr.type_num < <int>cnp.NPY_NTYPES_LEGACY and element_of_type[descr.type_num] not in (-1, timedelta64)
 
-cdef object double_other_dtype(values, out, Policy policy, unsigned int threads):
-    return _ufunc_route.double_other_dtype(values, out, policy, threads)
+cdef object double_objects = None  # of _ufunc_route, which imports this module
+
+def call_for_other_dtypes(function):
+    """Has a function do exact arrays of types without loops of ours."""
+    global double_objects
+    double_objects = function
 
 def double_exact(values, out, Policy policy, unsigned int threads):
     """An exact array, or one that is taken for its memory."""

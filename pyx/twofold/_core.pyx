@@ -365,7 +365,8 @@ cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
         return 0
     try:
         count = PyNumber_Index(threads)
-    except TypeError:
+    except TypeError as error:
+        raise_again_if_callers(error)
         raise TypeError(f"threads must be an integer or None, not {short(threads)} ({type_name(threads)})") from None
     if count < 1:
         raise ValueError(f"threads must be at least 1, not {short(count)}")

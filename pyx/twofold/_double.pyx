@@ -108,8 +108,8 @@ cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, 
     if kind is range and out is None and dtype is None and not ufunc_keywords:
         return double_range(values)
     if is_of_numpy(values):
-        from twofold import _arrays
-        return _arrays.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
+        from twofold import _ufunc_route
+        return _ufunc_route.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
     if isinstance(values, (int, float, complex)):
         return double_number(values, out, dtype, policy, threads, ufunc_keywords)
     if kind is not bytes and kind is not bytearray and kind is not memoryview:

@@ -15,6 +15,7 @@ from libc.string cimport memcmp, memcpy, memset, strchr, strlen
 
 import sys
 
+from twofold._core import raise_again_if_callers
 from twofold._checked cimport add, at, multiply, product_or_limit
 from twofold._core cimport (
     Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
@@ -54,7 +55,8 @@ cdef int check_dtype(dtype, values, int element) except -1:
         return 0
     try:
         same = element_from_dtype(dtype) == element
-    except TypeError:
+    except TypeError as error:
+        raise_again_if_callers(error)
         same = False
     if not same:
         raise TypeError(f"values holds {element_name(element)}, and dtype is {short(dtype)}; convert values first")
@@ -184,7 +186,8 @@ cdef class Tensor:
         check_device(owner.__dlpack_device__()[0], name)
         try:
             capsule = owner.__dlpack__(max_version=(1, 0))
-        except TypeError:  # of a library that knows no versions yet
+        except TypeError as error:  # of a library that knows no versions yet
+            raise_again_if_callers(error)
             capsule = owner.__dlpack__()
         if PyCapsule_IsValid(capsule, "dltensor_versioned"):
             self.versioned = <DLManagedTensorVersioned*>PyCapsule_GetPointer(capsule, "dltensor_versioned")
@@ -199,7 +202,8 @@ cdef class Tensor:
         """Whether the short way works. Where it does not, the long one has the clearer words for it."""
         try:
             return api.tensor_of_object(<PyObject*>owner, &self.versioned) == 0 and self.versioned is not NULL
-        except (BufferError, RuntimeError):
+        except (BufferError, RuntimeError) as error:
+            raise_again_if_callers(error)
             return False
 
     def __dealloc__(self):
@@ -411,7 +415,8 @@ cdef object item_at(values, where):
         if hasattr(item, name):
             try:
                 return getattr(item, name)()
-            except OverflowError:  # a duration longer than Python's, which cannot be printed either
+            except OverflowError as error:  # a duration longer than Python's, which cannot be printed either
+                raise_again_if_callers(error)
                 return short(item)
     return item
 

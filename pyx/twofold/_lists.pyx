@@ -16,6 +16,7 @@ from cpython.ref cimport Py_INCREF
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 
+from twofold._core import raise_again_if_callers
 from twofold._core cimport (
     RAISE, Policy, does_not_fit, element_from_dtype, element_name, element_size, find_element_of, run_with_gil, short,
     type_name,
@@ -89,8 +90,8 @@ cdef object check_number(item, Py_ssize_t i):
         if PyIndex_Check(item):
             PyNumber_Index(item)
             return None
-    except TypeError:
-        pass  # an array of NumPy, say
+    except TypeError as error:  # an array of NumPy, say
+        raise_again_if_callers(error)
     raise not_a_number(i, item)
 
 cdef bint is_complex(item) except -1:
@@ -109,6 +110,7 @@ cdef object double_number(item, Py_ssize_t i, Policy policy):
     try:
         return PyNumber_Add(item, item)
     except TypeError as error:
+        raise_again_if_callers(error)
         raise not_a_number(i, item, "a number that can be added") from error
 
 cdef int check_double_is_finite(item, Py_ssize_t i) except -1:
@@ -160,16 +162,19 @@ cdef object plain_number(item, Py_ssize_t i, int element):
     if "int" in name:
         try:
             return PyNumber_Index(item)
-        except TypeError:
+        except TypeError as error:
+            raise_again_if_callers(error)
             raise not_a_number(i, item, f"an integer as {name} wants") from None
     cdef str wanted = "a complex number" if "complex" in name else "a real number"
     if "float" in name and is_complex(item):
         raise not_a_number(i, item, wanted)
     try:
         return PyNumber_Float(item) if "float" in name else complex(item)
-    except OverflowError:
+    except OverflowError as error:
+        raise_again_if_callers(error)
         raise item_does_not_fit(i, item, element) from None
     except TypeError as error:
+        raise_again_if_callers(error)
         raise not_a_number(i, item, wanted) from error
 
 cdef object item_does_not_fit(Py_ssize_t i, item, int element):

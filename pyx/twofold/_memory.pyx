@@ -13,6 +13,7 @@ from libc.string cimport strcpy
 
 import numpy as np
 
+from twofold._checked cimport multiply
 from twofold._core cimport (
     free_memory, recycled_again, recycled_block, recycled_zeros, recycling_cap, recycling_ends, recycling_is_on,
     recycling_keeps,
@@ -85,12 +86,12 @@ cdef enum:
 
 cdef size_t bytes_of(size_t nbytes, int ndim, const cnp.npy_intp* shape) noexcept:
     """The bytes of an array with elements of `nbytes`; 0 where there can be no such array, which NumPy will say."""
+    cdef Py_ssize_t product = nbytes
     cdef int i
     for i in range(ndim):
-        if shape[i] <= 0 or nbytes > <size_t>-1 // <size_t>shape[i]:
+        if shape[i] <= 0 or not multiply(product, shape[i], &product):
             return 0
-        nbytes *= shape[i]
-    return nbytes
+    return product
 
 cdef inline cnp.ndarray array_from_numpy(cnp.dtype descr, int ndim, const cnp.npy_intp* shape,
                                          const cnp.npy_intp* strides):
@@ -136,7 +137,8 @@ cdef void fill_strides_like(cnp.ndarray values, cnp.npy_intp* strides) noexcept:
 
 cdef inline cnp.npy_intp stride_or_none(cnp.ndarray values, int axis) noexcept:
     """Without its sign; 0, which says nothing of the order, where there is but one."""
-    return abs(cnp.PyArray_STRIDES(values)[axis]) if cnp.PyArray_DIMS(values)[axis] > 1 else 0
+    cdef cnp.npy_intp stride = cnp.PyArray_STRIDES(values)[axis] if cnp.PyArray_DIMS(values)[axis] > 1 else 0
+    return stride if stride >= 0 else -stride
 
 cdef cnp.ndarray like_from_numpy(cnp.ndarray values):
     cdef cnp.npy_intp strides[MOST_DIMENSIONS]

@@ -24,7 +24,7 @@ WRAP, SATURATE, RAISE = range(3)  # as Policy in _core.pxd has them
 UFUNCS = (ufuncs.doubled, ufuncs.doubled_saturating, ufuncs.doubled_checked)  # by policy
 OVERFLOWS = ("wrap", "saturate", "raise")
 
-PLAIN_CLASSES = {np.ndarray, np.memmap}  # whose arrays give their elements no meaning of their own
+_arrays.plain_classes = {np.ndarray, np.memmap}  # whose arrays give their elements no meaning of their own
 
 OF_NUMPY = (np.ndarray, np.generic)
 NUMPYS_OWN = np.ndarray.__array_ufunc__
@@ -32,23 +32,26 @@ NUMPYS_OWN = np.ndarray.__array_ufunc__
 
 def take_for_plain(kind: type) -> None:
     """Make a subclass of ndarray one that `double` takes for what its memory is; results are exact arrays."""
-    PLAIN_CLASSES.add(kind)
+    _arrays.plain_classes.add(kind)
 
 
 def double_of_numpy(  # noqa: PLR0913, PLR0917
     values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: dict[str, Any] | None
 ) -> Any:
     """An array of any class, or a scalar, of NumPy."""
+    if policy == WRAP and out is None and not threads and _arrays.cannot_fail(values, dtype, ufunc_keywords):
+        keywords = dict(ufunc_keywords or ())
+        return ufuncs.doubled(values, **keywords) if dtype is None else ufuncs.doubled(values, dtype=dtype, **keywords)
     if isinstance(values, np.generic) and not isinstance(values, np.object_):
         if not _arrays.has_element(values.dtype):
             raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
         if out is dtype is ufunc_keywords is None:
             return _arrays.double_exact(np.asarray(values), None, policy, threads)
     if (
-        type(values) in PLAIN_CLASSES
+        type(values) in _arrays.plain_classes
         and not ufunc_keywords
         and (dtype is None or np.dtype(dtype) == values.dtype)
-        and (out is None or type(out) in PLAIN_CLASSES or not hasattr(type(out), "__array_ufunc__"))
+        and (out is None or type(out) in _arrays.plain_classes or not hasattr(type(out), "__array_ufunc__"))
     ):
         return _arrays.double_exact(values, out, policy, threads)
     return double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
@@ -118,7 +121,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if counts is not None and stored.kind != "O" and np.can_cast(array.dtype, stored, "equiv"):
         np.copyto(np.asarray(holder), array, where=~counts)
     placing = {"out", "order", "subok"} if out is None else {"out", "order", "subok", "where"}
-    return np.positive(holder, **{name: value for name, value in keywords.items() if name in placing})
+    return np.positive(holder, **without(keywords, *(keywords.keys() - placing)))
 
 
 def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: dict[str, Any]) -> tuple[Dtype, Dtype]:
@@ -398,7 +401,7 @@ LIBRARIES = {"pandas": by_pandas, "dask": by_dask, "xarray": by_xarray, "polars"
 # ---- objects
 
 
-def double_other_dtype(values: Any, out: Any, policy: int, threads: int) -> Any:
+def double_objects(values: Any, out: Any, policy: int) -> Any:
     """An exact array of a dtype without loops of ours: of objects, which are doubled as those of a list are."""
     if values.dtype != object:
         raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
@@ -408,12 +411,16 @@ def double_other_dtype(values: Any, out: Any, policy: int, threads: int) -> Any:
     try:
         doubled = double(values.ravel().tolist(), overflow=OVERFLOWS[policy])  # type: ignore[call-overload]
     except (TypeError, OverflowError) as error:
+        _core.raise_again_if_callers(error)
         if values.ndim == 1 or type(error) not in (TypeError, OverflowError) or not str(error).startswith("values["):
             raise  # it is an item's own, or names the place
         raise type(error)(str(error).replace("values[", "values.flat[", 1)) from None
     result = np.empty_like(values) if out is None else target
     result[...] = np.fromiter(doubled, object, len(doubled)).reshape(values.shape)
     return out if out is not None else result if values.ndim else result[()]
+
+
+_arrays.call_for_other_dtypes(double_objects)
 
 
 def type_name(value: object) -> str:

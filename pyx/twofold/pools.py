@@ -139,7 +139,8 @@ def double_in_processes(  # noqa: PLR0913
 def _count_argument(name, value, least):
     try:
         count = value.__index__()
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError) as error:
+        raise_again_if_callers(error)
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
     if count < least:
         raise ValueError(f"{name} must be at least {least}, not {count}")
@@ -337,7 +338,8 @@ def _buffer_as_array(values):
         return None
     try:
         return np.asarray(memoryview(values))
-    except TypeError:
+    except TypeError as error:
+        raise_again_if_callers(error)
         return None
 
 

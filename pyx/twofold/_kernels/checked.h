@@ -2,11 +2,12 @@
 // it is known to fit. In C, as the modules are that use it.
 #pragma once
 #include <Python.h>
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 // Sizes of DLPack are looked at where they are, as those of Python.
-_Static_assert(sizeof(Py_ssize_t) == sizeof(int64_t), "sizes have 64 bits");
+static_assert(sizeof(Py_ssize_t) == sizeof(int64_t), "sizes have 64 bits");
 
 // Whether the result fits; it is stored.
 static inline bool twofold_add(Py_ssize_t a, Py_ssize_t b, Py_ssize_t* sum) {
