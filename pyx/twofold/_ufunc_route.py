@@ -82,7 +82,10 @@ def route_of(values: Any, out: Any) -> Any:
     """Which of the functions below is for them."""
     if not isinstance(values, OF_NUMPY):
         names = {getattr(base, "__module__", "").partition(".")[0] for base in type(values).__mro__}
-        return next((route for name, route in LIBRARIES.items() if name in names), by_its_class)
+        for name, route in LIBRARIES.items():
+            if name in names:
+                return route
+        return by_its_class
     of_values, of_out = (getattr(type(x), "__array_ufunc__", NUMPYS_OWN) for x in (values, out))
     return by_numpy if of_values is of_out is NUMPYS_OWN else by_its_class
 
@@ -297,7 +300,10 @@ def by_its_class(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
 
 
 def without(keywords: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in keywords.items() if name not in names}
+    left = keywords.copy()
+    for name in names:
+        left.pop(name, None)
+    return left
 
 
 def is_left_to_the_ufunc(policy: int, keywords: dict[str, Any]) -> bool:
