@@ -223,7 +223,7 @@ def meson_test(session: nox.Session, build: str, *arguments: str) -> None:
 @nox.session
 def mutate(session: nox.Session) -> None:
     """Known bugs put back: does a test go red for each? Further arguments go to scripts/mutate.py."""
-    session.install(*MESON)
+    session.install(*PY_TESTS, *LIBRARIES)
     # Absolute, since the script works in other directories; Meson wants a path in its own tree to be relative.
     env = {name: os.path.abspath(path) for name, path in headers_of(session, NEW_XSIMD).items()}
     session.run("python", "scripts/mutate.py", *session.posargs, env=env)

@@ -47,6 +47,11 @@ class Mutation:
     seconds: int = 60
     reason: str = ""  # why no test can see it; of rows under [[unseen]] alone
 
+    @property
+    def is_python(self) -> bool:
+        """Whether pytest runs its tests, on the package that is built in the copy of the tree."""
+        return bool(self.tests) and all(test.startswith("tests_py/") for test in self.tests)
+
     def fault(self) -> str | None:
         """What is out of date in this row, if anything."""
         path = ROOT / self.file
@@ -87,8 +92,40 @@ def faults_of(mutations: Iterable[Mutation], unseen: Iterable[Mutation]) -> list
     faults += [
         f"{row.name}: no sanitizer {row.sanitizer}" for row in mutations if row.sanitizer not in (None, *SANITIZERS)
     ]
+    faults += [fault for row in mutations if row.is_python for fault in unknown_python_tests(row)]
     faults += [f"{row.name}: no reason why it is not seen" for row in unseen if not row.reason]
     return faults
+
+
+def unknown_python_tests(mutation: Mutation) -> Iterator[str]:
+    for test in mutation.tests:
+        file, _, name = test.partition("::")
+        path = ROOT / file
+        if not path.is_file() or f"def {name.partition('[')[0]}(" not in path.read_text():
+            yield f"{mutation.name}: there is no test {test}"
+
+
+class PythonBuild:
+    """The package, built where it stands, and the tests that pytest runs."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+
+    def compile(self) -> tuple[bool, str]:
+        done = run([sys.executable, "setup.py", "-q", "build_clib", "build_ext", "--inplace"], cwd=self.tree)
+        return done.returncode == 0, done.stdout
+
+    def is_red(self, tests: Iterable[str], seconds: float) -> bool:
+        """Whether one of these tests goes red, or hangs. What pytest cannot run at all ends the program."""
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:randomly", *tests]
+        environment = {**os.environ, "PYTHONPATH": str(self.tree / "pyx")}
+        try:
+            done = run(command, cwd=self.tree, env=environment, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return True
+        if done.returncode in (2, 3, 4, 5):  # an error of pytest or of its usage, or no tests
+            sys.exit(f"pytest failed:\n{done.stdout[-5000:]}")
+        return done.returncode != 0
 
 
 class Build:
@@ -174,6 +211,29 @@ class Workplace:
                 sys.exit(f"meson setup failed:\n{done.stdout}")
             self.builds[sanitizer] = Build(directory)
         return self.builds[sanitizer]
+
+    @property
+    def package(self) -> PythonBuild:
+        return PythonBuild(self.directory / "tree")
+
+    def prepare_python(self, mutations: list[Mutation]) -> None:
+        """Builds the package as it is and runs the tests, none of which may be red."""
+        started = time.monotonic()
+        compiled, output = self.package.compile()
+        if not compiled:
+            sys.exit(f"does not compile as it is:\n{output[-5000:]}")
+        tests = list(dict.fromkeys(test for m in mutations for test in m.tests))
+        if self.package.is_red(tests, sum(m.seconds for m in mutations)):
+            sys.exit(f"red as it is: one of {', '.join(tests)}")
+        report("as it is, in Python", f"0 of {len(tests)} tests red", time.monotonic() - started)
+
+    def outcome_of_python(self, mutation: Mutation) -> Outcome:
+        started = time.monotonic()
+        with self.mutated(mutation):
+            compiled, output = self.package.compile()
+            red = compiled and self.package.is_red(mutation.tests, mutation.seconds)
+        what = f"DOES NOT COMPILE\n{output[-3000:]}" if not compiled else "pytest" if red else "SURVIVED"
+        return Outcome(red, what, time.monotonic() - started)
 
     def prepare(self, mutations: list[Mutation]) -> None:
         """Builds the tests as they are and runs them: one that is red anyway shows nothing."""
@@ -273,7 +333,8 @@ def main() -> int:
     faults = faults_of(mutations, unseen)
     if arguments.build is not None:
         build = Build(arguments.build)
-        faults += [f"{m.name}: there is no test {name}" for m in mutations for name in build.unknown_tests(m)]
+        of_meson = (m for m in mutations if not m.is_python)
+        faults += [f"{m.name}: there is no test {name}" for m in of_meson for name in build.unknown_tests(m)]
     if faults or arguments.check:
         print("\n".join(faults) or f"{len(mutations)} mutations are up to date, {len(unseen)} more are unseen")
         return 1 if faults else 0
@@ -286,10 +347,13 @@ def main() -> int:
     chosen.sort(key=lambda m: (m.sanitizer or "", m.tests, m.file))
     with tempfile.TemporaryDirectory(prefix="twofold-mutate-") as temporary:
         place = Workplace((arguments.work or Path(temporary)).resolve(), arguments.jobs)
-        place.prepare(chosen)
+        if of_meson := [m for m in chosen if not m.is_python]:
+            place.prepare(of_meson)
+        if of_python := [m for m in chosen if m.is_python]:
+            place.prepare_python(of_python)
         outcomes = []
         for mutation in chosen:
-            outcome = place.outcome(mutation)
+            outcome = place.outcome_of_python(mutation) if mutation.is_python else place.outcome(mutation)
             outcomes.append(outcome)
             report(mutation.name, outcome.what, outcome.seconds)
     missed = sum(not outcome.red for outcome in outcomes)
