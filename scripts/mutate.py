@@ -115,17 +115,17 @@ class PythonBuild:
         done = run([sys.executable, "setup.py", "-q", "build_clib", "build_ext", "--inplace"], cwd=self.tree)
         return done.returncode == 0, done.stdout
 
-    def is_red(self, tests: Iterable[str], seconds: float) -> bool:
-        """Whether one of these tests goes red, or hangs. What pytest cannot run at all ends the program."""
+    def red(self, tests: Iterable[str], seconds: float) -> str:
+        """What pytest said of the first of these tests that went red; nothing if all are green."""
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:randomly", *tests]
         environment = {**os.environ, "PYTHONPATH": str(self.tree / "pyx")}
         try:
             done = run(command, cwd=self.tree, env=environment, timeout=seconds)
         except subprocess.TimeoutExpired:
-            return True
+            return f"more than {seconds} s"
         if done.returncode in (2, 3, 4, 5):  # an error of pytest or of its usage, or no tests
             sys.exit(f"pytest failed:\n{done.stdout[-5000:]}")
-        return done.returncode != 0
+        return done.stdout if done.returncode else ""
 
 
 class Build:
@@ -223,17 +223,17 @@ class Workplace:
         if not compiled:
             sys.exit(f"does not compile as it is:\n{output[-5000:]}")
         tests = list(dict.fromkeys(test for m in mutations for test in m.tests))
-        if self.package.is_red(tests, sum(m.seconds for m in mutations)):
-            sys.exit(f"red as it is: one of {', '.join(tests)}")
+        if red := self.package.red(tests, sum(m.seconds for m in mutations)):
+            sys.exit(f"red as it is:\n{red[-5000:]}")
         report("as it is, in Python", f"0 of {len(tests)} tests red", time.monotonic() - started)
 
     def outcome_of_python(self, mutation: Mutation) -> Outcome:
         started = time.monotonic()
         with self.mutated(mutation):
             compiled, output = self.package.compile()
-            red = compiled and self.package.is_red(mutation.tests, mutation.seconds)
+            red = self.package.red(mutation.tests, mutation.seconds) if compiled else ""
         what = f"DOES NOT COMPILE\n{output[-3000:]}" if not compiled else "pytest" if red else "SURVIVED"
-        return Outcome(red, what, time.monotonic() - started)
+        return Outcome(bool(red), what, time.monotonic() - started)
 
     def prepare(self, mutations: list[Mutation]) -> None:
         """Builds the tests as they are and runs them: one that is red anyway shows nothing."""

@@ -27,7 +27,7 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     Parameters
     ----------
     values : list, tuple, range or other sequence of numbers; number; array or buffer
-        What to double: see the table below.
+        What to double: see what comes back, below.
     out : writable array or buffer, optional
         Where to put the result: of the shape and element type of `values`. It may be `values` itself, or overlap it. A
         list as `values` is read as the elements of `out`.
@@ -71,7 +71,7 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
         `out` is read-only or of another shape; `threads` is below 1; `overflow` is none of the three.
 
     In all of these cases nothing has been written, but where ``overflow="raise"`` finds something in an exact array, a
-    buffer or a list: then `out` holds anything, unless it is `values`, which is as it was.
+    buffer or a list: then `out` holds anything, unless it is `values` or overlaps it; then it is as it was.
 
     KeyboardInterrupt, in a call that takes long, leaves `out` doubled in part.
 
