@@ -172,15 +172,17 @@ INTERRUPT = """
     import numpy as np
     from twofold import ufuncs as U
 
-    wide = np.ones((1 << 10, (1 << 13) + 3), np.uint32)
-    out = np.zeros((1 << 10, (1 << 13) + 2), np.uint32)
+    # Short rows, so that a call takes several times as long as signals may have to wait: 10 ms.
+    rows = 1 << (17 if "{name}" == "objects" else 20)
+    wide = np.ones((rows, 19), np.uint32)
+    out = np.zeros((rows, 18), np.uint32)
     if "{name}" == "byte-swapped":
         wide.byteswap(inplace=True)
     if "{name}" == "casts":
         wide = wide[:, :-1]
-        out = np.zeros((1 << 10, (1 << 13) + 1), np.uint32)
+        out = np.zeros((rows, 17), np.uint32)
     thirds = (np.arange(out.size) % 3 != 1).reshape(out.shape)
-    flat = np.ones(1 << 25, np.uint8)
+    flat = np.ones(1 << 28, np.uint8)
     objects = np.zeros(out.shape, object)
     changed = {{"overlapping": flat[:-1], "objects": objects}}.get("{name}", out)
 
