@@ -6,6 +6,7 @@ policy says; and what stands under a mask, or where `where=` says no, does not c
 
 import math
 import pickle
+import warnings
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -521,6 +522,8 @@ def test_pandas_with_keywords(pd, dtype):
     result = twofold.double(frame, where=where, overflow="raise")
     assert (result.loc[0, "a"], result.loc[2, "a"], result["b"].tolist()[:2]) == (2, pd.NA, [2.0, 4.0])
     assert list(result.dtypes) == list(frame.dtypes)
+    with warnings.catch_warnings(action="error"):  # NumPy warns of `where` without `out`; there is neither
+        assert twofold.double(frame[:2], dtype="float64", casting="unsafe")["b"].tolist() == [2.0, 4.0]
 
 
 def test_frames_as_out(pd):
@@ -573,6 +576,7 @@ def test_sparse_arrays_of_pandas(pd, overflow):
 
 def test_objects_of_pandas(pd):
     for overflow in OVERFLOWS:
+        assert twofold.double(pd.NA, overflow=overflow) is pd.NA
         assert twofold.double(pd.Series([1, pd.NA], dtype=object), overflow=overflow)[0] == 2
         with pytest.raises(TypeError):
             twofold.double(pd.Series([1, "a"], dtype=object), overflow=overflow)
@@ -625,6 +629,8 @@ def test_xarray():
         twofold.double(array, out=array.data, overflow="raise")
     with pytest.raises(OverflowError):
         twofold.double(xr.Dataset({"a": array}), overflow="raise")
+    with pytest.raises(NotImplementedError, match="out"):  # in xarray's words
+        twofold.double(array, out=array)
     assert array.identical(before)
     assert twofold.double(array, dtype="int16", overflow="raise").identical(np.add(array, array, dtype="int16"))
     assert twofold.double(array, where=[True, False], overflow="raise")[0] == 2
@@ -643,6 +649,50 @@ def test_polars():
     lazy = pl.DataFrame({"a": pl.Series([100], dtype=pl.Int8)}).lazy()
     with pytest.raises(Exception, match="does not fit int8"):  # polars has errors of its own
         lazy.select(twofold.double(pl.col("a"), overflow="raise")).collect()
+
+
+def check_polars(overflow: str, special: int, result: int | None) -> None:
+    """`dtype=` that narrows: in a Series, and in an expression, which polars has errors of its own for."""
+    pl = library("polars")
+    series = pl.Series("a", [1, None, special], dtype=pl.Int16)
+    keywords = {"dtype": "int8", "casting": "unsafe", "overflow": overflow}
+    calls = {
+        OverflowError: lambda: twofold.double(series, **keywords),
+        Exception: lambda: pl.DataFrame([series]).select(twofold.double(pl.col("a"), **keywords))["a"],
+    }
+    for error, call in calls.items():
+        if result is None:
+            with pytest.raises(error, match=rf"values\[2\] is {special}, which does not fit int8"):
+                call()
+        else:
+            doubled = call()
+            assert (doubled.name, doubled.dtype, doubled.to_list()) == ("a", pl.Int8, [2, None, result])
+
+
+@pytest.mark.parametrize(("overflow", "result"), [("wrap", 88), ("saturate", 127), ("raise", None)])
+def test_polars_that_narrows(overflow, result):
+    check_polars(overflow, 300, result)
+
+
+@pytest.mark.parametrize("overflow", OVERFLOWS)
+def test_polars_with_keywords(overflow):
+    """Neither keywords nor expressions double the integers that are behind dates and categories."""
+    pl = library("polars")
+    times = pl.Series("t", [1, None, 2**61], dtype=pl.Duration("ns"))
+    for result in (
+        twofold.double(times, casting="same_kind", overflow=overflow),
+        pl.DataFrame([times]).select(twofold.double(pl.col("t"), overflow=overflow))["t"],
+    ):
+        assert (result.dtype, result.to_physical().to_list()) == (times.dtype, [2, None, 2**62])
+    for other in (pl.Series([1], dtype=pl.Date), pl.Series(["a", None], dtype=pl.Categorical), pl.Series([None])):
+        with pytest.raises(TypeError, match="cannot be doubled"):
+            twofold.double(other, casting="same_kind", overflow=overflow)
+        with pytest.raises(pl.exceptions.PolarsError):
+            pl.DataFrame([other]).select(twofold.double(pl.col(""), overflow=overflow))
+    out = np.zeros(3, np.int8)
+    with pytest.raises(TypeError, match="out= does not go with polars"):
+        twofold.double(pl.Series([1, None, 3], dtype=pl.Int8), out=out, overflow=overflow)
+    assert not out.any()
 
 
 # ---- proof that these tests can fail

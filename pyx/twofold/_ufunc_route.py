@@ -268,6 +268,8 @@ class Doubling:
 
     def by(self, values: Any, keywords: dict[str, Any]) -> Any:
         """What the class of `values` makes of it."""
+        if "out" in keywords:
+            keywords = {**keywords, "out": (keywords["out"],)}
         result = values.__array_ufunc__(self, "__call__", values, **keywords)
         if result is NotImplemented:
             raise TypeError(f"{type_name(values)} does not know what to do with {', '.join(keywords) or 'a ufunc'}")
@@ -327,11 +329,13 @@ def by_xarray(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
 
 
 def by_polars(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
-    if policy != RAISE:
-        return UFUNCS[policy](values, **keywords)
     if not isinstance(values, sys.modules["polars"].Series):  # an expression
         return Doubling(OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
-    return UFUNCS[policy](values.fill_null(strategy="zero"), **keywords).set(values.is_null(), None)
+    if "out" in keywords:
+        raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
+    double(values.clear())  # TypeError for what it would double the numbers behind of: dates, categories
+    doubled = by_numpy(values.fill_null(strategy="zero").to_numpy(), policy, keywords)
+    return type(values)(values.name, doubled).set(values.is_null(), None)
 
 
 # ---- pandas
@@ -361,15 +365,19 @@ def by_pandas(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
 
 def holds_other_arrays(values: Any) -> bool:
     """Whether there are arrays in it to which pandas does not do what we do."""
-    dtypes = values.dtypes if isinstance(values, sys.modules["pandas"].DataFrame) else [values.dtype]
+    is_frame = isinstance(values, sys.modules["pandas"].DataFrame)
+    dtypes = values.dtypes if is_frame else [getattr(values, "dtype", None)]  # pandas.NA has none
     return any(hasattr(dtype, "pyarrow_dtype") or hasattr(dtype, "fill_value") for dtype in dtypes)
 
 
 def double_frame(values: Any, doubling: Doubling, calling: dict[str, Any]) -> Any:
     """A DataFrame with keywords for which pandas would make one array of it."""
-    where = np.broadcast_to(calling.get("where", True), values.shape)
+    where = np.broadcast_to(calling["where"], values.shape) if "where" in calling else None
     columns = (values.iloc[:, i] for i in range(values.shape[1]))
-    doubled = {i: doubling.by(column, {**calling, "where": where[:, i]}) for i, column in enumerate(columns)}
+    doubled = {
+        i: doubling.by(column, calling if where is None else {**calling, "where": where[:, i]})
+        for i, column in enumerate(columns)
+    }
     result = values._constructor(doubled, index=values.index)
     result.columns = values.columns
     return result.__finalize__(values)
