@@ -186,6 +186,18 @@ def test_refused_tensors(torch):
             twofold.double(values)
 
 
+def test_tensors_with_a_tangent(torch):
+    """Of forward-mode differentiation, which would be lost, or no longer be that of what `out` then holds."""
+    forward = torch.autograd.forward_ad
+    with forward.dual_level():
+        dual = forward.make_dual(torch.ones(2), torch.ones(2))
+        for values, out in ((dual, None), (dual, dual), (torch.ones(2), dual)):
+            with pytest.raises(BufferError, match=r"(values|out) has a tangent, which would be lost"):
+                twofold.double(values, out=out)
+        assert forward.unpack_dual(dual).primal.tolist() == [1.0, 1.0]
+        assert twofold.double(torch.ones(2)).tolist() == [2.0, 2.0]
+
+
 def test_arguments_that_go_with_no_tensor(torch):
     values = torch.arange(4)
     cases = [
@@ -422,6 +434,38 @@ def test_durations_of_arrow(pa):
     assert twofold.double(values[:2]).cast(pa.int64()).to_pylist() == [2, None]
     with pytest.raises(OverflowError, match=r"values\[2\]"):  # as with numpy.timedelta64
         twofold.double(values)
+
+
+def test_overflow_of_arrow_arrays_that_have_no_items(pa):
+    """The numbers of an error are read from memory: an exporter may have no other way to look at one."""
+
+    class Array:
+        def __init__(self, array):
+            self.array = array
+
+        def __arrow_c_array__(self, requested_schema=None):
+            return self.array.__arrow_c_array__(requested_schema)
+
+    class Chunks:
+        def __init__(self, array):
+            self.array = array
+
+        def __arrow_c_stream__(self, requested_schema=None):
+            return pa.chunked_array([self.array[:1], self.array[1:]]).__arrow_c_stream__(requested_schema)
+
+    class Wrong(Array):
+        def __getitem__(self, index):
+            raise KeyError(index)
+
+    cases = [
+        (pa.array([None, 0, 100], pa.int8())[1:], "100, whose double does not fit int8"),
+        (pa.array([1, 6e4], pa.float16()), "60000.0, whose double does not fit float16"),
+        (pa.array([1, 2**62], pa.duration("us")), f"{2**62} microseconds, whose double does not fit timedelta64"),
+    ]
+    for array, message in cases:
+        for values in (array, Array(array), Chunks(array), Wrong(array)):
+            with pytest.raises(OverflowError, match=rf"values\[1\] is {message}"):
+                twofold.double(values, overflow="raise")
 
 
 def test_refused_arrow_arrays(pa):

@@ -19,8 +19,9 @@ from twofold._core import raise_again_if_callers
 from twofold._checked cimport add, at, multiply, product_or_limit
 from twofold._core cimport (
     Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    free_memory, is_instance_of_loaded, new_memory, overlaps_itself, run_with_gil, short, type_name,
+    free_memory, is_instance_of_loaded, new_memory, run_with_gil, short, type_name,
 )
+from twofold._lists cimport make_list
 from twofold._view cimport (
     MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
@@ -157,6 +158,12 @@ cdef int check_nothing_is_lost(owner, str name) except -1:
     """Tensors of PyTorch have properties that DLPack has no word for; not all of its doors ask for all of them."""
     if getattr(owner, "requires_grad", False):
         raise BufferError(f"{name} requires a gradient, which would be lost; call {name}.detach() first")
+    # PyTorch has tangents within a level of torch.autograd.forward_ad alone; to ask elsewhere, too, takes long.
+    level = attribute_if_loaded("torch.autograd.forward_ad", "_current_level")
+    if level is not None and level >= 0 and is_instance_of_loaded(owner, "torch", "Tensor"):
+        if sys.modules["torch.autograd.forward_ad"].unpack_dual(owner).tangent is not None:
+            raise BufferError(f"{name} has a tangent, which would be lost; torch.autograd.forward_ad.unpack_dual({name}) "
+                              "has the tensor without it")
     for property, remedy in (("is_conj", "resolve_conj"), ("is_neg", "resolve_neg")):
         if hasattr(owner, property) and getattr(owner, property)():
             raise BufferError(f"{name} is still to be conjugated or negated; call {name}.{remedy}() first")
@@ -383,7 +390,7 @@ cdef object double_tensor(values, out, dtype, Policy policy, unsigned int thread
         double_tensor_into(source, &target.view, policy, threads)
     except BaseException as error:
         # In place, an overflow is found before anything is written; a part of `out` may be after all else, as Ctrl-C.
-        if not (target is source and isinstance(error, OverflowError) or overlaps_itself(&target.view)):
+        if not (target is source and isinstance(error, OverflowError)):
             written(out)
         raise
     written(out)
@@ -408,17 +415,6 @@ cdef int double_tensor_into(Tensor source, const View* out, Policy policy, unsig
     if index < source.view.n:
         raise overflow_at(index, &source.view)
     return 0
-
-cdef object item_at(values, where):
-    item = values[where]
-    for name in ("item", "as_py"):  # what makes Python's own numbers of those of a library
-        if hasattr(item, name):
-            try:
-                return getattr(item, name)()
-            except OverflowError as error:  # a duration longer than Python's, which cannot be printed either
-                raise_again_if_callers(error)
-                return short(item)
-    return item
 
 
 # ---- Arrow: https://arrow.apache.org/docs/format/CDataInterface.html
@@ -575,6 +571,8 @@ cdef class SchemaHolder:
         export_schema(self.schema, <ArrowSchema*>pointer_of(capsule))
         return capsule
 
+cdef dict units = {c's': "seconds", c'm': "milliseconds", c'u': "microseconds", c'n': "nanoseconds"}  # of durations
+
 cdef int element_of_schema(ArrowSchema* schema) except -2:
     """-1: none of ours."""
     cdef const char* letters = "csilCSIL efg"
@@ -582,7 +580,7 @@ cdef int element_of_schema(ArrowSchema* schema) except -2:
     cdef const char* found
     if schema.dictionary is not NULL or extension_name(schema.metadata):
         return -1
-    if format[0] == c't' and format[1] == c'D' and format[2] in b"smun" and format[3] == 0:
+    if format[0] == c't' and format[1] == c'D' and format[2] in units and format[3] == 0:
         return find_element_of(c'm', 8)  # durations, whose limits and missing values are those of timedelta64
     if format[0] == 0 or format[1] != 0:
         return -1
@@ -677,6 +675,17 @@ cdef class NewArrow:
             index = run_with_gil(element, target, target, n, nbytes, policy, threads)
         return -1 if index >= n else <int64_t>index
 
+    cdef object overflow_at(self, int64_t index, int64_t before):
+        """The OverflowError for an element, read from memory, of an array behind so many others."""
+        cdef ArrowArray* source = &self.values.source
+        cdef bint is_duration = self.schema.schema.source.format[0] == c't'
+        cdef int element = find_element_of(c'i', 8) if is_duration else self.schema.element
+        cdef const char* start = <const char*>source.buffers[1] + (source.offset + index) * element_size(element)
+        item = make_list(element, start, 1)[0]
+        if is_duration:
+            item = f"{item} {units[self.schema.schema.source.format[2]]}"
+        return does_not_fit(f"values[{before + index}]", item, self.schema.element)
+
     def __arrow_c_schema__(self):
         return self.schema.capsule()
 
@@ -717,11 +726,8 @@ cdef object double_arrow(values, dtype, Policy policy, unsigned int threads):
     cdef NewArrow result = NewArrow(schema)
     cdef int64_t index = result.double(<ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array"), policy, threads)
     if index >= 0:
-        raise arrow_overflow(values, index, schema)
+        raise result.overflow_at(index, 0)
     return in_its_library(values, "array", result)
-
-cdef object arrow_overflow(values, int64_t index, SchemaHolder schema):
-    return does_not_fit(f"values[{index}]", item_at(values, index), schema.element)
 
 cdef object in_its_library(values, str maker, result):
     """The result as an array of the kind of `values`; as it is, where nothing is known to make one."""
@@ -830,7 +836,7 @@ cdef object double_chunks(values, dtype, Policy policy, unsigned int threads):
             if array.release is not NULL:
                 array.release(&array)
         if index >= 0:
-            raise arrow_overflow(values, before + index, schema)
+            raise chunk.overflow_at(index, before)
         result.chunks.append(chunk)
         before += chunk.values.source.length
 
