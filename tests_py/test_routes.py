@@ -570,6 +570,8 @@ def test_sparse_arrays_of_pandas(pd, overflow):
         assert np.asarray(twofold.double(large, overflow=overflow)).tolist() == [-56 if overflow == "wrap" else 127, 2]
     unused = pd.arrays.SparseArray([1, 2], fill_value=100, dtype=pd.SparseDtype("int8", 100))
     assert np.asarray(twofold.double(unused, overflow=overflow)).tolist() == [2, 4]
+    unsigned = twofold.double(array, dtype="uint16", casting="unsafe", overflow=overflow)
+    assert (unsigned.dtype, np.asarray(unsigned).tolist()) == (pd.SparseDtype("uint16", 20), [20, 2, 20])
     floats = pd.arrays.SparseArray([1.5, np.nan])
     assert np.asarray(twofold.double(floats, overflow=overflow))[0] == 3
 

@@ -287,7 +287,7 @@ class SparseDoubling(Doubling):
     def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
         if isinstance(values, np.ndarray):
             return super().__call__(values, out, **keywords)
-        return self.of_number(self.type_of_number(values)).item()
+        return self.of_number(self.type_of_number(values), **without(keywords, "where")).item()
 
 
 def by_its_class(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
