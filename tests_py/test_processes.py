@@ -587,7 +587,7 @@ BAD = {
     "a masked array": ({"values": np.ma.ones(3)}, TypeError, "MaskedArray"),
     "strings": ({"values": np.array(["x"])}, TypeError, "cannot be doubled"),
     "objects": ({"values": np.array([None])}, TypeError, "cannot be doubled"),
-    "no pool": ({"pool": 3}, TypeError, "`submit` or `apply_async`"),
+    "no pool": ({"pool": "2"}, TypeError, "`submit` or `apply_async`"),
     "no processes": ({"processes": 0}, ValueError, "processes must be at least 1, not 0"),
     "half a process": ({"processes": 1.5}, TypeError, "processes must be an integer, not 1.5"),
     "no chunk": ({"chunk_bytes": 0}, ValueError, "chunk_bytes must be at least 1"),

@@ -284,13 +284,53 @@ def lender_of(pool, processes):
     """Who asks `pool` for so many workers; None: as many as it has."""
     if pool is None:
         return OwnProcesses(processes or decided_by()[0])
-    if callable(getattr(pool, "submit", None)):
-        # Else a cluster takes calls with the same arguments for the same call.
-        keywords = {"pure": False} if _package_of(type(pool)) == "distributed" else {}
-        return Pool(pool, lambda order: pool.submit(work, order, **keywords), processes or _workers_of(pool))
-    if callable(getattr(pool, "apply_async", None)):
-        return Pool(pool, lambda order: pool.apply_async(work, (order,)), processes or _workers_of(pool))
-    raise TypeError(f"pool is a {type(pool).__qualname__}; accepted is what has `submit` or `apply_async`, or None")
+    if isinstance(pool, type):
+        raise TypeError(f"pool is the class {pool.__qualname__}; pass an instance of it")
+    if isinstance(pool, int):
+        raise TypeError(f"pool is {pool}; how many processes to start is said by processes={int(pool)}")
+    # Else a cluster takes calls with the same arguments for the same call.
+    keywords = {"pure": False} if "distributed" in _packages_of(pool) else {}
+    asking = {method: getattr(pool, method, None) for method in ("submit", "apply_async", "schedule")}
+    asking = {method: ask for method, ask in asking.items() if callable(ask)}
+    for method, ask in asking.items():
+        submit = _way_to_ask(method, ask, keywords)
+        if submit is not None:
+            return Pool(pool, submit, processes or _workers_of(pool))
+    refused = f", but its {' and '.join(asking)} takes other arguments" if asking else ""
+    raise TypeError(
+        f"pool is a {type(pool).__qualname__}{refused}; accepted is what has `submit` or `apply_async`, called as"
+        " submit(function, *args) or apply_async(function, args), or None"
+    )
+
+
+VARIABLE_POSITIONAL, COROUTINE = 0x04, 0x80  # flags of code objects, as inspect has them
+
+
+def _way_to_ask(name, ask, keywords):
+    """A function that hands an order over by calling `ask`, as its parameters say; None where they say something else.
+
+    Those that any number of arguments go through, as through the proxies of a manager, say nothing: then the name does.
+    """
+    function = getattr(ask, "__func__", ask)
+    is_bound = function is not ask
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = getattr(function, "__code__", None)
+    if code is None:  # of a partial, say
+        parameters, required, takes_any = (), 0, True
+    elif code.co_flags & COROUTINE:
+        return None
+    else:
+        parameters = code.co_varnames[is_bound : code.co_argcount]
+        required = len(parameters) - len(function.__defaults__ or ())
+        takes_any = bool(code.co_flags & VARIABLE_POSITIONAL)
+    if len(parameters) > 1 and parameters[1] == "args" and required <= 2:
+        return lambda order: ask(work, (order,))
+    if takes_any and not parameters and name != "submit":
+        return lambda order: ask(work, (order,))
+    if (len(parameters) <= 1) if takes_any else (len(parameters) == required == 2):
+        return lambda order: ask(work, order, **keywords)
+    return None
 
 
 def _workers_of(pool):
@@ -306,9 +346,17 @@ def _workers_of(pool):
 # worker may have none, say. Others have types of their own packages for that.
 REFUSALS = RuntimeError, ValueError, OSError, EOFError, AssertionError
 
+# What else workers that were killed, and orders that were cancelled, leave as an answer, in all sorts of packages.
+# (`work` itself raises neither these nor refusals.)
+ENDS = {"CancelledError", "KilledWorker", "RayActorError", "WorkerCrashedError", "WorkerLostError", "EngineError"}
+
 
 def _package_of(kind):
     return kind.__module__.partition(".")[0]
+
+
+def _packages_of(pool):
+    return {_package_of(kind) for kind in type(pool).__mro__} - {"builtins"}
 
 
 class Pool:
@@ -316,7 +364,9 @@ class Pool:
 
     def __init__(self, pool, submit, count):
         self.count = count
-        self._package = _package_of(type(pool))
+        self.failure = None  # the first answer that tells of another one than that the pool has ended
+        self._packages = _packages_of(pool)
+        self._name = type(pool).__qualname__
         self._submit = submit
         self._asked = []
 
@@ -326,15 +376,35 @@ class Pool:
             self._asked.append(self._submit(order))
         except Exception as error:
             raise_again_if_callers(error)
-            if isinstance(error, REFUSALS) or _package_of(type(error)) == self._package:
+            if isinstance(error, REFUSALS) or _package_of(type(error)) in self._packages:
                 return False
+            error.add_note(f"(raised by the pool, a {self._name}, when it was asked for a worker)")
             raise
         return True
 
     def part(self):
+        for answer in self._asked:
+            self.failure = self.failure or _failure_of(answer)
         # Not cancelled: a ProcessPoolExecutor that breaks while it has a cancelled future is left half alive. Workers
         # that come to it later find nothing to do.
         self._asked.clear()
+
+
+def _failure_of(answer):
+    """What an answer of a pool says that has failed by now, but for what comes of the end of a pool; else None."""
+    done, ready = getattr(answer, "done", None), getattr(answer, "ready", None)
+    try:
+        if callable(done):
+            error = answer.exception(1) if done() else None
+        else:
+            error = None
+            if callable(ready) and ready():
+                answer.get(1)
+    except Exception as raised:
+        raise_again_if_callers(raised)
+        error = raised
+    has_ended = isinstance(error, REFUSALS) or any(kind.__name__ in ENDS for kind in type(error).__mro__)
+    return error if isinstance(error, BaseException) and not has_ended else None
 
 
 def _ctrl_c_later(method):
@@ -350,6 +420,8 @@ def _ctrl_c_later(method):
 
 class OwnProcesses:
     """Started for one call: simple processes, which share nothing that could be left locked."""
+
+    failure = None
 
     def __init__(self, count):
         self.count = count

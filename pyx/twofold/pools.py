@@ -6,6 +6,7 @@ the pool or of its workers, the call ends, and each chunk has been doubled once.
 out; who works on it stands in _jobs.py.
 """
 
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -41,7 +42,8 @@ def double_in_processes(  # noqa: PLR0913
     """Double every element, with the workers of a process pool and the caller, in memory that they share.
 
     Whatever becomes of the pool, the call ends with the right result: chunks of workers that are killed are done again,
-    and if none work, the caller does all.
+    and if none work, the caller does all. If that is since workers fail at once (twofold is not installed there, say),
+    a RuntimeWarning says so.
 
     Parameters
     ----------
@@ -49,9 +51,10 @@ def double_in_processes(  # noqa: PLR0913
         What to double. A `SharedArray` and an array that is mapped from a file, as those of `numpy.memmap`, are read
         where they are, if they are contiguous; any other array is copied into shared memory once.
     pool : executor or pool, optional
-        Who lends processes: whatever has `submit` or `apply_async`, as executors of `concurrent.futures`, of loky and
-        joblib, `multiprocessing.Pool`, and the `Client` of distributed (for its workers on this machine) have. Without
-        it: processes that are started for this call.
+        Who lends processes: whatever has ``submit(function, *args)``, ``apply_async(function, args)`` or one of these
+        as the other is called, as executors of `concurrent.futures`, of loky and joblib, `multiprocessing.Pool`, the
+        pools of mpire, Ray and pebble, views of ipyparallel, and the `Client` of distributed (for its workers on this
+        machine) have. Without it: processes that are started for this call.
     processes : int, optional
         How many workers to ask for. Without it: as many as the pool has, or as `twofold.get_num_threads()` says.
     out : writable array or buffer, optional
@@ -128,9 +131,17 @@ def double_in_processes(  # noqa: PLR0913
         progress=_progress_argument(progress),
         retries=_count_argument("retries", retries, least=0),
     )
-    if _is_sequence(values):
-        return _double_list(job, values, out, dtype, overflow)
-    return _double_array(job, values, out, dtype, overflow)
+    double_values = _double_list if _is_sequence(values) else _double_array
+    result = double_values(job, values, out, dtype, overflow)
+    failure = job.lender.failure
+    if failure is not None:
+        warnings.warn(
+            f"the pool, a {type(pool).__qualname__}, was asked for workers, and one has failed:"
+            f" {type(failure).__name__}: {failure}; what it did not do, this process has done",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return result
 
 
 # ---- arguments
