@@ -4,14 +4,25 @@ engines.py ENGINE STARTS: in one pool after the other, until so many workers hav
 """
 
 import contextlib
+import re
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from checks import WAYS, Call
 from every_start_method import Counting
 
 WORKERS = 2
+
+
+def executor_of_joblib(n):
+    """As README has it: by the line that stands there."""
+    import joblib.executor  # noqa: PLC0415
+
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    (line,) = re.findall(r"joblib's is `(.*)`", readme)
+    return eval(line, {"joblib": joblib, "n": n})
 
 
 @contextlib.contextmanager
@@ -25,10 +36,14 @@ def pool_of(engine, workers=WORKERS):
         with get_reusable_executor(workers) as pool:
             yield pool
     elif engine == "joblib":
-        from joblib.externals.loky import get_reusable_executor  # noqa: PLC0415
+        import joblib  # noqa: PLC0415
 
-        with get_reusable_executor(workers) as pool:
-            yield pool
+        pool = executor_of_joblib(workers)
+        yield pool
+        # Which is the one that joblib goes on to use, or replaces.
+        for n_jobs in (workers, workers + 1):
+            assert joblib.Parallel(n_jobs)(joblib.delayed(abs)(i) for i in range(-9, 0)) == list(range(9, 0, -1))
+        executor_of_joblib(workers).shutdown()
     elif engine == "mpire":
         from mpire import WorkerPool  # noqa: PLC0415
 
