@@ -125,6 +125,91 @@ def test_what_cannot_be_shared_is_a_type_error(values, message):
         share(values)
 
 
+class Quantity(np.ndarray):
+    """As that of astropy: an array of NumPy, and a unit."""
+
+    def __new__(cls, values, unit):
+        quantity = np.asarray(values).view(cls)
+        quantity.unit = unit
+        return quantity
+
+    def __array_finalize__(self, model):
+        self.unit = getattr(model, "unit", None)
+
+
+class PintQuantity:
+    """As that of pint: no array of NumPy, but one is to be had."""
+
+    units = property(lambda self: "km")
+    magnitude = property(lambda self: np.arange(3))
+
+    def __array__(self, dtype=None, copy=None):
+        return self.magnitude
+
+
+class Log(np.memmap):
+    """A class of somebody else, of whose elements nothing is known."""
+
+
+KM = Quantity([1.0, 2.0], "km")
+MASKED = np.ma.array([1, 2], mask=[0, 1])
+MEMORY = r"a subclass of numpy.ndarray whose meaning .* might miss; share values(\[.*\])?.view\(numpy.ndarray\)"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        *((KM, MEMORY), (KM[0:1], MEMORY), (KM[:0], MEMORY), (KM.reshape(2, 1), MEMORY), ([KM, KM], MEMORY)),
+        *(
+            ([[1.0, 2.0], KM], rf"values\[1\] is .*{MEMORY}"),
+            ([[[1.0, 2.0]], [KM]], rf"values\[1\]\[0\] is .*{MEMORY}"),
+        ),
+        *((Log(__file__, np.uint8, "r"), MEMORY), (share(np.arange(2.0)).view(Quantity), MEMORY)),
+        (PintQuantity(), r"whose unit would be lost; share values.magnitude"),
+        *((MASKED, "mask would be lost"), ([MASKED, MASKED], "mask would be lost"), ((MASKED,), r"values\[0\].data")),
+    ],
+)
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_what_means_more_than_its_elements_is_refused(values, message, dtype):
+    """Rather than that a unit, say, is lost without a word."""
+    with pytest.raises(TypeError, match=message):
+        share(values, dtype)
+    if isinstance(values, np.ndarray):
+        for arguments in ({"values": values}, {"values": np.zeros(values.shape, values.dtype), "out": values}):
+            with pytest.raises(TypeError, match=r"(values|out).view\(numpy.ndarray\) is its memory alone"):
+                twofold.double_in_processes(arguments.pop("values"), processes=1, **arguments)
+
+
+def test_what_the_refusal_says_to_pass_is_taken():
+    assert share(KM.view(np.ndarray)).tolist() == share([KM.view(np.ndarray)])[0].tolist() == [1, 2]
+    assert share(PintQuantity().magnitude).tolist() == [0, 1, 2]
+    assert share(MASKED.data).tolist() == [1, 2]
+    assert share([MASKED.filled(7)]).tolist() == [[1, 7]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.rec.array([(1, 2.5)], "i4,f8"),
+        np.arange(2).view(np.recarray),
+        np.arange(4).reshape(2, 2).view(np.matrix),
+        np.array([5], "m8[s]"),
+    ],
+    ids=["record", "recarray", "matrix", "m8"],
+)
+def test_classes_of_numpy_are_their_elements(values):
+    a = share(values)
+    assert type(a) is SharedArray
+    assert (a.dtype, a.tolist()) == (values.dtype, values.tolist())
+
+
+def test_labels_are_not_shared():
+    pd = pytest.importorskip("pandas")
+    assert share(pd.Series([1, 2], [7, 8])).tolist() == [1, 2]
+    durations = pd.to_timedelta([1, 2], unit="s")  # which has a unit, as its elements have
+    assert share(durations).dtype == durations.dtype
+
+
 def test_what_numpy_makes_anew_is_plain():
     a = share(np.arange(24.0).reshape(4, 6))
     made = [
@@ -283,6 +368,17 @@ def test_classes_made_of_it_stay():
     assert type(pickled(a)) is Kind
     assert is_same(pickled(a), a)
     assert type(a + 1) is np.ndarray
+    assert share(a) is a
+    with pytest.raises(TypeError, match=r"a subclass of numpy\.ndarray"):
+        share(a, "float32")
+
+
+def test_attributes_of_an_array_arrive():
+    a = Kind(3, "u1")
+    a.unit = "km"
+    assert pickled(a).unit == "km"
+    assert is_same(pickled(a), a)
+    assert not hasattr(pickled(a[1:]), "unit")  # which that class does not hand on
 
 
 def test_other_picklers_send_references_too():

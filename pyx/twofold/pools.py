@@ -312,6 +312,7 @@ def _as_array(values):
         raise TypeError(
             f"values is a {kind.__module__}.{kind.__qualname__}; accepted are lists and other sequences of numbers,"
             " buffers, and arrays that are a numpy.ndarray, a numpy.memmap or a twofold.SharedArray"
+            f"{_view_of(values, 'values')}"
         )
     return array
 
@@ -320,10 +321,17 @@ def _as_output(out):
     array = out if _is_plain_class(out) else _buffer_as_array(out)
     if array is None:
         _check_not_lost(out)
-        raise TypeError(f"out must be a writable array or buffer, not {type(out).__qualname__}")
+        raise TypeError(f"out must be a writable array or buffer, not {type(out).__qualname__}{_view_of(out, 'out')}")
     if not array.flags.writeable:
         raise ValueError("out is read-only")
     return array
+
+
+def _view_of(array, name):
+    """What to pass in the place of an array of a class that may give its elements a meaning of its own: a unit, say."""
+    import numpy as np  # noqa: PLC0415
+
+    return f"; {name}.view(numpy.ndarray) is its memory alone" if isinstance(array, np.ndarray) else ""
 
 
 def _check_not_lost(array):

@@ -114,7 +114,9 @@ class SharedArray(np.ndarray):
         segment, offset = found
         where = segment.pid, segment.fd, segment.token, segment.nbytes
         layout = self.shape, self.dtype, offset, self.strides
-        return _receive, (type(self), where, _send(segment), layout, self.flags.writeable)
+        attributes = vars(self)  # as a class made of this one may have: a unit, say
+        more = (attributes,) if attributes else ()
+        return _receive, (type(self), where, _send(segment), layout, self.flags.writeable, *more)
 
     def __reduce__(self):
         return self.__reduce_ex__(2)
@@ -134,7 +136,8 @@ def share(values, dtype=None):
     Parameters
     ----------
     values : array, buffer, list or other sequence
-        What to copy. A `SharedArray` of that dtype comes back as it is.
+        What to copy. A `SharedArray` of that dtype comes back as it is. Of NumPy's own classes (memmap, matrix,
+        recarray) it is the elements, and so of other libraries' arrays (pandas, xarray, torch): labels are not copied.
     dtype : dtype, optional
         The type of the elements. Without it: that of `values`, or what NumPy takes for a list.
 
@@ -146,7 +149,8 @@ def share(values, dtype=None):
     Raises
     ------
     MemoryError, TypeError
-        As `SharedArray` has them; TypeError also for masked arrays, whose mask would be lost.
+        As `SharedArray` has them; TypeError also for what means more than its elements say, which would be lost: masked
+        arrays, quantities that have a unit, and other subclasses of ndarray. Share ``values.view(numpy.ndarray)``.
 
     Examples
     --------
@@ -167,8 +171,7 @@ def share(values, dtype=None):
     array = np.asanyarray(values, dtype)
     if isinstance(array, SharedArray) and find_segment(array) is not None:
         return array
-    if isinstance(array, np.ma.MaskedArray):
-        raise TypeError("values is a masked array, whose mask would be lost; share values.filled() or values.data")
+    _check_that_elements_are_all(values, "values", array)
     array = array.view(np.ndarray)  # of a class with shapes of its own, such as numpy.matrix
     shared = SharedArray._empty_like(np.empty_like(array))
     if array.flags.forc and array.nbytes:
@@ -176,6 +179,27 @@ def share(values, dtype=None):
     else:
         np.copyto(shared, array)
     return shared
+
+
+def _check_that_elements_are_all(values, name, array):
+    """TypeError where `values`, or an item of a list that has become rows of `array`, means more than its elements."""
+    kind = type(values)
+    called = f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be lost; share {name}.filled() or {name}.data")
+    if isinstance(values, np.ndarray):
+        if kind is not SharedArray and kind.__module__.partition(".")[0] != "numpy":
+            raise TypeError(
+                f"{name} is a {called}, a subclass of numpy.ndarray whose meaning its memory alone might miss; share"
+                f" {name}.view(numpy.ndarray) if that is what you want"
+            )
+    elif (hasattr(kind, "unit") or hasattr(kind, "units")) and array.dtype.kind not in "mM":  # which hold it
+        number = next((part for part in ("magnitude", "value") if hasattr(kind, part)), None)
+        instead = f"numpy.asarray({name})" if number is None else f"{name}.{number}"
+        raise TypeError(f"{name} is a {called}, whose unit would be lost; share {instead}")
+    elif type(values) in (list, tuple) and array.ndim > 1:
+        for index, item in enumerate(values):
+            _check_that_elements_are_all(item, f"{name}[{index}]", array[index])
 
 
 class LostArray:
@@ -272,7 +296,7 @@ def find_segment(array):
     return segment, data - begin
 
 
-def _receive(cls, where, ticket, layout, is_writable):
+def _receive(cls, where, ticket, layout, is_writable, attributes=None):  # noqa: PLR0913, PLR0917
     """What a reference is pickled as. Raises nothing but what a signal handler does."""
     _sweep_if_cheap()
     try:
@@ -284,6 +308,8 @@ def _receive(cls, where, ticket, layout, is_writable):
             _, first, end = extent_of(array)
             segment.map_ahead(first - segment.address, min(end - first, MOST_MAPPED_AHEAD))
         array.flags.writeable = is_writable
+        if attributes:
+            vars(array).update(attributes)
         return array
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # SharedArrayError, or another version's form
         raise_again_if_callers(error)
