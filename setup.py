@@ -101,10 +101,10 @@ class BuildPyForCpp(build_py):
 C_FLAGS = ["-fvisibility=hidden", "-g0"]
 
 
-def module(name, *sources, depends=(), **arguments):
+def module(name, *sources, depends=(), suffix="pyx", **arguments):
     """An extension module of the package, made of <name>.pyx; cythonize sees by itself which .pxd files that uses."""
     return Extension(
-        f"twofold.{name}", [f"pyx/twofold/{name}.pyx", *sources], depends=["setup.py", *depends], **arguments
+        f"twofold.{name}", [f"pyx/twofold/{name}.{suffix}", *sources], depends=["setup.py", *depends], **arguments
     )
 
 
@@ -168,6 +168,8 @@ setup(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
                 for name in ("_arrays", "ufuncs")
             ),
+            # Python, but compiled: so that a warning of NumPy's is about the caller's line, not about one in there.
+            module("_ufunc_route", suffix="py", extra_compile_args=[*C_FLAGS, "-Os"]),
             module(
                 "_memory",
                 include_dirs=["pyx/twofold", RECYCLING, numpy.get_include()],
