@@ -357,9 +357,15 @@ def by_pandas(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
         result = doubling.by(values.fillna(0), calling)
         result[values.isna()] = values.dtype.na_value
     else:
-        result = doubling.by(values, calling)
+        try:
+            result = doubling.by(values, calling)
+        except OverflowError as error:
+            _core.raise_again_if_callers(error)
+            if isinstance(values, sys.modules["pandas"].DataFrame):  # whose blocks have indices that nobody knows
+                double_frame(values, doubling, calling)
+            raise
     if "out" in keywords:
-        assign(keywords["out"], result, keywords.get("where"), policy)
+        assign(keywords["out"], result, values, keywords, policy)
     return result
 
 
@@ -371,13 +377,16 @@ def holds_other_arrays(values: Any) -> bool:
 
 
 def double_frame(values: Any, doubling: Doubling, calling: dict[str, Any]) -> Any:
-    """A DataFrame with keywords for which pandas would make one array of it."""
+    """A DataFrame, column by column: with keywords for which pandas would make one array of it, say."""
     where = np.broadcast_to(calling["where"], values.shape) if "where" in calling else None
-    columns = (values.iloc[:, i] for i in range(values.shape[1]))
-    doubled = {
-        i: doubling.by(column, calling if where is None else {**calling, "where": where[:, i]})
-        for i, column in enumerate(columns)
-    }
+    doubled = {}
+    for i, name in enumerate(values.columns):
+        keywords = calling if where is None else {**calling, "where": where[:, i]}
+        try:
+            doubled[i] = doubling.by(values.iloc[:, i], keywords)
+        except OverflowError as error:
+            _core.raise_again_if_callers(error)
+            raise OverflowError(f"in column {name!r}, {error}") from None
     result = values._constructor(doubled, index=values.index)
     result.columns = values.columns
     return result.__finalize__(values)
@@ -392,14 +401,17 @@ def double_arrow(values: Any, doubling: Doubling, calling: dict[str, Any]) -> An
     return type(values)(sys.modules["pyarrow"].array(doubled, mask=missing))
 
 
-def assign(out: Any, result: Any, where: Any, policy: int) -> None:
+def assign(out: Any, result: Any, values: Any, keywords: dict[str, Any], policy: int) -> None:
     """Writes a result of pandas."""
+    where = keywords.get("where")
+    if np.shape(out) != np.shape(result):
+        raise ValueError(f"out has shape {np.shape(out)}, but values has {np.shape(result)}; they must be the same")
     chosen = np.broadcast_to(True if where is None else where, np.shape(out))
     if isinstance(out, np.ndarray):
         array = np.asarray(result)
         if out.dtype.kind in "iu" and array is not result and np.any(result.isna()):
             array = np.asarray(result, out.dtype)  # for which pandas has an error of its own
-        np.copyto(out, as_type(array, out.dtype, policy, array, "which"), where=chosen)
+        np.copyto(out, as_type(array, out.dtype, policy, np.asarray(values), "whose double"), where=chosen)
     elif where is None:
         out[:] = result
     elif out.ndim == 2:

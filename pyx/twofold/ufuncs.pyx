@@ -275,7 +275,8 @@ array([ 3., -0.])
 """)
 
 doubled_saturating = new_ufunc("doubled_saturating", SATURATE, """
-Doubles every element. Integers are clamped to the limits of their type; all else is as `doubled` has it.
+Doubles every element. Integers are clamped to the limits of their type; all else is as `doubled` has it. A cast to `dtype=`
+or to `out` is NumPy's, which clamps nothing; `twofold.double` does.
 
 Examples
 --------
@@ -287,7 +288,8 @@ array([ 127, -128], dtype=int8)
 
 doubled_checked = new_ufunc("doubled_checked", RAISE, """
 Doubles every element. Raises OverflowError where one does not fit its type, and for floats where a finite one would become
-infinite; `out` then holds anything. All else is as `doubled` has it.
+infinite; `out` then holds anything. All else is as `doubled` has it. A cast to `dtype=` or to `out` is NumPy's, which checks
+nothing; `twofold.double` does.
 
 Examples
 --------
