@@ -177,6 +177,7 @@ def test_where_decides_what_counts():
     assert twofold.double(rows, out=out, where=[True, False], overflow="raise").tolist() == [[2, 0]] * 3
     with pytest.raises(OverflowError, match=r"values\[1\] is 100"):
         twofold.double(rows, out=out, where=[[True, False], [True, True], [True, False]], overflow="raise")
+    assert twofold.double(rows, where=np.ones((0, 2), bool), overflow="raise").shape == (0, 2)  # which selects none
     with pytest.raises(TypeError, match="bool"):
         twofold.double(x, where=np.array([1, 0]), overflow="raise")
     with pytest.raises(ValueError, match="broadcast"):

@@ -111,7 +111,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if not may_fail and not narrows:
         return ufunc(values, **keywords)
     where = where & ~np.ma.getmask(values)
-    counts = None if where.all() else counting(where, array.shape)
+    counts = None if where.size and where.all() else counting(where, array.shape)
     doubled = doubled_aside(array, counts, (computed, stored), policy)
     if out is not None and counts is not None:
         keywords = {**keywords, "where": where}
