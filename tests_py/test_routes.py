@@ -376,6 +376,33 @@ def test_units_of_time_that_narrow():
     assert coarser[:2].view(np.int64).tolist() == [0, -(2**63)]
 
 
+@pytest.mark.parametrize("overflow", ["saturate", "raise"])
+def test_objects_that_narrow(overflow):
+    """Those that do not count are not cast either, and NaN fits no integer."""
+    narrow = {"casting": "unsafe", "overflow": overflow}
+    objects, chosen = np.array([3, 70_000, math.nan], object), np.array([True, False, False])
+    for values, keywords in ((objects, {"where": chosen}), (np.ma.array(objects, mask=~chosen), {})):
+        out = np.zeros(3, np.int16)
+        assert twofold.double(values, out=out, dtype="int16", **narrow, **keywords).tolist() == [6, 0, 0]
+    out = np.full(2, 7, np.int8)
+    for values, dtype in ((np.array([1, math.nan], object), "int8"), (np.array([1, math.nan], "f4"), object)):
+        with pytest.raises(OverflowError, match=r"values\[1\] is nan"):
+            twofold.double(values, out=out, dtype=dtype, **narrow)
+    assert out.tolist() == [7, 7]
+
+
+def test_by_way_of_objects():
+    """Those that an integer type cannot hold are an error, whatever the policy."""
+    out = np.full(2, 7, np.int8)
+    for keywords in ({"dtype": object}, {"signature": "O->O"}):
+        with pytest.raises(OverflowError):
+            twofold.double(np.array([1, 100], np.int8), out=out, casting="unsafe", **keywords)
+        assert out.tolist() == [7, 7]
+        twofold.double(np.array([1, 2], np.int8), out=out, casting="unsafe", **keywords)
+        assert out.tolist() == [2, 4]
+        out[:] = 7
+
+
 # ---- what stands under a mask
 
 MASKS = {

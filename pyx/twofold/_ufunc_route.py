@@ -99,7 +99,8 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if values is np.ma.masked and out is None:
         return values
     _arrays.has_element(values.dtype)  # so that the ufuncs know bfloat16, which may have been imported meanwhile
-    if values.dtype.kind not in "mO" and (policy == WRAP or (policy == SATURATE and not keywords)):
+    by_objects = out is not None and not {"dtype", "signature"}.isdisjoint(keywords)  # perhaps: no number may fit `out`
+    if values.dtype.kind not in "mO" and ((policy == WRAP and not by_objects) or (policy == SATURATE and not keywords)):
         return ufunc(values, **keywords)
     array, where = np.asarray(values), keywords.get("where", True)
     where = np.asarray(where, None if hasattr(where, "dtype") else bool)
@@ -115,7 +116,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     doubled = doubled_aside(array, counts, (computed, stored), policy)
     if out is not None and counts is not None:
         keywords = {**keywords, "where": where}
-    if policy == RAISE and computed.kind not in "mO":  # then nothing is left that could fail
+    if policy == RAISE and computed.kind not in "mO" and array.dtype.kind != "O":  # then nothing is left to fail
         with np.errstate(all="ignore"):
             return ufuncs.doubled(values, **keywords)
     # An array of its class, with its mask, which NumPy then puts where it belongs.
@@ -192,8 +193,9 @@ def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -
     """An array as another type. The policy says what becomes of numbers beyond its limits: of `what` of `values`."""
     if policy == WRAP and array.dtype.kind == dtype.kind == "m":
         policy = RAISE
-    if policy == SATURATE and array.dtype.kind == "O" and dtype.kind in "iu":
-        array = np.clip(array, *limits(dtype))
+    if policy != WRAP and array.dtype.kind == "O" and dtype.kind in "iu":
+        check_that_none(np.not_equal(array, array), values, what, dtype)  # NaN
+        array = np.clip(array, *limits(dtype)) if policy == SATURATE else array
     if policy == WRAP or fits(array.dtype, dtype):
         return array.astype(dtype, copy=False)
     with np.errstate(over="ignore" if policy == RAISE else None, invalid="ignore"):
