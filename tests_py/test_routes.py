@@ -580,6 +580,13 @@ def test_pandas_in_place(pd):
     with pytest.raises((TypeError, ValueError)):  # for which an array of NumPy has no place
         twofold.double(pd.Series([1, None], dtype="Int64"), out=out, overflow="raise")
     assert not out.any()
+    for other in (pd.Series([1.25, 2.0]), pd.Series(pd.to_timedelta([1, None], unit="s"))):
+        for into in (out, np.zeros(2, np.int64)):
+            with pytest.raises(TypeError, match="is not cast"):  # as NumPy has it
+                twofold.double(other, out=into)
+            assert not into.any()
+    assert twofold.double(pd.Series([1.25, 2.0]), out=out, casting="unsafe").tolist() == [2, 4]
+    out[:] = 0
     assert twofold.double(pd.Series([1, 300]), out=out, overflow="saturate").tolist() == [2, 255]
 
 

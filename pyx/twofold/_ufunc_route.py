@@ -405,12 +405,14 @@ def double_arrow(values: Any, doubling: Doubling, calling: dict[str, Any]) -> An
 
 def assign(out: Any, result: Any, values: Any, keywords: dict[str, Any], policy: int) -> None:
     """Writes a result of pandas."""
-    where = keywords.get("where")
+    where, casting = keywords.get("where"), keywords.get("casting", "same_kind")
     if np.shape(out) != np.shape(result):
         raise ValueError(f"out has shape {np.shape(out)}, but values has {np.shape(result)}; they must be the same")
     chosen = np.broadcast_to(True if where is None else where, np.shape(out))
     if isinstance(out, np.ndarray):
         array = np.asarray(result)
+        if array.dtype.kind in "mfc" and not np.can_cast(array.dtype, out.dtype, casting):
+            raise TypeError(f"out holds {out.dtype}, to which {array.dtype} is not cast with casting={casting!r}")
         if out.dtype.kind in "iu" and array is not result and np.any(result.isna()):
             array = np.asarray(result, out.dtype)  # for which pandas has an error of its own
         np.copyto(out, as_type(array, out.dtype, policy, np.asarray(values), "whose double"), where=chosen)
