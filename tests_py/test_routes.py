@@ -8,6 +8,7 @@ import math
 import pickle
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -401,6 +402,23 @@ def test_by_way_of_objects():
         twofold.double(np.array([1, 2], np.int8), out=out, casting="unsafe", **keywords)
         assert out.tolist() == [2, 4]
         out[:] = 7
+
+
+UNITS = {"W": 604_800, "h": 3600, "s": 1, "ms": Fraction(1, 1000), "3us": Fraction(3, 10**6), "ns": Fraction(1, 10**9)}
+
+
+def test_every_unit_of_time():
+    most = 2**63 - 1
+    for (old, other), byte_order in product(product(UNITS, UNITS), "<>"):
+        ratio = UNITS[old] / Fraction(UNITS[other])
+        limit = min(most, int(most / ratio)) // 2
+        numbers = [0, 1, -1, most, -most, *(sign * limit + i for sign in (1, -1) for i in (-1, 0, 1))]
+        x = np.array([*numbers, -(2**63)]).view(f"m8[{old}]").astype(f"{byte_order}m8[{old}]")
+        out = np.zeros(len(x), f"m8[{other}]")
+        twofold.double(x, out=out, casting="unsafe", overflow="saturate")
+        doubles = (max(-most, min(most, 2 * i)) for i in numbers)
+        expected = [max(-most, min(most, math.floor(i * ratio))) for i in doubles]
+        assert out.view(np.int64).tolist() == [*expected, -(2**63)], (old, other)
 
 
 # ---- what stands under a mask

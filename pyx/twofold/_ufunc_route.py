@@ -86,8 +86,11 @@ def route_of(values: Any, out: Any) -> Any:
             if name in names:
                 return route
         return by_its_class
-    of_values, of_out = (getattr(type(x), "__array_ufunc__", NUMPYS_OWN) for x in (values, out))
-    return by_numpy if of_values is of_out is NUMPYS_OWN else by_its_class
+    return by_numpy if is_left_to_numpy(values) and is_left_to_numpy(out) else by_its_class
+
+
+def is_left_to_numpy(array: Any) -> bool:
+    return getattr(type(array), "__array_ufunc__", NUMPYS_OWN) is NUMPYS_OWN
 
 
 # ---- NumPy
@@ -198,9 +201,13 @@ def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -
         array = np.clip(array, *limits(dtype)) if policy == SATURATE else array
     if policy == WRAP or fits(array.dtype, dtype):
         return array.astype(dtype, copy=False)
-    with np.errstate(over="ignore" if policy == RAISE else None, invalid="ignore"):
-        result = array.astype(dtype)
-    below, above, lost = misfits(array, result)
+    if array.dtype.kind == dtype.kind == "m":
+        result, below, above = to_unit(array, dtype)
+        lost = np.zeros(array.shape, bool)
+    else:
+        with np.errstate(over="ignore" if policy == RAISE else None, invalid="ignore"):
+            result = array.astype(dtype)
+        below, above, lost = misfits(array, result)
     if policy == RAISE:
         check_that_none(below | above | lost, values, what, dtype)
     elif dtype.kind in "ium":
@@ -215,17 +222,43 @@ def limits(dtype: Dtype) -> tuple[int, int]:
     return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
+SECONDS = {"Y": 31_556_952, "M": 2_629_746, "W": 604_800, "D": 86_400, "h": 3600, "m": 60, "s": 1}  # as NumPy has them
+PARTS = {"ms": 3, "us": 6, "ns": 9, "ps": 12, "fs": 15, "as": 18}  # of a second: the powers of ten
+
+
+def attoseconds(dtype: Dtype) -> int:
+    unit, count = np.datetime_data(dtype)
+    return int(count) * (10 ** (18 - PARTS[unit]) if unit in PARTS else SECONDS[unit] * 10**18)
+
+
+def to_unit(array: Array, dtype: Dtype) -> tuple[Array, Mask, Mask]:
+    """Durations in another unit, rounded down; and which are below and above its limits. These are 0 in the result.
+
+    By integers: near the limits NumPy wraps around or, from 2.5 on, raises an error of its own.
+    """
+    old = new = 1
+    if "generic" not in (np.datetime_data(array.dtype)[0], np.datetime_data(dtype)[0]):
+        old, new = attoseconds(array.dtype), attoseconds(dtype)
+        old, new = old // math.gcd(old, new), new // math.gcd(old, new)
+    lowest, highest = limits(dtype)
+    numbers, missing = array.astype(np.int64), np.isnat(array)
+    below = (numbers < max(lowest, -(-lowest * new // old))) & ~missing
+    above = numbers > min(highest, ((highest + 1) * new - 1) // old)
+    numbers[below | above | missing] = 0
+    if 1 in (old, new) and max(old, new) <= highest:
+        numbers *= old
+        numbers //= new
+    else:
+        numbers[...] = numbers.astype(object) * old // new
+    numbers[missing] = lowest - 1
+    return numbers.view(dtype.newbyteorder("=")).astype(dtype, copy=False), below, above
+
+
 def misfits(array: Array, result: Array) -> tuple[Mask, Mask, Mask]:
     """Which elements of an array are below and above the limits of the type of `result`, and which it lacks."""
     none = np.zeros(array.shape, bool)
     if array.dtype.kind == "m":
-        missing = np.isnat(array)
-        if result.dtype.kind != "m":
-            array, none = array.view(np.int64), missing
-        else:  # another unit: if it is a finer one, the way back shows what was lost
-            finer = np.ones((), array.dtype).astype(result.dtype).view(np.int64) > 0
-            lost = ~missing & (result.astype(array.dtype) != array) & finer
-            return lost & (array.view(np.int64) < 0), lost & (array.view(np.int64) > 0), none
+        array, none = array.astype(np.int64), np.isnat(array)
     elif result.dtype.kind not in "ium":
         if array.dtype.kind == "O":
             array = array.astype(np.complex128)

@@ -114,7 +114,7 @@ def main():
                 failed += error is not None
                 assert (
                     error is None
-                    or type(error) is MemoryError
+                    or isinstance(error, MemoryError)
                     or (type(error) is SystemError and str(error).endswith(OF_PYTHON))
                 ), (name, width, error)
                 assert twofold.threads_info()["limit"] is None, (name, width)
