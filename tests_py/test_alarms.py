@@ -19,7 +19,7 @@ ALARMS = int(os.environ.get("TWOFOLD_TEST_ALARMS", "700"))
 KINDS = ["BaseException", "Exception", "TimeoutError"]
 
 STRETCHES = [
-    *("array", "small array", "strides", "list", "list of a dtype", "refused", "buffer", "ufunc", "limit"),
+    *("array", "small array", "strides", "list", "list of a dtype", "refused", "buffer", "ufunc", "matrix", "limit"),
     *("pickle", "pickle and drop", "share", "SharedArray", "own", "ProcessPoolExecutor", "Pool", "file"),
 ]
 
@@ -88,6 +88,7 @@ def test_the_exception_of_a_handler_is_told_from_others(name):
 EXPECTED = {
     "a pool": ("twofold.double_in_processes(np.ones(2000), Lender(), chunk_bytes=1)[8]", "RuntimeError", "2.0"),
     "a dtype": ("twofold.double([1], dtype=DType())", "TypeError", "TypeError"),
+    "a bar": ("twofold.double_in_processes(np.ones(9), Refuses(), progress=True)", "ImportError", "ImportError"),
     "a message": ("twofold.double([Text()])", "ValueError", "TypeError"),
     "a reference": ("type(shared._receive(twofold.SharedArray, where, None, None, True))", "ValueError", "LostArray"),
     "a file": ("_places._open_file_of(File())", "OSError", "None"),
@@ -102,7 +103,7 @@ def test_a_handler_is_heard_where_its_type_is_expected(name):
     if name == "a buffer" and sys.version_info < (3, 12):
         return  # before, no Python code exports one
     run_script(f"""
-        import mmap, signal
+        import mmap, signal, sys, types
         import numpy as np
         import twofold
         from twofold import _jobs, _places, pools, shared
@@ -110,6 +111,13 @@ def test_a_handler_is_heard_where_its_type_is_expected(name):
         class Lender:
             def submit(self, work, order):
                 act()
+
+        class Refuses:
+            def submit(self, work, order):
+                raise RuntimeError
+
+        sys.modules["tqdm.auto"] = types.ModuleType("tqdm.auto")
+        sys.modules["tqdm.auto"].__getattr__ = lambda name: act()
 
         class DType:
             @property

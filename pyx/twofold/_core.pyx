@@ -237,9 +237,17 @@ cdef class ThreadLimit:
         exchange_thread_limit(self.before[-1])  # first, as what else is done may fail for want of memory
         del self.before[-1]
 
+def call_with_limit(limit, function, *arguments):
+    """What a function returns that is called under such a limit. In C, as ThreadLimit is, and for the same reason."""
+    cdef unsigned int before = exchange_thread_limit(threads_argument(limit))
+    try:
+        return function(*arguments)
+    finally:
+        exchange_thread_limit(before)
+
 def set_thread_limit(limit):
-    """Limits the threads of calls that this thread makes; None: no limit. Returns the limit before."""
-    return exchange_thread_limit(threads_argument(limit)) or None
+    """Limits the threads of calls that this thread makes; None: no limit."""
+    exchange_thread_limit(threads_argument(limit))
 
 def decided_by():
     """How many threads a call of this thread may use that does not say, which rule says so, and two things behind it:

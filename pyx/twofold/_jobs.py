@@ -160,7 +160,8 @@ class Report:
             return
         try:
             from tqdm.auto import tqdm  # noqa: PLC0415
-        except ImportError:
+        except ImportError as error:
+            raise_again_if_callers(error)
             raise ImportError("progress=True needs tqdm, which is not installed; or pass a callable") from None
         self._bar = tqdm(total=self._total, unit="", unit_scale=True)
         self._progress = lambda done, total: self._bar.update(done - self._bar.n)

@@ -69,13 +69,11 @@ def double_by_ufunc(  # noqa: PLR0913, PLR0917
     if dtype is not None:
         keywords["dtype"] = dtype
     route = route_of(values, out)
-    before = _core.set_thread_limit(threads) if threads else None
-    try:
+    if threads:
+        result = _core.call_with_limit(threads, route, values, policy, keywords)
+    else:
         result = route(values, policy, keywords)
-        return result if out is None or isinstance(out, tuple) else out  # pandas would return another one
-    finally:
-        if threads:
-            _core.set_thread_limit(before)
+    return result if out is None or isinstance(out, tuple) else out  # pandas would return another one
 
 
 def route_of(values: Any, out: Any) -> Any:

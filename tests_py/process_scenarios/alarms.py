@@ -28,6 +28,7 @@ SECONDS = 60  # without an alarm: it was lost
 
 values = np.arange(20_000)  # as many as more than one thread may double
 small = np.arange(10)
+matrix = np.asmatrix(small)
 items = array("q", range(20_000))
 shared = twofold.share(values)
 
@@ -104,6 +105,7 @@ STRETCHES = {
     "refused": (refuse, 1e-4),
     "buffer": (lambda: calls(twofold.double, memoryview(items)), 1e-3),
     "ufunc": (lambda: calls(ufuncs.doubled, values), 1e-3),
+    "matrix": (lambda: twofold.double(matrix, threads=1), 3e-5),
     "limit": (limit, 1e-4),
     "pickle": (lambda: round_trip(shared), 2e-4),
     "pickle and drop": (lambda: round_trip(twofold.share(small)), 3e-4),
