@@ -18,8 +18,8 @@ from libc.stdint cimport int64_t
 
 from twofold._core import raise_again_if_callers
 from twofold._core cimport (
-    RAISE, Policy, does_not_fit, element_from_dtype, element_name, element_size, find_element_of, run_with_gil, short,
-    type_name,
+    RAISE, Policy, does_not_fit, element_from_dtype, element_name, element_size, find_element_of, is_instance_of_loaded,
+    run_with_gil, short, type_name,
 )
 
 cdef extern from "Python.h":
@@ -87,7 +87,7 @@ cdef object check_number(item, Py_ssize_t i):
     if isinstance(item, Number):
         return kind if issubclass(kind, Number) else None
     try:
-        if PyIndex_Check(item):
+        if PyIndex_Check(item) and not is_instance_of_loaded(item, "numpy", "bool"):  # NumPy 2.0 lets those be indices
             PyNumber_Index(item)
             return None
     except TypeError as error:  # an array of NumPy, say
