@@ -421,6 +421,35 @@ def test_torch_knows_of_writes_alone(torch):
     assert twofold.double(values, out=values).tolist() == [2, 2]
 
 
+def test_torch_knows_of_a_write_that_a_handler_ends_with_an_overflow_error():
+    pytest.importorskip("torch")
+    run_script("""
+        import signal, torch, twofold
+
+        class LateError(OverflowError):
+            pass
+
+        def handler(*_):
+            if x[0] != x[-1]:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                raise LateError
+
+        x = torch.ones(1 << 27, dtype=torch.uint8)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        for _ in range(300):
+            x.fill_(1)
+            before = x._version
+            try:
+                twofold.double(x, out=x, overflow="raise")
+            except LateError:
+                assert x._version > before
+                break
+        else:
+            raise AssertionError("no handler ever ran in the middle of a call")
+        """)
+
+
 def test_a_result_has_the_class_that_operations_of_torch_give(torch):
     class Kept(torch.Tensor):
         pass

@@ -371,29 +371,30 @@ cdef object double_tensor(values, out, dtype, Policy policy, unsigned int thread
     cdef Tensor target
     cdef NewTensor result
     cdef DLPackExchangeAPI* api
+    cdef size_t index
     check_dtype(dtype, values, source.view.element)
     if out is None:
         api = exchange_api_of(type(values))
         from_dlpack = find_from_dlpack(values) if api is NULL else None
         result = NewTensor(source)
-        double_tensor_into(source, &result.view, policy, threads)
+        index = run_view(&source.view, &result.view, policy, threads)
+        if index < source.view.n:
+            raise overflow_at(index, &source.view)
         return result.taken_over_by(api) if api is not NULL else of_class_of(values, from_dlpack(result))
     if out is not values and not hasattr(type(out), "__dlpack__"):
         raise TypeError(f"out must be a writable array with __dlpack__, as values is, not {type_name(out)}")
     target = source if out is values else Tensor(out, "out")
     target.check_as_output_of(source)
     written = version_of_torch(out)
-    if written is None:
-        double_tensor_into(source, &target.view, policy, threads)
-        return out
+    cdef bint is_as_before = False  # else a part of it may have been written, as when a signal handler raises something
     try:
-        double_tensor_into(source, &target.view, policy, threads)
-    except BaseException as error:
-        # In place, an overflow is found before anything is written; a part of `out` may be after all else, as Ctrl-C.
-        if not (target is source and isinstance(error, OverflowError)):
+        index = run_view(&source.view, &target.view, policy, threads)
+        is_as_before = index < source.view.n and target is source
+    finally:
+        if written is not None and not is_as_before:
             written(out)
-        raise
-    written(out)
+    if index < source.view.n:
+        raise overflow_at(index, &source.view)
     return out
 
 cdef object version_of_torch(out):
@@ -410,11 +411,6 @@ cdef object of_class_of(values, result):
     kind = type(values.detach())
     return result if kind is type(result) else result.as_subclass(kind)
 
-cdef int double_tensor_into(Tensor source, const View* out, Policy policy, unsigned int threads) except -1:
-    cdef size_t index = run_view(&source.view, out, policy, threads)
-    if index < source.view.n:
-        raise overflow_at(index, &source.view)
-    return 0
 
 
 # ---- Arrow: https://arrow.apache.org/docs/format/CDataInterface.html
