@@ -41,6 +41,7 @@ if hasattr(sys.modules.get("threadpoolctl"), "register"):  # of 3.2 and later. E
 def __getattr__(name: str) -> object:
     # What imports NumPy comes when it is asked for.
     if name == "ufuncs":
+        import twofold._numpy  # noqa: PLC0415 - whose error is clearer
         import twofold.ufuncs  # noqa: PLC0415
 
         return twofold.ufuncs

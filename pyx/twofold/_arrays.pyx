@@ -2,7 +2,7 @@
 """Arrays of NumPy, by its C API. Imported when the first one comes, so that `import twofold` does not import NumPy."""
 cimport numpy as cnp
 
-import numpy as np
+from twofold._numpy import np
 
 from twofold import ufuncs
 from twofold._core import raise_again_if_callers

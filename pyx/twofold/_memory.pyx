@@ -11,7 +11,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
 from libc.string cimport strcpy
 
-import numpy as np
+from twofold._numpy import np
 
 from twofold._checked cimport multiply
 from twofold._core cimport (

@@ -151,7 +151,7 @@ def _mapping_at(address):
 def _is_mapped_as(fd, mapping):
     """Whether `fd` is the file of the mapping: then it looks the same when it is mapped, too."""
     with mmap.mmap(fd, 1, access=mmap.ACCESS_READ) as page:
-        import numpy as np  # noqa: PLC0415
+        from twofold._numpy import np  # noqa: PLC0415
 
         address = np.frombuffer(page, np.uint8).__array_interface__["data"][0]
         other = _mapping_at(address)

@@ -10,10 +10,10 @@ import math
 import sys
 from typing import Any
 
-import numpy as np
-
+import twofold._numpy  # noqa: F401 - first: what is written in Cython looks for NumPy itself
 from twofold import _arrays, _core, ufuncs
 from twofold._double import double
+from twofold._numpy import np
 
 Array = np.ndarray[Any, Any]
 Mask = np.ndarray[Any, np.dtype[np.bool]]

@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from twofold import _lists
+from twofold import _lists, _plain_buffers
+from twofold._claims import itemsize_of
 from twofold._core import element_types, raise_again_if_callers
 from twofold._double import double
 from twofold._jobs import Bytes, Job, Task, lender_of
-from twofold._places import is_file_mapping, place_of
+from twofold._places import is_file_mapping, place_of, segment_place
+from twofold._segments import Segment
 
 # So much of the array is a worker's next piece of work, unless the call says so. Measured by
 # `benchmarks/processes.py --part chunks`.
@@ -77,10 +79,13 @@ def double_in_processes(  # noqa: PLR0913
     -------
     list, SharedArray or out
         A list for a list or other sequence, exactly ``[v + v for v in values]``; for an array a new `SharedArray` of
-        the same dtype and shape; with `out`, that object.
+        the same dtype and shape; with `out`, that object. For a buffer where there is no NumPy: a memoryview of the
+        same format and shape.
 
     Raises
     ------
+    ImportError
+        NumPy is needed (not for lists and buffers), and is not installed, or is older than 2.0.
     TypeError, ValueError, OverflowError, MemoryError
         As `double` has them. With ``overflow="raise"``, `out` is as it was if it is `values`.
     RuntimeError
@@ -187,48 +192,92 @@ def _is_sequence(values):
 
 
 def _double_list(job, values, out, dtype, overflow):
-    import numpy as np  # noqa: PLC0415 - workers need nothing of it
-
-    from twofold.shared import SharedArray  # noqa: PLC0415
-
     if isinstance(values, range) and out is None and dtype is None:
         return double(values)  # nothing is faster
     items = values if type(values) in (list, tuple) else list(values)
     target = None if out is None else _as_output(out)
-    wanted = dtype if dtype is not None else "int64" if target is None else target.dtype
-    element = _element_of(np.dtype(wanted))
+    held = "int64" if target is None else _element_in(target)
+    element = held if dtype is None else _element_named(dtype)
     n = len(items)  # once: what runs Python code, as `dtype` may, can change the list
     if target is not None:
-        _check_output(target, (n,), np.dtype(element))
+        _check_output(target, (n,), element)
     if n == 0:
         return [] if out is None else out
-    numbers = SharedArray.empty(n, element)
-    with place_of(numbers) as place:
-        own = Bytes(_flat(numbers), place)
-        if out is None and dtype is None:
-            # Ints of Python have no limits, and what is not an int has its own arithmetic.
-            if (
-                not _lists.read_ints(items, own.view)
-                or job.run(Task("in place", own, own, element, "raise")) is not None
-            ):
-                return double(items, overflow=overflow)
-            return _lists.make(element, own.view)
-        _lists.read(items, element, own.view)
-        if job.run(Task("in place", own, own, element, overflow)) is not None:
-            _raise_overflow(items, element, overflow)
+    own = _new_bytes(n * itemsize_of(element))
+    if out is None and dtype is None:
+        # Ints of Python have no limits, and what is not an int has its own arithmetic.
+        if not _lists.read_ints(items, own.view) or job.run(Task("in place", own, own, element, "raise")) is not None:
+            return double(items, overflow=overflow)
+        return _lists.make(element, own.view)
+    _lists.read(items, element, own.view)
+    if job.run(Task("in place", own, own, element, overflow)) is not None:
+        _raise_overflow(items, element, overflow)
     if out is None:
         return _lists.make(element, own.view)
-    np.copyto(target, numbers)
+    if isinstance(target, memoryview):
+        target.cast("B")[:] = own.view
+    else:
+        from twofold._numpy import np  # noqa: PLC0415
+
+        np.copyto(target, np.frombuffer(own.view, element))
     return out
+
+
+def _new_bytes(nbytes):
+    segment = Segment.create(nbytes)
+    return Bytes(segment, segment_place(segment, 0, nbytes))
+
+
+# ---- buffers, where there is no NumPy
+
+
+def _has_numpy():
+    try:
+        import twofold._numpy  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise_again_if_callers(error)
+        return False
+    return True
+
+
+def _double_buffer(job, values, out, dtype, overflow):
+    """As NumPy would have it, but for the result, which is a memoryview, as `double` has it for buffers."""
+    try:
+        source = memoryview(values)
+    except TypeError as error:
+        raise_again_if_callers(error)
+        _refuse(values)
+    element = _plain_buffers.element_of(source, "values")
+    if (dtype is not None and _element_named(dtype) != element) or _is_of_numpy(values) or _is_of_numpy(out):
+        import twofold._numpy  # noqa: F401, PLC0415 - which raises the error that says what is needed
+
+    target = None if out is None else _as_output(out)
+    if target is not None:
+        _check_output(target, source.shape, element)
+    if source.nbytes == 0:
+        return double(values, out)
+    own = _new_bytes(source.nbytes)
+    _plain_buffers.fill(own.view, source)
+    if job.run(Task("in place", own, own, element, overflow)) is not None:
+        _raise_overflow(values, dtype, overflow)
+    if out is None:
+        return _plain_buffers.like(own.view, source)
+    target.cast("B")[:] = own.view
+    return out
+
+
+def _is_of_numpy(values):
+    return any(kind.__module__.partition(".")[0] == "numpy" for kind in type(values).__mro__)
 
 
 # ---- arrays
 
 
 def _double_array(job, values, out, dtype, overflow):
-    import numpy as np  # noqa: PLC0415
-
+    if not _has_numpy():
+        return _double_buffer(job, values, out, dtype, overflow)
     from twofold import _ufunc_route  # noqa: PLC0415
+    from twofold._numpy import np  # noqa: PLC0415
     from twofold.shared import SharedArray  # noqa: PLC0415
 
     array = _as_array(values)
@@ -259,8 +308,7 @@ def _double_array(job, values, out, dtype, overflow):
 def _double_where_it_is(job, array, target, native, overflow):
     """Returns the result, which is `target` where all processes find that; and the index of an element that does not
     fit, or None. Whatever comes out, `array` is as it was, but where it is the result."""
-    import numpy as np  # noqa: PLC0415
-
+    from twofold._numpy import np  # noqa: PLC0415
     from twofold.shared import SharedArray  # noqa: PLC0415
 
     element = _element_of(native)
@@ -294,7 +342,7 @@ def _is_same(array, place, target, target_place):
 
 
 def _may_overlap(array, place, target, target_place):
-    import numpy as np  # noqa: PLC0415
+    from twofold._numpy import np  # noqa: PLC0415
 
     if place is None:
         # It may be a part with gaps of a file that is mapped twice, at other addresses.
@@ -308,16 +356,22 @@ def _as_array(values):
     array = _buffer_as_array(values)
     if array is None:
         _check_not_lost(values)
-        kind = type(values)
-        raise TypeError(
-            f"values is a {kind.__module__}.{kind.__qualname__}; accepted are lists and other sequences of numbers,"
-            " buffers, and arrays that are a numpy.ndarray, a numpy.memmap or a twofold.SharedArray"
-            f"{_view_of(values, 'values')}"
-        )
+        _refuse(values, _view_of(values, "values"))
     return array
 
 
+def _refuse(values, hint=""):
+    kind = type(values)
+    raise TypeError(
+        f"values is a {kind.__module__}.{kind.__qualname__}; accepted are lists and other sequences of numbers,"
+        f" buffers, and arrays that are a numpy.ndarray, a numpy.memmap or a twofold.SharedArray{hint}"
+    )
+
+
 def _as_output(out):
+    """An array; without NumPy, a memoryview."""
+    if not _has_numpy() and not _is_of_numpy(out):
+        return _plain_buffers.as_output(out)
     array = out if _is_plain_class(out) else _buffer_as_array(out)
     if array is None:
         _check_not_lost(out)
@@ -329,7 +383,7 @@ def _as_output(out):
 
 def _view_of(array, name):
     """What to pass in the place of an array of a class that may give its elements a meaning of its own: a unit, say."""
-    import numpy as np  # noqa: PLC0415
+    from twofold._numpy import np  # noqa: PLC0415
 
     return f"; {name}.view(numpy.ndarray) is its memory alone" if isinstance(array, np.ndarray) else ""
 
@@ -343,15 +397,14 @@ def _check_not_lost(array):
 
 def _is_plain_class(array):
     """Whether it is an array whose class gives its elements no meaning of its own."""
-    import numpy as np  # noqa: PLC0415
-
+    from twofold._numpy import np  # noqa: PLC0415
     from twofold.shared import SharedArray  # noqa: PLC0415
 
     return type(array) in (np.ndarray, np.memmap, SharedArray)
 
 
 def _buffer_as_array(values):
-    import numpy as np  # noqa: PLC0415
+    from twofold._numpy import np  # noqa: PLC0415
 
     if isinstance(values, (np.ndarray, np.generic)):
         return None
@@ -363,8 +416,12 @@ def _buffer_as_array(values):
 
 
 def _check_output(out, shape, native):
-    if out.dtype.newbyteorder("=") != native:
-        raise TypeError(f"out holds {out.dtype}, but the result is {native}; they must be the same")
+    if isinstance(out, memoryview):
+        held = held_native = _element_in(out)
+    else:
+        held, held_native = out.dtype, out.dtype.newbyteorder("=")
+    if held_native != native:
+        raise TypeError(f"out holds {held}, but the result is {native}; they must be the same")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, but values has {shape}; they must be the same")
 
@@ -374,6 +431,18 @@ def _element_of(dtype):
     if name not in element_types():
         raise TypeError(f"{dtype} cannot be doubled in processes; known are {', '.join(element_types())}")
     return name
+
+
+def _element_named(dtype):
+    if isinstance(dtype, str) and dtype in element_types():  # for which there need be no NumPy
+        return dtype
+    from twofold._numpy import np  # noqa: PLC0415
+
+    return _element_of(np.dtype(dtype))
+
+
+def _element_in(out):
+    return _plain_buffers.element_of(out, "out") if isinstance(out, memoryview) else _element_of(out.dtype)
 
 
 def _order_of(array):
@@ -389,7 +458,7 @@ def _place_if_plain(array, native):
 
 def _flat(array):
     """Its bytes, in the order of memory."""
-    import numpy as np  # noqa: PLC0415
+    from twofold._numpy import np  # noqa: PLC0415
 
     return np.asarray(array).reshape(-1, order=_order_of(array)).view(np.uint8)
 
@@ -402,9 +471,8 @@ def _raise_overflow(values, dtype, overflow):
 
 def _report_float_flags(flags, overflow):
     """Leaves what floats did to numpy.errstate, as a call of the ufunc that does the same."""
-    import numpy as np  # noqa: PLC0415
-
     from twofold import ufuncs  # noqa: PLC0415
+    from twofold._numpy import np  # noqa: PLC0415
 
     ufunc = ufuncs.doubled_saturating if overflow == "saturate" else ufuncs.doubled
     became_infinite, was_invalid = flags

@@ -16,11 +16,11 @@ import os
 import sys
 import time
 
-import numpy as np
-
+import twofold._numpy  # noqa: F401 - first: what is written in Cython looks for NumPy itself
 from twofold import _ufunc_route
 from twofold._core import raise_again_if_callers
 from twofold._memory import extent_of
+from twofold._numpy import np
 from twofold._segments import Segment, SharedArrayError, release_memory, segment_beneath
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]

@@ -20,7 +20,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
 
-import numpy as np
+from twofold._numpy import np
 
 from twofold._core cimport (
     Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, copy_array, element_name, element_size, find_element_of, run,

@@ -1,0 +1,32 @@
+"""What double_in_processes needs of buffers where there is no NumPy: native elements, in C order where written to."""
+
+INT, UINT, FLOAT = "bhilqn", "BHILQN", "efd"  # formats of the struct module, as memoryviews have them
+KINDS = {**dict.fromkeys(INT, "int"), **dict.fromkeys(UINT, "uint"), **dict.fromkeys(FLOAT, "float")}
+
+
+def element_of(view, name):
+    letter = view.format.removeprefix("@")
+    if letter not in KINDS:
+        raise TypeError(
+            f"{name} has items of format {view.format!r}, which cannot be doubled in processes without NumPy"
+        )
+    return f"{KINDS[letter]}{8 * view.itemsize}"
+
+
+def as_output(out):
+    view = memoryview(out)
+    if view.readonly:
+        raise ValueError("out is read-only")
+    if not view.c_contiguous:
+        raise ValueError("out is not contiguous, which it has to be without NumPy")
+    return view
+
+
+def fill(target, view):
+    """The bytes `target` with those of a buffer's elements."""
+    memoryview(target)[:] = view.cast("B") if view.c_contiguous else view.tobytes()
+
+
+def like(source, view):
+    """The bytes `source` as a buffer of the format and shape of another."""
+    return memoryview(source).cast(view.format.removeprefix("@"), view.shape)
