@@ -1,0 +1,6 @@
+import numpy as np
+
+__all__ = ["np"]
+
+NEEDED: str
+version: str
