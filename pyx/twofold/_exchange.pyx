@@ -412,7 +412,6 @@ cdef object of_class_of(values, result):
     return result if kind is type(result) else result.as_subclass(kind)
 
 
-
 # ---- Arrow: https://arrow.apache.org/docs/format/CDataInterface.html
 
 cdef struct ArrowSchema:
