@@ -55,6 +55,17 @@ def test_operands_that_overlap(ufunc, dtype, n):
         assert (x == expected).all(), what
 
 
+@by_ufunc
+def test_operands_that_overlap_and_are_shared_by_threads(ufunc):
+    """Large ones, again and again: helpers then come in, which would take the last elements first."""
+    x = np.arange(4_000_000)
+    expected = np.add(x[1:], x[1:])
+    for _ in range(15):
+        x[:] = np.arange(len(x))
+        ufunc(x[1:], out=x[:-1])
+        assert (x[:-1] == expected).all()
+
+
 @pytest.mark.parametrize("dtype", ["h", "d", "O", ">i"])
 @by_ufunc
 def test_operands_of_two_dimensions_that_overlap(ufunc, dtype):
@@ -74,9 +85,12 @@ def test_an_output_that_is_one_element_again_and_again(ufunc):
     out = np.zeros(1, x.dtype)
     ufunc(x, out=np.lib.stride_tricks.as_strided(out, x.shape, (0,)))
     assert out[0] == np.add(x, x)[-1]
-    two = np.zeros(3, "u1")  # each element shares a byte with the next one
-    ufunc(np.array([1, 2], "u2"), out=np.lib.stride_tricks.as_strided(two.view("u1")[:2].view("u2"), (2,), (1,)))
-    assert two.tolist() == [2, 4, 0]
+    values = np.array([1, 2, 3], "u2")
+    for step, expected in ((1, [2, 4, 6, 0]), (-1, [6, 0, 0, 0])):  # each element shares a byte with the next one
+        memory = np.zeros(4, "u1")
+        shared = np.ndarray((3,), "u2", memory, 0 if step > 0 else 2, (step,))
+        ufunc(values, out=shared)
+        assert memory.tolist() == expected
 
 
 # ---- errors
