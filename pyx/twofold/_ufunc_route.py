@@ -100,7 +100,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if values is np.ma.masked and out is None:
         return values
     _arrays.has_element(values.dtype)  # so that the ufuncs know bfloat16, which may have been imported meanwhile
-    by_objects = out is not None and not {"dtype", "signature"}.isdisjoint(keywords)  # perhaps: no number may fit `out`
+    by_objects = out is not None and not {"dtype", "signature"}.isdisjoint(keywords)  # maybe, and `out` cannot hold all
     if values.dtype.kind not in "mO" and ((policy == WRAP and not by_objects) or (policy == SATURATE and not keywords)):
         return ufunc(values, **keywords)
     array, where = np.asarray(values), keywords.get("where", True)
