@@ -145,7 +145,7 @@ def counting(where: Mask, shape: tuple[int, ...]) -> Mask:
     """The elements that a `where`, which may be of more dimensions, selects at least once."""
     where = np.broadcast_to(where, np.broadcast_shapes(where.shape, shape))
     more = where.ndim - len(shape)
-    repeated = (more + i for i, n in enumerate(shape) if n == 1)
+    repeated = [i for i, n in enumerate(shape, more) if n == 1]
     return where.any(axis=(*range(more), *repeated), keepdims=True).reshape(shape)
 
 
