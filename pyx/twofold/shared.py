@@ -194,8 +194,10 @@ def _check_that_elements_are_all(values, name, array):
                 f" {name}.view(numpy.ndarray) if that is what you want"
             )
     elif (hasattr(kind, "unit") or hasattr(kind, "units")) and array.dtype.kind not in "mM":  # which hold it
-        number = next((part for part in ("magnitude", "value") if hasattr(kind, part)), None)
-        instead = f"numpy.asarray({name})" if number is None else f"{name}.{number}"
+        instead = f"numpy.asarray({name})"
+        for part in ("value", "magnitude"):
+            if hasattr(kind, part):
+                instead = f"{name}.{part}"
         raise TypeError(f"{name} is a {called}, whose unit would be lost; share {instead}")
     elif type(values) in (list, tuple) and array.ndim > 1:
         for index, item in enumerate(values):
