@@ -2,27 +2,24 @@
 
 In that pattern the whole list is one task, so one worker works while the others idle; and the list is pickled to the
 worker and the result pickled back, which takes a hundred times as long as the arithmetic. Here the numbers stand in
-memory that all processes share, and each task names a chunk of it.
+memory that all processes share, and the workers help themselves to chunks of it. (In one process, threads do it: they
+take as long or less.)
 
     python examples/process_data.py
-
-Linux only, since it shares memory through a memfd: that has no name to leak and needs no helper process.
 """
 
-import mmap
+import contextlib
 import multiprocessing
 import os
 import time
-from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.pool import Pool
 
 import twofold
 
 NUMBERS = 10_000_000
 WORKERS = len(os.sched_getaffinity(0))
-CHUNKS_PER_WORKER = 4  # several, so that a worker that is late holds up the others by a fraction of its share only
+NAIVE = "the naive pool: pool.map(process_data, [data])[0]"
 
 
 def process_data(data: list[int]) -> list[int]:
@@ -33,57 +30,17 @@ def process_data(data: list[int]) -> list[int]:
     return twofold.double(data, dtype="uint32")
 
 
-def process_data_parallel(data: list[int], pool: Pool) -> list[int]:
-    """Return, or raise, what `process_data` does; the workers of `pool` double the numbers in chunks, in place."""
-    try:
-        numbers = array("I", data)
-    except (OverflowError, TypeError):
-        return process_data(data)  # whose error names the index
-    if not numbers:
-        return []
-    with shared_memory(len(numbers) * numbers.itemsize) as (path, memory):
-        memory[:] = memoryview(numbers).cast("B")
-        double_in_pool(path, len(memory), pool)
-        with memoryview(memory) as raw, raw.cast("I") as doubled:
-            return doubled.tolist()
+def process_data_parallel(data: list[int], pool: Pool | None = None) -> list[int]:
+    """Return, or raise, what `process_data` does, computed by the workers of `pool`, or by processes of its own."""
+    return twofold.double_in_processes(data, pool, dtype="uint32")
 
 
-def double_in_pool(path: str, size: int, pool: Pool) -> None:
-    """Double the `size` bytes of uint32 in the shared memory at `path`, in place, one task for each chunk."""
-    share = size // (WORKERS * CHUNKS_PER_WORKER)
-    chunk = max(share // mmap.ALLOCATIONGRANULARITY, 1) * mmap.ALLOCATIONGRANULARITY  # where a mapping may begin
-    pool.starmap(
-        double_chunk, [(path, first, min(chunk, size - first)) for first in range(0, size, chunk)], chunksize=1
-    )
-
-
-def double_chunk(path: str, first: int, size: int) -> None:
-    """Double `size` bytes of uint32 from byte `first` on. Runs in a worker, one of many, and so on one thread."""
-    with (
-        open(path, "r+b") as file,
-        mmap.mmap(file.fileno(), size, offset=first) as memory,
-        memoryview(memory) as raw,
-        raw.cast("I") as numbers,
-    ):
-        twofold.double(numbers, out=numbers, threads=1)
-
-
-@contextmanager
-def shared_memory(size: int) -> Iterator[tuple[str, mmap.mmap]]:
-    """Memory of `size` bytes, and the path by which another process on this machine opens it. Gone at the end."""
-    descriptor = os.memfd_create("process_data")
-    try:
-        os.posix_fallocate(descriptor, 0, size)  # now, or memory that is not to be had is a SIGBUS later
-        with mmap.mmap(descriptor, size) as memory:
-            yield f"/proc/{os.getpid()}/fd/{descriptor}", memory
-    finally:
-        os.close(descriptor)
-
-
-def timed(call: Callable[[], list[int]]) -> tuple[list[int], float]:
+def timed(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     result = call()
-    return result, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    del result  # off the clock
+    return seconds
 
 
 def main() -> None:
@@ -92,16 +49,27 @@ def main() -> None:
     data = [429 * i for i in range(NUMBERS)]  # up to nearly 2**32, so that half of the doubles wrap
     expected = [858 * i % 2**32 for i in range(NUMBERS)]
     with multiprocessing.Pool(WORKERS) as pool:
-        pool.map(abs, range(WORKERS))  # the workers are up before the clock starts
-        in_chunks, seconds_in_chunks = timed(lambda: process_data_parallel(data, pool))
-        naive, seconds_naive = timed(lambda: pool.map(process_data, [data])[0])
-    if in_chunks != expected or naive != expected:
-        raise SystemExit("wrong result")
+        ways: dict[str, Callable[[], list[int] | twofold.SharedArray]] = {
+            "plain Python: [2 * v % 2**32 for v in data]": lambda: [2 * v % 2**32 for v in data],
+            "one native call: process_data(data)": lambda: process_data(data),
+            NAIVE: lambda: pool.map(process_data, [data])[0],
+            "the pool over shared memory: process_data_parallel(data, pool)": lambda: process_data_parallel(data, pool),
+        }
+        with contextlib.suppress(ImportError):  # without NumPy there are lists and buffers alone
+            shared = twofold.share(data, "uint32")
+            ways["the same of an array that is there: double_in_processes(shared, pool)"] = lambda: (
+                twofold.double_in_processes(shared, pool)
+            )
+        for way, call in ways.items():  # before the clock starts: then the workers are up, and the pages are there
+            result = call()
+            if (result if isinstance(result, list) else result.tolist()) != expected:
+                raise SystemExit(f"wrong result by {way}")
+            del result
+        seconds = {way: min(timed(call) for _ in range(2)) for way, call in ways.items()}
 
-    print(f"{NUMBERS:,} numbers doubled by {WORKERS} worker processes, every one checked:")
-    print(f"  {seconds_in_chunks:6.2f} s  in chunks over shared memory")
-    print(f"  {seconds_naive:6.2f} s  naively, with pool.map(process_data, [data])[0]")
-    print(f"  {seconds_naive / seconds_in_chunks:6.1f}    times as long")
+    print(f"{NUMBERS:,} numbers doubled, in processes by {WORKERS} workers, every one checked:")
+    for way, taken in seconds.items():
+        print(f"  {taken:7.3f} s, {seconds[NAIVE] / taken:5.1f} times as fast as the naive pool; {way}")
 
 
 if __name__ == "__main__":

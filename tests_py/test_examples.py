@@ -31,8 +31,16 @@ def test_process_data_prints_what_it_should():
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     lines = done.stdout.splitlines()
     assert lines[0] == "[2, 4, 6, 8, 10]"
-    assert re.fullmatch(r"10,000,000 numbers doubled by \d+ worker processes, every one checked:", lines[1])
-    assert len(lines) == 5
+    assert re.fullmatch(r"10,000,000 numbers doubled, in processes by \d+ workers, every one checked:", lines[1])
+    ways = [
+        *("plain Python: [2 * v % 2**32 for v in data]", "one native call: process_data(data)"),
+        "the naive pool: pool.map(process_data, [data])[0]",
+        "the pool over shared memory: process_data_parallel(data, pool)",
+        "the same of an array that is there: double_in_processes(shared, pool)",
+    ]
+    assert len(lines) == 2 + len(ways)
+    for line, way in zip(lines[2:], ways, strict=True):
+        assert re.fullmatch(rf" +\d+\.\d{{3}} s, +\d+\.\d times as fast as the naive pool; {re.escape(way)}", line)
     assert done.stderr == ""
 
 
@@ -45,8 +53,17 @@ def test_process_data_parallel(process_data_module, start_method):
             data = [i * 2654435761 % 2**32 for i in range(n)]
             assert process_data_parallel(data, pool) == process_data(data) == [2 * v % 2**32 for v in data]
         for bad, error in (([1, 2, "x"], TypeError), ([1, 2, 2**32], OverflowError), ([1, 2, -1], OverflowError)):
-            with pytest.raises(error, match=r"values\[2\]"):
-                process_data_parallel(bad, pool)
+            for arguments in ((bad,), (bad, pool)):
+                with pytest.raises(error, match=r"values\[2\]"):
+                    process_data_parallel(*arguments)
+        assert process_data_parallel([1, 2**31]) == [2, 0]
+
+
+def test_the_example_is_written_with_what_it_shows(process_data_module):
+    """No memory by hand, no chunks by hand."""
+    source = Path(process_data_module.__file__).read_text()
+    assert {"twofold.share(", "twofold.double_in_processes("} <= set(re.findall(r"twofold\.\w+\(", source))
+    assert not re.search(r"\b(mmap|memfd_create|posix_fallocate|starmap|shared_memory)\b", source)
 
 
 def test_a_dask_array_on_a_cluster_that_loses_a_worker():

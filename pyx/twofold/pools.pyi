@@ -1,7 +1,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypeVar, overload
 
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer
 
 from twofold.shared import SharedArray
@@ -9,8 +9,10 @@ from twofold.shared import SharedArray
 _Overflow: TypeAlias = Literal["wrap", "saturate", "raise"]
 _Progress: TypeAlias = bool | Callable[[int, int], object]
 
+_Buffer: TypeAlias = Buffer | NDArray[Any]  # which Python's types before 3.12 do not know for one
+
 _Item = TypeVar("_Item")
-_Out = TypeVar("_Out", bound=Buffer)
+_Out = TypeVar("_Out", bound=_Buffer)
 
 class _Submits(Protocol):  # executors of concurrent.futures, loky and joblib; the client of distributed
     @property
@@ -20,14 +22,20 @@ class _Applies(Protocol):  # multiprocessing.Pool and its kin
     @property
     def apply_async(self) -> Callable[..., Any]: ...
 
+class _Schedules(Protocol):  # pebble's
+    @property
+    def schedule(self) -> Callable[..., Any]: ...
+
+_Lender: TypeAlias = _Submits | _Applies | _Schedules
+
 CHUNK_BYTES: int
 CHUNK_STEP: int
 MOST_CHUNK_BYTES: int
 
 @overload
 def double_in_processes(
-    values: Sequence[Any] | Buffer,
-    pool: _Submits | _Applies | None = None,
+    values: Sequence[Any] | _Buffer,
+    pool: _Lender | None = None,
     *,
     processes: SupportsIndex | None = None,
     out: _Out,
@@ -39,8 +47,8 @@ def double_in_processes(
 ) -> _Out: ...
 @overload
 def double_in_processes(
-    values: Buffer,
-    pool: _Submits | _Applies | None = None,
+    values: _Buffer,
+    pool: _Lender | None = None,
     *,
     processes: SupportsIndex | None = None,
     out: None = None,
@@ -53,7 +61,7 @@ def double_in_processes(
 @overload
 def double_in_processes(
     values: Sequence[_Item],
-    pool: _Submits | _Applies | None = None,
+    pool: _Lender | None = None,
     *,
     processes: SupportsIndex | None = None,
     out: None = None,
