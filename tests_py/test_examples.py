@@ -28,7 +28,7 @@ def process_data_module():
 
 def test_process_data_prints_what_it_should():
     command = [sys.executable, str(EXAMPLES / "process_data.py")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=True)
     lines = done.stdout.splitlines()
     assert lines[0] == "[2, 4, 6, 8, 10]"
     assert re.fullmatch(r"10,000,000 numbers doubled, in processes by \d+ workers, every one checked:", lines[1])

@@ -166,10 +166,13 @@ MEMORY = r"a subclass of numpy.ndarray whose meaning .* might miss; share values
         ),
         *((Log(__file__, np.uint8, "r"), MEMORY), (share(np.arange(2.0)).view(Quantity), MEMORY)),
         (PintQuantity(), r"whose unit would be lost; share values.magnitude"),
+        *(([KM[0, ...], 2.0], rf"values\[0\] is .*{MEMORY}"), ([PintQuantity()], r"share values\[0\].magnitude")),
+        ([np.ma.masked, 2.0], "mask would be lost"),
         *((MASKED, "mask would be lost"), ([MASKED, MASKED], "mask would be lost"), ((MASKED,), r"values\[0\].data")),
     ],
 )
 @pytest.mark.parametrize("dtype", [None, "float32"])
+@pytest.mark.filterwarnings("ignore:.*converting a masked element")
 def test_what_means_more_than_its_elements_is_refused(values, message, dtype):
     """Rather than that a unit, say, is lost without a word."""
     with pytest.raises(TypeError, match=message):

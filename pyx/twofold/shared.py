@@ -182,7 +182,7 @@ def share(values, dtype=None):
 
 
 def _check_that_elements_are_all(values, name, array):
-    """TypeError where `values`, or an item of a list that has become rows of `array`, means more than its elements."""
+    """TypeError where `values`, or an item of a list that has become `array`, means more than its elements."""
     kind = type(values)
     called = f"{kind.__module__}.{kind.__qualname__}"
     if isinstance(values, np.ma.MaskedArray):
@@ -199,8 +199,9 @@ def _check_that_elements_are_all(values, name, array):
             if hasattr(kind, part):
                 instead = f"{name}.{part}"
         raise TypeError(f"{name} is a {called}, whose unit would be lost; share {instead}")
-    elif type(values) in (list, tuple) and array.ndim > 1:
-        for index, item in enumerate(values):
+    elif type(values) in (list, tuple) and array.ndim:
+        # Of numbers the first one alone: to look at each would take half as long as to read them.
+        for index, item in enumerate(values if array.ndim > 1 else values[:1]):
             _check_that_elements_are_all(item, f"{name}[{index}]", array[index])
 
 
