@@ -139,14 +139,18 @@ def send(name, count, base):
 
     sys.unraisablehook = lose
     signal.signal(signal.SIGALRM, on_alarm)
+
+    def call_until_alarm():  # a function, since Python 3.13 has steps of a loop in a `try` that this does not cover
+        while raised == i and time.monotonic() < end:
+            function()
+
     draw = random.Random(base + name)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     for i in range(int(count)):
         end = time.monotonic() + SECONDS
         try:
             signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-6, most_seconds))
-            while raised == i and time.monotonic() < end:
-                function()
+            call_until_alarm()
         except DeadlineError as error:
             arrived += 1
             # It may have come between the steps of a pool that has taken a lock, which is held for ever then.
