@@ -6,6 +6,7 @@ wall-clock limit. Afterwards nothing may be left: no process, no file in /dev/sh
 
 import array
 import fractions
+import gc
 import mmap
 import os
 import random
@@ -646,6 +647,20 @@ def test_progress_is_shown_by_tqdm(pool, capsys):
     pytest.importorskip("tqdm")
     twofold.double_in_processes(twofold.SharedArray(1 << 20, "uint32"), pool, progress=True)
     assert "100%" in capsys.readouterr().err
+
+
+def test_progress_by_tqdm_leaves_nothing_to_the_garbage_collector(pool):
+    pytest.importorskip("tqdm")
+    values = twofold.SharedArray(10)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            twofold.double_in_processes(values, out=values, processes=1, progress=True)
+        assert len(os.listdir("/proc/self/fd")) < before + 5
+    finally:
+        gc.enable()
 
 
 def test_progress_without_tqdm(pool, monkeypatch):

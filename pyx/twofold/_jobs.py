@@ -163,8 +163,8 @@ class Report:
         except ImportError as error:
             raise_again_if_callers(error)
             raise ImportError("progress=True needs tqdm, which is not installed; or pass a callable") from None
-        self._bar = tqdm(total=self._total, unit="", unit_scale=True)
-        self._progress = lambda done, total: self._bar.update(done - self._bar.n)
+        self._bar = bar = tqdm(total=self._total, unit="", unit_scale=True)
+        self._progress = lambda done, total: bar.update(done - bar.n)  # not by self: a cycle would keep the table
 
     def __call__(self):
         if not self._progress:
