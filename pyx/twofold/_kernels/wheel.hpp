@@ -113,7 +113,8 @@ inline constexpr std::size_t stopped = ~std::size_t{0};
 inline constexpr std::size_t slice_bytes = std::size_t{64} << 20;
 
 /// Whether so much time has passed since this last said so, on this thread, that signals should be seen to. Asked after
-/// each piece of a call that is cut by others; `bytes` says how much was done, since the clock is not read for a little.
+/// each piece of a call that is cut by others; `bytes` says how much was done, since the clock is not read for a
+/// little.
 bool is_time_for_signals(std::size_t bytes) noexcept;
 
 /// Doubles n elements of element number `element` with the kernels given. `in` and `out` are the same or do not
