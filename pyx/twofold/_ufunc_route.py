@@ -40,6 +40,8 @@ def double_of_numpy(  # noqa: PLR0913, PLR0917
 ) -> Any:
     """An array of any class, or a scalar, of NumPy."""
     if policy == WRAP and out is None and not threads and _arrays.cannot_fail(values, dtype, ufunc_keywords):
+        if dtype is None and not ufunc_keywords:
+            return ufuncs.doubled(values)
         keywords = dict(ufunc_keywords or ())
         return ufuncs.doubled(values, **keywords) if dtype is None else ufuncs.doubled(values, dtype=dtype, **keywords)
     if isinstance(values, np.generic) and not isinstance(values, np.object_):
