@@ -29,7 +29,7 @@ def pairs(n: int) -> dict[str, tuple[slice, slice]]:
         "every second one, gathered": (slice(0, 2 * n, 2), slice(n)),
         "every second one, gathered from behind": (slice(2 * n, 0, -2), slice(n)),
         "spread": (slice(n), slice(0, 2 * n, 2)),
-        "turned round": (slice(n), slice(n - 1, None, -1)),
+        "reversed": (slice(n), slice(n - 1, None, -1)),
         "both backwards": (slice(n, 0, -1), slice(n - 1, None, -1)),
         "both backwards, behind": (slice(n - 1, None, -1), slice(n, 0, -1)),
         "the same": (slice(n), slice(n)),

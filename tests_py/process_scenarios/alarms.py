@@ -119,7 +119,7 @@ STRETCHES = {
 
 
 def send(name, count, base):
-    function, most_seconds = STRETCHES[name]
+    function, max_seconds = STRETCHES[name]
     raised = arrived = 0
     lost = []
 
@@ -149,7 +149,7 @@ def send(name, count, base):
     for i in range(int(count)):
         end = time.monotonic() + SECONDS
         try:
-            signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-6, most_seconds))
+            signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-6, max_seconds))
             call_until_alarm()
         except DeadlineError as error:
             arrived += 1
