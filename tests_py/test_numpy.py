@@ -322,6 +322,14 @@ def test_other_scalars_are_refused(scalar):
         twofold.double(scalar)
 
 
+def test_a_subclass_whose_dtype_is_none():
+    class Odd(np.ndarray):
+        dtype = property(lambda self: 7)
+
+    with pytest.raises(TypeError, match=r"numpy\.dtype is wanted, not int"):
+        twofold.double(np.ones(3).view(Odd))
+
+
 def test_buffers_work_while_numpy_is_being_imported():
     """And with any other module of the name that has no ndarray."""
     run_script("""

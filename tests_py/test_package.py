@@ -107,6 +107,8 @@ def modules() -> list[ModuleType]:
 @pytest.mark.thread_unsafe(reason="doctest patches linecache, and looks at all that is printed")
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
 def test_the_examples_of_the_docstrings(module):
+    for name in getattr(module, "__all__", ()):
+        getattr(module, name)  # what is made when it is asked for
     finder = doctest.DocTestFinder()
     tests = finder.find(module)
     for name, value in vars(module).items():
@@ -136,7 +138,9 @@ def test_importing_brings_little_and_prints_nothing():
         import twofold
         brought = {name.partition(".")[0] for name in set(sys.modules) - before}
         brought = {name for name in brought if not name.startswith(("_cython", "cython_runtime"))}
-        assert brought == {"twofold"}, brought
+        little = {"__future__", "itertools", "math", "array", "collections", "keyword", "operator", "reprlib"}
+        little |= {"_collections", "_operator", "_weakref"}
+        assert "twofold" in brought and brought <= {"twofold", *little}, brought
     """)
     assert output == ""
 

@@ -72,14 +72,14 @@ def test_what_needs_numpy_says_which(without_numpy):
 x = array.array("I", [1, 2])
 said(lambda: twofold.share([1, 2, 3]))
 said(lambda: twofold.SharedArray(3))
-said(lambda: twofold.ufuncs)
 said(lambda: twofold.ufuncs.doubled)
-def from_import():
-    from twofold import share
-said(from_import)
+def of_ufuncs():
+    from twofold.ufuncs import doubled_checked
+said(of_ufuncs)
 def of_shared():
-    import twofold.shared
+    from twofold.shared import SharedArray
 said(of_shared)
+said(lambda: twofold.shared.LostArray("gone"))
 said(lambda: twofold.double_in_processes(x, processes=1, dtype="int64"))
 said(lambda: twofold.double_in_processes([1, 2], processes=1, dtype=int))
 if hasattr(sys.modules.get("numpy"), "ndarray"):

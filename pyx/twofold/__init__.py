@@ -8,6 +8,7 @@
 import os
 import sys
 
+from twofold import ufuncs  # noqa: F401
 from twofold._config import show_config
 from twofold._core import __version__, simd_target
 from twofold._double import double
@@ -16,7 +17,7 @@ from twofold._threads import get_num_threads, num_threads, set_num_threads, thre
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:
     from twofold.pools import double_in_processes
-    from twofold.shared import SharedArray, share
+    from twofold.shared import SharedArray
 
 __all__ = [
     "SharedArray",
@@ -34,25 +35,27 @@ __all__ = [
     "threads_info",
 ]
 
+# All that calls need is imported here, and NumPy, which is not, is looked up when there are arrays of it: a call that
+# imports would leave the lock of that to the child of a fork in another thread.
+if sys.platform == "linux":  # whose means these take
+    from twofold.shared import share
+
+    if "numpy" in sys.modules:  # with most of what this imports
+        import twofold.pools
+
 if hasattr(sys.modules.get("threadpoolctl"), "register"):  # of 3.2 and later. Else it may be imported by hand
     import twofold.threadpoolctl  # noqa: F401
 
 
 def __getattr__(name: str) -> object:
-    # What imports NumPy comes when it is asked for.
-    if name == "ufuncs":
-        import twofold._numpy  # noqa: PLC0415 - whose error is clearer
-        import twofold.ufuncs  # noqa: PLC0415
+    if name == "SharedArray":  # which is made when it is asked for, and then imports NumPy where nobody has
+        import twofold.shared  # noqa: PLC0415
 
-        return twofold.ufuncs
-    if name == "double_in_processes":  # which is used less often
+        return twofold.shared.SharedArray
+    if name == "double_in_processes":  # which without NumPy takes as long to import as all of this
         import twofold.pools  # noqa: PLC0415
 
         return twofold.pools.double_in_processes
-    if name in ("SharedArray", "share"):
-        import twofold.shared  # noqa: PLC0415
-
-        return getattr(twofold.shared, name)
     raise AttributeError(f"module 'twofold' has no attribute {name!r}")
 
 

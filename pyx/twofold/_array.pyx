@@ -1,6 +1,4 @@
-"""New `array.array`s without a fill. A module of its own, since importing `array` takes as long as all of the rest; it is
-imported when the first `array.array` is needed.
-"""
+"""New `array.array`s without a fill. A module of its own, which imports `array`: without that all else works."""
 from cpython.array cimport array, clone
 
 

@@ -1,82 +1,105 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
-"""Arrays of NumPy, by its C API. Imported when the first one comes, so that `import twofold` does not import NumPy."""
-cimport numpy as cnp
-
-from twofold._numpy import np
+"""Arrays of NumPy, by its C API, which is found when the first one comes: `import twofold` does not import NumPy."""
+from cpython.object cimport PyObject
 
 from twofold import ufuncs
 from twofold._core import raise_again_if_callers
-from twofold cimport _double
+from twofold._numpy import find_numpy
+from twofold cimport _double, _memory
 from twofold._core cimport (
-    Policy, SATURATE, WRAP, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags, type_name,
+    Policy, SATURATE, WRAP, View, attribute_if_loaded, clear_float_flags, find_element_of, overlaps_itself,
+    raised_float_flags, type_name,
 )
 from twofold._memory cimport new_like
+from twofold._numpy_api cimport (
+    Descr, NPY_NTYPES_LEGACY, PyArray_Check, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_EquivTypes,
+    PyArray_IS_C_CONTIGUOUS, PyArray_ISNOTSWAPPED, PyArray_ISWRITEABLE, PyArray_ITEMSIZE, PyArray_NDIM, PyArray_STRIDES,
+    PyArray_ToScalar, check_is_array, descr_of, dtype_of, find_functions,
+)
 from twofold._view cimport check_that_it_fits, overflow_at, run_new_view, run_view
-cnp.import_array()
 
 cdef extern from "<fenv.h>":
     int FE_INVALID
     int FE_OVERFLOW
 
-cdef type ndarray = np.ndarray
+cdef object np = None  # once the first array has come
+
+def begin():
+    """With NumPy, which is imported already: looks up in it what calls need, and has `double` call this module.
+
+    That is, nothing is imported in a call, and no lock is held: a child that is forked in the middle of it begins anew,
+    and threads that do so at the same time find the same.
+    """
+    global np, overflowing, signalling
+    np = find_numpy()
+    find_functions()
+    _memory.begin()
+    ufuncs.begin()
+    fill_element_of_type()
+    overflowing = np.array([1.7976931348623157e308])
+    signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
+    plain_classes.update((np.ndarray, np.memmap))
+    _double.call_for_arrays(np.ndarray, double_ndarray)
+
 
 # ---- element types
 
 # By type number of NumPy; -1 where the type is not one that our own loops know.
-cdef int element_of_type[cnp.NPY_NTYPES_LEGACY]
+cdef int element_of_type[NPY_NTYPES_LEGACY]
+
+cdef void clear_element_of_type() noexcept:
+    cdef int number
+    for number in range(<int>NPY_NTYPES_LEGACY):
+        element_of_type[number] = -1
+
+clear_element_of_type()
 
 cdef int fill_element_of_type() except -1:
-    cdef int number
-    for number in range(<int>cnp.NPY_NTYPES_LEGACY):
-        element_of_type[number] = -1
     for letter in "bhilqBHILQefdgFDGm":
         dtype = np.dtype(letter)
-        kind = dtype.kind
-        element_of_type[dtype.num] = find_element_of(ord(kind), dtype.itemsize)
+        element_of_type[dtype.num] = find_element_of(ord(dtype.kind), dtype.itemsize)
     return 0
-
-fill_element_of_type()
 
 cdef int timedelta64 = find_element_of(c'm', 8)
 
-cdef int element_of(cnp.dtype descr) except -2:
+cdef int element_of(const Descr* descr) except -2:
     """The element of a dtype; -1 where it is none of ours."""
-    if descr.type_num < <int>cnp.NPY_NTYPES_LEGACY:
+    if descr.type_num < <int>NPY_NTYPES_LEGACY:
         return element_of_type[descr.type_num]
-    if ufuncs.is_bfloat16(descr):
+    if ufuncs.is_bfloat16(<object><PyObject*>descr):
         return find_element_of(c'b', 2)
     return -1
 
 
 # ---- exact arrays
 
-cdef inline void fill_view(View* view, cnp.ndarray array, int element) noexcept:
+cdef inline void fill_view(View* view, object array, int element) noexcept:
     cdef size_t n = 1
     cdef int i
-    view.data = cnp.PyArray_DATA(array)
-    view.shape = <const Py_ssize_t*>cnp.PyArray_DIMS(array)
-    view.strides = <const Py_ssize_t*>cnp.PyArray_STRIDES(array)
-    view.itemsize = cnp.PyArray_ITEMSIZE(array)
-    view.ndim = cnp.PyArray_NDIM(array)
-    for i in range(cnp.PyArray_NDIM(array)):
-        n *= cnp.PyArray_DIM(array, i)
+    view.data = PyArray_DATA(array)
+    view.shape = <const Py_ssize_t*>PyArray_DIMS(array)
+    view.strides = <const Py_ssize_t*>PyArray_STRIDES(array)
+    view.itemsize = PyArray_ITEMSIZE(array)
+    view.ndim = PyArray_NDIM(array)
+    for i in range(PyArray_NDIM(array)):
+        n *= view.shape[i]
     view.n = n
     view.element = element
-    view.contiguous = cnp.PyArray_IS_C_CONTIGUOUS(array)
-    view.swapped = not cnp.PyArray_ISNOTSWAPPED(array)
-    view.writable = cnp.PyArray_ISWRITEABLE(array)
+    view.contiguous = PyArray_IS_C_CONTIGUOUS(array)
+    view.swapped = not PyArray_ISNOTSWAPPED(array)
+    view.writable = PyArray_ISWRITEABLE(array)
 
-cdef inline void fill_new_view(View* view, cnp.ndarray array, const View* model) noexcept:
+cdef inline void fill_new_view(View* view, object array, const View* model) noexcept:
     """The same of a new result of the type and shape of `model`, in fewer steps."""
-    view.data = cnp.PyArray_DATA(array)
-    view.strides = <const Py_ssize_t*>cnp.PyArray_STRIDES(array)
-    view.contiguous = model.contiguous or cnp.PyArray_IS_C_CONTIGUOUS(array)
+    view.data = PyArray_DATA(array)
+    view.strides = <const Py_ssize_t*>PyArray_STRIDES(array)
+    view.contiguous = model.contiguous or PyArray_IS_C_CONTIGUOUS(array)
     view.shape, view.n, view.itemsize, view.ndim = model.shape, model.n, model.itemsize, model.ndim
     view.element, view.swapped, view.writable = model.element, model.swapped, True
 
-cdef cnp.ndarray as_array(out):
+cdef object as_array(out):
     """`out`, an array or a buffer, as an array."""
-    if cnp.PyArray_Check(out):
+    if PyArray_Check(out):
         return out
     try:
         return np.asarray(memoryview(out))
@@ -84,28 +107,26 @@ cdef cnp.ndarray as_array(out):
         raise_again_if_callers(error)
         raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
 
-cdef cnp.ndarray as_output(out, cnp.ndarray values, const View* source, View* target):
+cdef object as_output(out, object values, const View* source, View* target):
     """`out` as an array, checked to be one that takes the doubles of `values`."""
-    cdef cnp.ndarray array = as_array(out)
-    fill_view(target, array, element_of(<cnp.dtype>cnp.PyArray_DESCR(array)))
+    cdef object array = as_array(out)
+    fill_view(target, array, element_of(PyArray_DESCR(array)))
     if target.writable and (source.element < 0 or target.element < 0 or target.element == timedelta64):
         check_same_type(array, values)  # of which only NumPy knows the name, and the unit
     check_that_it_fits(target, source)
     return array
 
-cdef int check_same_type(cnp.ndarray out, cnp.ndarray values) except -1:
-    if not cnp.PyArray_EquivTypes(native(out), native(values)):
+cdef int check_same_type(object out, object values) except -1:
+    if not PyArray_EquivTypes(native(out), native(values)):
         raise TypeError(f"out holds {out.dtype}, but values holds {values.dtype}; they must be the same")
     return 0
 
-cdef inline cnp.dtype native(cnp.ndarray array):
-    cdef cnp.dtype descr = <cnp.dtype>cnp.PyArray_DESCR(array)
-    return descr if cnp.PyArray_ISNOTSWAPPED(array) else descr.newbyteorder("=")
+cdef inline object native(object array):
+    dtype = dtype_of(array)
+    return dtype if PyArray_ISNOTSWAPPED(array) else dtype.newbyteorder("=")
 
-cdef object double_ndarray(object values_, object out_, Policy policy, unsigned int threads):
-    cdef cnp.ndarray values = values_
-    cdef cnp.ndarray out
-    cdef int element = element_of(<cnp.dtype>cnp.PyArray_DESCR(values))
+cdef object double_ndarray(object values, object out_, Policy policy, unsigned int threads):
+    cdef int element = element_of(PyArray_DESCR(values))
     if element < 0:
         return double_objects(values, out_, policy)
     cdef View source, target
@@ -117,7 +138,7 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
         out = new_like(values, source.n * source.itemsize)
         fill_new_view(&target, out, &source)
         index = run_new_view(&source, &target, policy, threads)
-    elif out_ is values_ and source.writable and source.contiguous:
+    elif out_ is values and source.writable and source.contiguous:
         index = run_view(&source, &source, policy, threads)
     else:
         out = as_output(out_, values, &source, &target)
@@ -131,20 +152,26 @@ cdef object double_ndarray(object values_, object out_, Policy policy, unsigned 
     if may_raise_flags[element] and raised_float_flags():
         report_float_flags(raised_float_flags(), policy)
     if out_ is None:
-        return out if source.ndim else cnp.PyArray_ToScalar(cnp.PyArray_DATA(out), out)
+        return out if source.ndim else PyArray_ToScalar(PyArray_DATA(out), out)
     return out_
 
 # ---- floating-point flags, which numpy.errstate says what to do with
 
 cdef bint may_raise_flags[64]  # by element
 
-for dtype in map(np.dtype, "efdgFDG"):
-    may_raise_flags[find_element_of(ord(dtype.kind), dtype.itemsize)] = True
-del dtype
-may_raise_flags[find_element_of(c'b', 2)] = True
+cdef int fill_may_raise_flags() except -1:
+    cdef int element
+    cdef size_t size
+    for size in range(2, 33):
+        for element in (find_element_of(c'f', size), find_element_of(c'c', size), find_element_of(c'b', size)):
+            if element >= 0:
+                may_raise_flags[element] = True
+    return 0
 
-cdef object overflowing = np.array([np.finfo(np.float64).max])
-cdef object signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
+fill_may_raise_flags()
+
+cdef object overflowing = None  # arrays of one number
+cdef object signalling = None
 
 cdef int report_float_flags(int flags, Policy policy) except -1:
     """Leaves it to NumPy: to a ufunc call that raises the same flags."""
@@ -160,11 +187,11 @@ cdef object ufunc_for(Policy policy):
 
 # ---- whatever else NumPy has: see _ufunc_route
 
-plain_classes = {np.ndarray, np.memmap}  # whose arrays give their elements no meaning of their own
+plain_classes = set()  # whose arrays give their elements no meaning of their own
 
 def cannot_fail(values, dtype, ufunc_keywords):
     """Whether an array or a scalar is for the ufunc, and all numbers of its type have a double, modulo 2 to their width."""
-    if not is_wrapped(values.dtype) or values is masked:
+    if not is_wrapped(values.dtype) or is_masked(values):
         return False
     if dtype is not None:
         wanted = np.dtype(dtype)
@@ -174,10 +201,13 @@ def cannot_fail(values, dtype, ufunc_keywords):
         return type(values) not in plain_classes
     return not ufunc_keywords or "signature" not in ufunc_keywords
 
-cdef object masked = np.ma.masked
+def is_masked(values):
+    """Whether it is numpy.ma.masked, of a module that is imported where somebody has it."""
+    return values is not None and values is attribute_if_loaded("numpy.ma.core", "masked")
 
-cdef bint is_wrapped(cnp.dtype descr) except -1:
-    return 0 <= descr.type_num < <int>cnp.NPY_NTYPES_LEGACY and element_of_type[descr.type_num] not in (-1, timedelta64)
+cdef bint is_wrapped(dtype) except -1:
+    cdef int number = descr_of(dtype).type_num
+    return 0 <= number < <int>NPY_NTYPES_LEGACY and element_of_type[number] not in (-1, timedelta64)
 
 cdef object double_objects = None  # of _ufunc_route, which imports this module
 
@@ -188,17 +218,16 @@ def call_for_other_dtypes(function):
 
 def double_exact(values, out, Policy policy, unsigned int threads):
     """An exact array, or one that is taken for its memory."""
+    check_is_array(values)
     return double_ndarray(values, out, policy, threads)
 
-def check_out(out, cnp.ndarray values not None):
+def check_out(out, values):
     """`out` as an array, checked to be one that takes the doubles of `values`."""
     cdef View source, target
-    fill_view(&source, values, element_of(<cnp.dtype>cnp.PyArray_DESCR(values)))
+    check_is_array(values)
+    fill_view(&source, values, element_of(PyArray_DESCR(values)))
     return as_output(out, values, &source, &target)
 
 def has_element(dtype):
     """Whether our own loops know the type."""
-    return element_of(dtype) >= 0
-
-
-_double.call_for_arrays(np.ndarray, double_ndarray)
+    return element_of(descr_of(dtype)) >= 0

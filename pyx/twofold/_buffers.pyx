@@ -23,6 +23,11 @@ from twofold._view cimport (
     MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
 
+try:
+    from twofold import _array
+except (ImportError, AttributeError):  # where Python has no `array`, or another one
+    _array = None
+
 
 # ---- formats
 
@@ -173,7 +178,6 @@ cdef int double_span(Span values, Span out, Policy policy, unsigned int threads)
 cdef object new_like(values, Span source):
     """A container of the kind of `values`, with memory of its layout that is not filled."""
     if type(values) is attribute_if_loaded("array", "array"):  # a subclass may export what it likes
-        from twofold import _array
         return _array.like(values, source.view.n)
     return PyMemoryView_FromObject(Memory(source))
 

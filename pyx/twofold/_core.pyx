@@ -346,7 +346,9 @@ cdef int element_from_dtype(dtype) except -1:
     number = None
     try:
         # Also where nobody has imported it yet: or the same call would be right or wrong by what others have done.
-        from numpy import dtype as numpy_dtype
+        numpy_dtype = attribute_if_loaded("numpy", "dtype")
+        if numpy_dtype is None:
+            from numpy import dtype as numpy_dtype
         found = numpy_dtype(dtype)
         number = numbers.get(found.name if found.isnative else found.str)
     except (ImportError, TypeError) as error:

@@ -3,6 +3,8 @@ from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_TYPE
 
+from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
+
 from twofold._buffers cimport double_buffer, double_list_into
 from twofold._core cimport (
     Policy, WRAP, attribute_if_loaded, element_from_dtype, is_instance_of_loaded, policy_argument, threads_argument,
@@ -10,7 +12,8 @@ from twofold._core cimport (
 )
 from twofold._lists cimport double_fixed_width, double_list, double_range
 
-# numpy.ndarray and what doubles it, once the first array of NumPy has come. `import twofold` does not import NumPy.
+# numpy.ndarray and what doubles it, once the first array of NumPy has come: see `begin` of _ufunc_route. `import twofold`
+# does not import NumPy.
 cdef PyTypeObject* exact_ndarray = NULL
 cdef array_function double_array = NULL
 
@@ -108,22 +111,22 @@ cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, 
     if kind is range and out is None and dtype is None and not ufunc_keywords:
         return double_range(values)
     if is_of_numpy(values):
-        from twofold import _ufunc_route
+        if exact_ndarray is NULL:
+            _ufunc_route.begin()
         return _ufunc_route.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
     if isinstance(values, (int, float, complex)):
         return double_number(values, out, dtype, policy, threads, ufunc_keywords)
     if kind is not bytes and kind is not bytearray and kind is not memoryview:
         if getattr(kind, "__array_ufunc__", None) is not None:
             if out is None and dtype is None and not ufunc_keywords and may_hold_arrow(kind):
-                from twofold import _exchange
                 result = _exchange.double_columns(values, policy, threads)
                 if result is not None:
                     return result
-            from twofold import _ufunc_route
+            if exact_ndarray is NULL:
+                _ufunc_route.begin()
             return _ufunc_route.double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
         if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
             check_no_keywords(ufunc_keywords, values)
-            from twofold import _exchange
             return _exchange.double_exchanged(values, out, dtype, policy, threads)
     if PyObject_CheckBuffer(values):
         check_no_keywords(ufunc_keywords, values)
@@ -144,7 +147,6 @@ cdef bint may_hold_arrow(type kind) except -1:
 cdef bint is_other_sequence(values) except -1:
     if isinstance(values, str):
         return False
-    from collections.abc import Sequence  # here, since importing it costs as much as all of this module
     return isinstance(values, Sequence)
 
 cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
@@ -168,3 +170,8 @@ cdef object double_number(value, out, dtype, Policy policy, unsigned int threads
     if dtype is not None:
         return double_fixed_width((value,), element_from_dtype(dtype), policy, threads)[0]
     return double_list((value,), policy)[0]
+
+
+# Down here, since it imports `double`. With this module, as all of twofold: a call imports nothing, or the child of a fork
+# that comes meanwhile, in another thread, would have the lock of an import that nobody ends.
+from twofold import _exchange, _ufunc_route

@@ -18,8 +18,8 @@ from libc.stdint cimport int64_t
 
 from twofold._core import raise_again_if_callers
 from twofold._core cimport (
-    RAISE, Policy, does_not_fit, element_from_dtype, element_name, element_size, find_element_of, is_instance_of_loaded,
-    run_with_gil, short, type_name,
+    RAISE, Policy, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
+    is_instance_of_loaded, run_with_gil, short, type_name,
 )
 
 cdef extern from "Python.h":
@@ -83,9 +83,8 @@ cdef object check_number(item, Py_ssize_t i):
     cdef type kind = type(item)
     if PyLong_Check(item) or PyFloat_Check(item) or PyComplex_Check(item):
         return kind
-    from numbers import Number  # here, since importing it costs more than all of this module
-    if isinstance(item, Number):
-        return kind if issubclass(kind, Number) else None
+    if is_instance_of_loaded(item, "numbers", "Number"):  # whoever defines such a class imports that
+        return kind if issubclass(kind, attribute_if_loaded("numbers", "Number")) else None
     try:
         if PyIndex_Check(item) and not is_instance_of_loaded(item, "numpy", "bool"):  # NumPy 2.0 lets those be indices
             PyNumber_Index(item)
@@ -97,8 +96,7 @@ cdef object check_number(item, Py_ssize_t i):
 cdef bint is_complex(item) except -1:
     if PyComplex_Check(item):
         return True
-    from numbers import Complex, Real
-    return isinstance(item, Complex) and not isinstance(item, Real)
+    return is_instance_of_loaded(item, "numbers", "Complex") and not is_instance_of_loaded(item, "numbers", "Real")
 
 
 # ---- exactly

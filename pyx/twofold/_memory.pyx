@@ -1,25 +1,25 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_1_22_API_VERSION
-"""New arrays of NumPy, whose memory is recycled where they are large. Imported when the first one is needed, so that
-`import twofold` does not import NumPy.
+"""New arrays of NumPy, whose memory is recycled where they are large.
 
 NumPy asks the memory handler of the moment (NEP 49) for an array's memory, and later goes back to that same handler to
 resize or to free it. So ours is set for the time of one allocation, and nobody else's arrays have anything to do with it.
 """
-cimport numpy as cnp
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
 from libc.string cimport strcpy
 
-from twofold._numpy import np
-
+from twofold._numpy import find_numpy
 from twofold._checked cimport multiply
 from twofold._core cimport (
     free_memory, recycled_again, recycled_block, recycled_zeros, recycling_cap, recycling_ends, recycling_is_on,
     recycling_keeps,
 )
-
-cnp.import_array()
+from twofold._numpy_api cimport (
+    Descr, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_IS_C_CONTIGUOUS, PyArray_ITEMSIZE, PyArray_NBYTES,
+    PyArray_NDIM, PyArray_SIZE, PyArray_STRIDES, check_is_array, descr_of, find_functions, new_exact_array,
+    npy_intp,
+)
 
 cdef extern from "numpy/arrayobject.h":
     ctypedef struct PyDataMemAllocator:
@@ -37,8 +37,6 @@ cdef extern from "numpy/arrayobject.h":
     object PyDataMem_SetHandler(object handler)
     object PyDataMem_GetHandler()
     PyObject* PyDataMem_DefaultHandler
-    cnp.ndarray PyArray_NewFromDescr(type kind, cnp.dtype descr, int ndim, const cnp.npy_intp* shape,
-                                     const cnp.npy_intp* strides, void* data, int flags, PyObject* obj)
 
 cdef extern from "recycled_memory.hpp" namespace "twofold_memory" nogil:
     const size_t recycled_bytes
@@ -79,12 +77,19 @@ cdef object handler_of(size_t nbytes):
 
 # ---- arrays
 
-cdef type ndarray = np.ndarray
+cdef bint has_begun = False
+
+cdef int begin() except -1:
+    global has_begun
+    if not has_begun:
+        find_functions()
+        has_begun = True
+    return 0
 
 cdef enum:
     MOST_DIMENSIONS = 64  # of an array of NumPy
 
-cdef size_t bytes_of(size_t nbytes, int ndim, const cnp.npy_intp* shape) noexcept:
+cdef size_t bytes_of(size_t nbytes, int ndim, const npy_intp* shape) noexcept:
     """The bytes of an array with elements of `nbytes`; 0 where there can be no such array, which NumPy will say."""
     cdef Py_ssize_t product = nbytes
     cdef int i
@@ -93,13 +98,12 @@ cdef size_t bytes_of(size_t nbytes, int ndim, const cnp.npy_intp* shape) noexcep
             return 0
     return product
 
-cdef inline cnp.ndarray array_from_numpy(cnp.dtype descr, int ndim, const cnp.npy_intp* shape,
-                                         const cnp.npy_intp* strides):
-    Py_INCREF(descr)  # which the call takes over
-    return PyArray_NewFromDescr(ndarray, descr, ndim, shape, strides, NULL, 0, NULL)
+cdef inline object array_from_numpy(Descr* descr, int ndim, const npy_intp* shape, const npy_intp* strides):
+    Py_INCREF(<object><PyObject*>descr)  # which the call takes over
+    return new_exact_array(descr, ndim, shape, strides)
 
-cdef cnp.ndarray new_array(cnp.dtype descr, int ndim, const cnp.npy_intp* shape, const cnp.npy_intp* strides):
-    wanted = handler_of(bytes_of(descr.itemsize, ndim, shape))
+cdef object new_array(Descr* descr, Py_ssize_t itemsize, int ndim, const npy_intp* shape, const npy_intp* strides):
+    wanted = handler_of(bytes_of(itemsize, ndim, shape))
     if wanted is None:
         return array_from_numpy(descr, ndim, shape, strides)
     before = PyDataMem_SetHandler(wanted)
@@ -108,17 +112,17 @@ cdef cnp.ndarray new_array(cnp.dtype descr, int ndim, const cnp.npy_intp* shape,
     finally:
         PyDataMem_SetHandler(before)
 
-cdef void fill_strides_like(cnp.ndarray values, cnp.npy_intp* strides) noexcept:
+cdef void fill_strides_like(object values, npy_intp* strides) noexcept:
     """The strides of a ufunc's new result: without gaps, and the dimensions in the order that they have in `values`.
 
     That of PyArray_NewLikeArray differs where values are broadcast: it takes what has stride 0 for the innermost.
     """
-    cdef const cnp.npy_intp* shape = cnp.PyArray_DIMS(values)
-    cdef int ndim = cnp.PyArray_NDIM(values)
+    cdef const npy_intp* shape = PyArray_DIMS(values)
+    cdef int ndim = PyArray_NDIM(values)
     cdef int axes[MOST_DIMENSIONS]  # from the innermost
     cdef int known, i, place
-    cdef cnp.npy_intp own, other
-    cdef cnp.npy_intp nbytes = cnp.PyArray_ITEMSIZE(values)
+    cdef npy_intp own, other
+    cdef npy_intp nbytes = PyArray_ITEMSIZE(values)
     for known in range(ndim):
         own = stride_or_none(values, ndim - 1 - known)
         place = known
@@ -135,21 +139,20 @@ cdef void fill_strides_like(cnp.ndarray values, cnp.npy_intp* strides) noexcept:
         strides[axes[i]] = nbytes
         nbytes *= shape[axes[i]]
 
-cdef inline cnp.npy_intp stride_or_none(cnp.ndarray values, int axis) noexcept:
+cdef inline npy_intp stride_or_none(object values, int axis) noexcept:
     """Without its sign; 0, which says nothing of the order, where there is but one."""
-    cdef cnp.npy_intp stride = cnp.PyArray_STRIDES(values)[axis] if cnp.PyArray_DIMS(values)[axis] > 1 else 0
+    cdef npy_intp stride = PyArray_STRIDES(values)[axis] if PyArray_DIMS(values)[axis] > 1 else 0
     return stride if stride >= 0 else -stride
 
-cdef cnp.ndarray like_from_numpy(cnp.ndarray values):
-    cdef cnp.npy_intp strides[MOST_DIMENSIONS]
-    cdef const cnp.npy_intp* layout = NULL
-    if not cnp.PyArray_IS_C_CONTIGUOUS(values):
+cdef object like_from_numpy(object values):
+    cdef npy_intp strides[MOST_DIMENSIONS]
+    cdef const npy_intp* layout = NULL
+    if not PyArray_IS_C_CONTIGUOUS(values):
         fill_strides_like(values, strides)
         layout = strides
-    return array_from_numpy(<cnp.dtype>cnp.PyArray_DESCR(values), cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values),
-                            layout)
+    return array_from_numpy(PyArray_DESCR(values), PyArray_NDIM(values), PyArray_DIMS(values), layout)
 
-cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
+cdef object new_like(object values, size_t nbytes):
     wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None
     if wanted is None:
         return like_from_numpy(values)
@@ -161,36 +164,43 @@ cdef cnp.ndarray new_like(cnp.ndarray values, size_t nbytes):
 
 def empty(tuple shape not None, dtype="float64"):
     """As `numpy.empty`: what a new result of this shape and dtype is made of."""
-    cdef cnp.npy_intp lengths[MOST_DIMENSIONS]
+    cdef npy_intp lengths[MOST_DIMENSIONS]
     cdef int ndim = len(shape)
     if ndim > MOST_DIMENSIONS:
         raise ValueError(f"shape has {ndim} dimensions; there can be {MOST_DIMENSIONS} at most")
     for i, length in enumerate(shape):
         lengths[i] = length
-    return new_array(np.dtype(dtype), ndim, lengths, NULL)
+    numpy = find_numpy()
+    begin()
+    descr = numpy.dtype(dtype)
+    return new_array(descr_of(descr), descr.itemsize, ndim, lengths, NULL)
 
-def empty_like(cnp.ndarray values not None):
+def empty_like(values):
     """As `numpy.empty_like(values, subok=False)`, with memory that is recycled.
 
     Broadcast values are an exception: this has the layout of their sum.
     """
-    return new_like(values, cnp.PyArray_NBYTES(values))
+    begin()
+    check_is_array(values)
+    return new_like(values, PyArray_NBYTES(values))
 
 
-def extent_of(cnp.ndarray array not None):
+def extent_of(array):
     """Three addresses: of the element at index 0, of the first byte, and of that behind the last one.
 
     In Python's ints, which do not overflow; and not by `__array_interface__`, in which NumPy crashes where memory fails.
     """
-    data = first = end = <size_t>cnp.PyArray_DATA(array)
+    begin()
+    check_is_array(array)
+    data = first = end = <size_t>PyArray_DATA(array)
     cdef int i
-    for i in range(cnp.PyArray_NDIM(array) if cnp.PyArray_SIZE(array) else 0):
-        last, stride = cnp.PyArray_DIMS(array)[i] - 1, cnp.PyArray_STRIDES(array)[i]
+    for i in range(PyArray_NDIM(array) if PyArray_SIZE(array) else 0):
+        last, stride = PyArray_DIMS(array)[i] - 1, PyArray_STRIDES(array)[i]
         if stride < 0:
             first += last * stride
         else:
             end += last * stride
-    return data, first, end + cnp.PyArray_ITEMSIZE(array) if cnp.PyArray_SIZE(array) else end
+    return data, first, end + PyArray_ITEMSIZE(array) if PyArray_SIZE(array) else end
 
 
 # ---- what is kept

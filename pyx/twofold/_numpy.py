@@ -1,18 +1,21 @@
-"""NumPy as `np`, for all that needs it; or one sentence that says which NumPy that is, and what was found."""
-
-__all__ = ["np"]
+"""NumPy, for all that needs it; or one sentence that says which NumPy that is, and what was found."""
 
 NEEDED = "NumPy 2.0 or later is needed for arrays, twofold.share and twofold.ufuncs"
 
-try:
-    import numpy as np
-except ModuleNotFoundError as error:
-    if error.name != "numpy":
-        raise
-    raise ImportError(f"{NEEDED}, and none is installed", name="numpy") from None
 
-version = getattr(np, "__version__", "")
-if not version or int(version.partition(".")[0]) < 2:
-    raise ImportError(
-        f"{NEEDED}, and found is NumPy {version or '(no version)'} ({getattr(np, '__file__', None)})", name="numpy"
-    )
+def find_numpy():
+    """The module `numpy`, which is imported where nobody has done so.
+
+    Where it is there already, this takes no lock of an import.
+    """
+    try:
+        import numpy  # noqa: PLC0415 - `import twofold` does not
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        raise ImportError(f"{NEEDED}, and none is installed", name="numpy") from None
+    version = getattr(numpy, "__version__", "")
+    if not version or int(version.partition(".")[0]) < 2:
+        found = f"NumPy {version or '(no version)'} ({getattr(numpy, '__file__', None)})"
+        raise ImportError(f"{NEEDED}, and found is {found}", name="numpy")
+    return numpy

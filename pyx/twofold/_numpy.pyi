@@ -1,6 +1,6 @@
-import numpy as np
+from types import ModuleType
+from typing import Final
 
-__all__ = ["np"]
+NEEDED: Final = "NumPy 2.0 or later is needed for arrays, twofold.share and twofold.ufuncs"
 
-NEEDED: str
-version: str
+def find_numpy() -> ModuleType: ...

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from twofold._core import raise_again_if_callers
+from twofold._numpy import find_numpy
 from twofold._segments import Segment
+from twofold.shared import find_segment
 
 
 class Place(NamedTuple):
@@ -41,8 +43,6 @@ def place_of(array):
 
     Good until the end of the block.
     """
-    from twofold.shared import find_segment  # noqa: PLC0415 - which imports NumPy, of which workers need nothing
-
     found = find_segment(array)
     if found is not None:
         yield segment_place(*found, array.nbytes)
@@ -151,8 +151,6 @@ def _mapping_at(address):
 def _is_mapped_as(fd, mapping):
     """Whether `fd` is the file of the mapping: then it looks the same when it is mapped, too."""
     with mmap.mmap(fd, 1, access=mmap.ACCESS_READ) as page:
-        from twofold._numpy import np  # noqa: PLC0415
-
-        address = np.frombuffer(page, np.uint8).__array_interface__["data"][0]
+        address = find_numpy().frombuffer(page, "u1").__array_interface__["data"][0]
         other = _mapping_at(address)
     return other is not None and other.file == mapping.file

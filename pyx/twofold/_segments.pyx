@@ -10,7 +10,7 @@ from posix.unistd cimport getpid
 from twofold._core cimport recycling_cap, recycling_is_on
 
 import os
-from weakref import ref
+from _weakref import ref  # as weakref has it
 
 cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
     int create(size_t bytes, segment& made) noexcept
@@ -25,9 +25,6 @@ cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
     size_t kept_bytes() noexcept
     void keep_at_most(size_t bytes) noexcept
     size_t release_kept() noexcept
-
-# As much as is kept of other memory for results, and by the same rule.
-keep_at_most(recycling_cap() if recycling_is_on() else 0)
 
 # Those of this process, by their tokens: a reference to one of them is that one. As in the child of a fork, which has
 # those of its parent. Weak, but without callbacks, as those of a WeakValueDictionary, in which what a signal handler
@@ -165,6 +162,8 @@ cdef Segment noted(Segment segment):
 
     So whoever compares addresses, as NumPy does, sees which arrays overlap.
     """
+    # As much is kept as of other memory for results, by the same rule, which reads the environment at its first use.
+    keep_at_most(recycling_cap() if recycling_is_on() else 0)
     segment.payload = segment.held.payload
     segment.nbytes = segment.held.bytes
     segment.token = (<const char*>&segment.held.id)[:sizeof(identity)]

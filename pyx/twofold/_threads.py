@@ -84,7 +84,7 @@ class num_threads(ThreadLimit):  # noqa: N801 - used as a function is, like deci
         self._n = n
 
     def __call__(self, function):
-        import functools  # noqa: PLC0415 - only decorators need it
+        import functools  # noqa: PLC0415 - which `threading` has imported, so that no fork comes in between
 
         @functools.wraps(function)
         def limited(*args, **kwargs):

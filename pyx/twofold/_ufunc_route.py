@@ -3,31 +3,56 @@
 A ufunc meets an array in pieces, and has written some of them when it finds that another one overflows. So where a call
 may fail, what counts is doubled aside first, as an exact array is; only then does NumPy get to write. A library that
 drives is handed a `Doubling` in place of the ufunc, so that its pieces come back to `double`.
+
+All of this is imported with twofold, but NumPy is not: `begin` has it, before any other function here is called.
 """
 
-import functools
+from __future__ import annotations
+
 import math
 import sys
-from typing import Any
 
-import twofold._numpy  # noqa: F401 - first: what is written in Cython looks for NumPy itself
 from twofold import _arrays, _core, ufuncs
 from twofold._double import double
-from twofold._numpy import np
+from twofold._numpy import find_numpy
 
-Array = np.ndarray[Any, Any]
-Mask = np.ndarray[Any, np.dtype[np.bool]]
-Dtype = np.dtype[Any]
+TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
+if TYPE_CHECKING:
+    import functools
+    from typing import Any
+
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+    Mask = np.ndarray[Any, np.dtype[np.bool]]
+    Dtype = np.dtype[Any]
 
 WRAP, SATURATE, RAISE = range(3)  # as Policy in _core.pxd has them
 
-UFUNCS = (ufuncs.doubled, ufuncs.doubled_saturating, ufuncs.doubled_checked)  # by policy
 OVERFLOWS = ("wrap", "saturate", "raise")
 
-_arrays.plain_classes = {np.ndarray, np.memmap}  # whose arrays give their elements no meaning of their own
+# Of NumPy:
+UFUNCS: tuple[np.ufunc, ...] = ()  # by policy
+OF_NUMPY: tuple[type, ...] = ()
+NUMPYS_OWN: Any = None
 
-OF_NUMPY = (np.ndarray, np.generic)
-NUMPYS_OWN = np.ndarray.__array_ufunc__
+
+def begin() -> None:
+    """Have NumPy, and let `double` know the arrays of it.
+
+    That it is done twice, by two threads or in the child of a fork that came in between, does no harm.
+    """
+    numpy = find_numpy()
+    import functools  # noqa: PLC0415 - which NumPy has imported, and is a part of what `import twofold` would take
+
+    globals().update(
+        functools=functools,
+        np=numpy,
+        UFUNCS=(ufuncs.doubled, ufuncs.doubled_saturating, ufuncs.doubled_checked),
+        OF_NUMPY=(numpy.ndarray, numpy.generic),
+        NUMPYS_OWN=numpy.ndarray.__array_ufunc__,
+    )
+    _arrays.begin()
 
 
 def take_for_plain(kind: type) -> None:
@@ -99,7 +124,7 @@ def is_left_to_numpy(array: Any) -> bool:
 def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     """An array whose class leaves ufuncs to NumPy, or a scalar."""
     ufunc, out = UFUNCS[policy], keywords.get("out")
-    if values is np.ma.masked and out is None:
+    if _arrays.is_masked(values) and out is None:
         return values
     _arrays.has_element(values.dtype)  # so that the ufuncs know bfloat16, which may have been imported meanwhile
     by_objects = out is not None and not {"dtype", "signature"}.isdisjoint(keywords)  # maybe, and `out` cannot hold all
@@ -114,7 +139,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     narrows = policy == SATURATE and not (fits(array.dtype, computed) and fits(computed, stored))
     if not may_fail and not narrows:
         return ufunc(values, **keywords)
-    where = where & ~np.ma.getmask(values)
+    where = where & ~mask_of(values)
     counts = None if where.size and where.all() else counting(where, array.shape)
     doubled = doubled_aside(array, counts, (computed, stored), policy)
     if out is not None and counts is not None:
@@ -129,6 +154,12 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
         np.copyto(np.asarray(holder), array, where=~counts)
     placing = {"out", "order", "subok"} if out is None else {"out", "order", "subok", "where"}
     return np.positive(holder, **without(keywords, *(keywords.keys() - placing)))
+
+
+def mask_of(values: Any) -> Any:
+    """Of a masked array, whose module is not imported to find out that there is none."""
+    getmask = getattr(sys.modules.get("numpy.ma.core"), "getmask", None)
+    return np.False_ if getmask is None else getmask(values)
 
 
 def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: dict[str, Any]) -> tuple[Dtype, Dtype]:

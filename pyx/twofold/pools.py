@@ -10,11 +10,12 @@ import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from twofold import _lists, _plain_buffers
+from twofold import _lists, _plain_buffers, _ufunc_route, shared, ufuncs
 from twofold._claims import itemsize_of
 from twofold._core import element_types, raise_again_if_callers
 from twofold._double import double
 from twofold._jobs import Bytes, Job, Task, lender_of
+from twofold._numpy import find_numpy
 from twofold._places import is_file_mapping, place_of, segment_place
 from twofold._segments import Segment
 
@@ -217,8 +218,7 @@ def _double_list(job, values, out, dtype, overflow):
     if isinstance(target, memoryview):
         target.cast("B")[:] = own.view
     else:
-        from twofold._numpy import np  # noqa: PLC0415
-
+        np = find_numpy()
         np.copyto(target, np.frombuffer(own.view, element))
     return out
 
@@ -233,7 +233,7 @@ def _new_bytes(nbytes):
 
 def _has_numpy():
     try:
-        import twofold._numpy  # noqa: F401, PLC0415
+        find_numpy()
     except ImportError as error:
         raise_again_if_callers(error)
         return False
@@ -249,7 +249,7 @@ def _double_buffer(job, values, out, dtype, overflow):
         _refuse(values)
     element = _plain_buffers.element_of(source, "values")
     if (dtype is not None and _element_named(dtype) != element) or _is_of_numpy(values) or _is_of_numpy(out):
-        import twofold._numpy  # noqa: F401, PLC0415 - which raises the error that says what is needed
+        find_numpy()  # which raises the error that says what is needed
 
     target = None if out is None else _as_output(out)
     if target is not None:
@@ -276,10 +276,7 @@ def _is_of_numpy(values):
 def _double_array(job, values, out, dtype, overflow):
     if not _has_numpy():
         return _double_buffer(job, values, out, dtype, overflow)
-    from twofold import _ufunc_route  # noqa: PLC0415
-    from twofold._numpy import np  # noqa: PLC0415
-    from twofold.shared import SharedArray  # noqa: PLC0415
-
+    np = find_numpy()
     array = _as_array(values)
     result_type = array.dtype if dtype is None else np.dtype(dtype)
     native = result_type.newbyteorder("=")
@@ -291,7 +288,7 @@ def _double_array(job, values, out, dtype, overflow):
         target = array if out is values and array.flags.writeable else _as_output(out)
         _check_output(target, array.shape, native)
     if array.size == 0:
-        return SharedArray.empty(array.shape, result_type) if out is None else out
+        return shared.SharedArray.empty(array.shape, result_type) if out is None else out
     if not _ufunc_route.fits(array.dtype, native):
         array = _ufunc_route.as_type(array, native, _ufunc_route.OVERFLOWS.index(overflow), array, "which")
     result, index = _double_where_it_is(job, array, target, native, overflow)
@@ -308,16 +305,14 @@ def _double_array(job, values, out, dtype, overflow):
 def _double_where_it_is(job, array, target, native, overflow):
     """Returns the result, which is `target` where all processes find that; and the index of an element that does not
     fit, or None. Whatever comes out, `array` is as it was, but where it is the result."""
-    from twofold._numpy import np  # noqa: PLC0415
-    from twofold.shared import SharedArray  # noqa: PLC0415
-
+    np = find_numpy()
     element = _element_of(native)
     with _place_if_plain(array, native) as place, _place_if_plain(target, native) as target_place:
         if place and target_place and _is_same(array, place, target, target_place):
             own = Bytes(_flat(target), target_place)  # `array` may be a read-only view of it
             return target, _double_in_place(job, own, element, overflow)
         if target_place is None or _may_overlap(array, place, target, target_place):
-            result = SharedArray.empty(array.shape, native, _order_of(array) or "C")
+            result = shared.SharedArray.empty(array.shape, native, _order_of(array) or "C")
         else:
             result = target
         with nullcontext(target_place) if result is target else place_of(result) as result_place:
@@ -342,8 +337,7 @@ def _is_same(array, place, target, target_place):
 
 
 def _may_overlap(array, place, target, target_place):
-    from twofold._numpy import np  # noqa: PLC0415
-
+    np = find_numpy()
     if place is None:
         # It may be a part with gaps of a file that is mapped twice, at other addresses.
         return np.may_share_memory(array, target) or (is_file_mapping(array) and target_place.is_file)
@@ -383,29 +377,23 @@ def _as_output(out):
 
 def _view_of(array, name):
     """What to pass in the place of an array of a class that may give its elements a meaning of its own: a unit, say."""
-    from twofold._numpy import np  # noqa: PLC0415
-
+    np = find_numpy()
     return f"; {name}.view(numpy.ndarray) is its memory alone" if isinstance(array, np.ndarray) else ""
 
 
 def _check_not_lost(array):
-    from twofold.shared import LostArray  # noqa: PLC0415
-
-    if isinstance(array, LostArray):
+    if isinstance(array, shared.LostArray):
         len(array)  # which raises the error that says why
 
 
 def _is_plain_class(array):
     """Whether it is an array whose class gives its elements no meaning of its own."""
-    from twofold._numpy import np  # noqa: PLC0415
-    from twofold.shared import SharedArray  # noqa: PLC0415
-
-    return type(array) in (np.ndarray, np.memmap, SharedArray)
+    np = find_numpy()
+    return type(array) in (np.ndarray, np.memmap, shared.SharedArray)
 
 
 def _buffer_as_array(values):
-    from twofold._numpy import np  # noqa: PLC0415
-
+    np = find_numpy()
     if isinstance(values, (np.ndarray, np.generic)):
         return None
     try:
@@ -436,8 +424,7 @@ def _element_of(dtype):
 def _element_named(dtype):
     if isinstance(dtype, str) and dtype in element_types():  # for which there need be no NumPy
         return dtype
-    from twofold._numpy import np  # noqa: PLC0415
-
+    np = find_numpy()
     return _element_of(np.dtype(dtype))
 
 
@@ -458,8 +445,7 @@ def _place_if_plain(array, native):
 
 def _flat(array):
     """Its bytes, in the order of memory."""
-    from twofold._numpy import np  # noqa: PLC0415
-
+    np = find_numpy()
     return np.asarray(array).reshape(-1, order=_order_of(array)).view(np.uint8)
 
 
@@ -471,9 +457,7 @@ def _raise_overflow(values, dtype, overflow):
 
 def _report_float_flags(flags, overflow):
     """Leaves what floats did to numpy.errstate, as a call of the ufunc that does the same."""
-    from twofold import ufuncs  # noqa: PLC0415
-    from twofold._numpy import np  # noqa: PLC0415
-
+    np = find_numpy()
     ufunc = ufuncs.doubled_saturating if overflow == "saturate" else ufuncs.doubled
     became_infinite, was_invalid = flags
     if became_infinite:

@@ -10,18 +10,25 @@ In transit
     is handed in when it is opened, and the sender keeps the segment until then.
 """
 
-import functools
 import itertools
 import os
 import sys
 import time
 
-import twofold._numpy  # noqa: F401 - first: what is written in Cython looks for NumPy itself
 from twofold import _ufunc_route
 from twofold._core import raise_again_if_callers
 from twofold._memory import extent_of
-from twofold._numpy import np
+from twofold._numpy import find_numpy
 from twofold._segments import Segment, SharedArrayError, release_memory, segment_beneath
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see `_begin`
+    import functools
+
+    import numpy as np
+
+    class SharedArray(np.ndarray): ...
+
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 
@@ -33,101 +40,132 @@ EXIT_SECONDS = 5
 MOST_MAPPED_AHEAD = 256 << 20
 
 
-class SharedArray(np.ndarray):
-    """An array of NumPy in memory that other processes can share, filled with zeros.
+def __getattr__(name):
+    if name == "SharedArray":
+        _begin()
+        return SharedArray
+    raise AttributeError(f"module 'twofold.shared' has no attribute {name!r}")
 
-    Pickled, as every argument and result of a process pool is, it is a reference of less than 1 kB: whoever unpickles
-    it on this machine has the same memory. So have its views: slices, reshaped, transposed and reinterpreted ones. What
-    is read-only stays so. What NumPy makes new memory for (``a + 1``, ``a[[1, 2]]``, ``a.copy()``) is a plain array. So
-    is ``np.asarray(a)``, which has the same memory, but is pickled with all that is in it.
 
-    Parameters
-    ----------
-    shape : int or tuple of int
-        The shape.
-    dtype : dtype, optional
-        The type of the elements, float64 by default; none that holds Python objects.
-    order : {"C", "F"}, optional
-        Which dimension's elements lie side by side: that of the last index, or of the first.
+def _begin():
+    """Have NumPy, and SharedArray, which is a class of its.
 
-    Raises
-    ------
-    MemoryError
-        There is not that much memory: of the machine, or within the limit of the container.
-    TypeError
-        `dtype` holds Python objects, which no other process has.
-
-    See Also
-    --------
-    share : makes one of values
-
-    Notes
-    -----
-    The memory is anonymous: it has no name, does not count as a file of /dev/shm, and is gone with the last process
-    that uses it, however that ends. It need not be the one that made it. Each process has a file descriptor for it.
-
-    A pickle is for one load: it arrives also if the sender drops the array meanwhile, or is a worker that then ends in
-    an orderly way. To store arrays on disk, use `numpy.save`. An array that cannot be opened (any more) is a
-    `LostArray`, whose every use raises `SharedArrayError`; unpickling never raises, since process pools hang then.
-
-    Examples
-    --------
-    >>> import pickle, twofold
-    >>> a = twofold.SharedArray((2, 3), "uint32")
-    >>> b = pickle.loads(pickle.dumps(a[:, 1:]))
-    >>> b[...] = 7
-    >>> a
-    SharedArray([[0, 7, 7],
-                 [0, 7, 7]], dtype=uint32)
+    `import twofold` imports this module, but no NumPy. Two threads may do this at once: the class of the first stays.
     """
+    if "SharedArray" in globals():
+        return
+    np = find_numpy()
+    import functools  # noqa: PLC0415 - which NumPy has imported
 
-    def __new__(cls, shape, dtype=float, order="C"):
-        array = cls.empty(shape, dtype, order)
-        segment = array.base
-        if not segment.is_zero:
-            np.frombuffer(segment, np.uint8).fill(0)
-        return array
+    _ufunc_route.begin()
+    globals().update(np=np, functools=functools)
 
-    @classmethod
-    def empty(cls, shape, dtype=float, order="C"):
-        """As the class itself makes one, but not filled.
+    class SharedArray(np.ndarray):
+        """An array of NumPy in memory that other processes can share, filled with zeros.
+
+        Pickled, as every argument and result of a process pool is, it is a reference of less than 1 kB: whoever
+        unpickles it on this machine has the same memory. So have its views: slices, reshaped, transposed and
+        reinterpreted ones. What is read-only stays so. What NumPy makes new memory for (``a + 1``, ``a[[1, 2]]``,
+        ``a.copy()``) is a plain array. So is ``np.asarray(a)``, which has the same memory, but is pickled with all that
+        is in it.
 
         Parameters
         ----------
-        shape, dtype, order
-            As the class has them.
+        shape : int or tuple of int
+            The shape.
+        dtype : dtype, optional
+            The type of the elements, float64 by default; none that holds Python objects.
+        order : {"C", "F"}, optional
+            Which dimension's elements lie side by side: that of the last index, or of the first.
+
+        Raises
+        ------
+        MemoryError
+            There is not that much memory: of the machine, or within the limit of the container.
+        TypeError
+            `dtype` holds Python objects, which no other process has.
+
+        See Also
+        --------
+        share : makes one of values
+
+        Notes
+        -----
+        The memory is anonymous: it has no name, does not count as a file of /dev/shm, and is gone with the last process
+        that uses it, however that ends. It need not be the one that made it. Each process has a file descriptor for it.
+
+        A pickle is for one load: it arrives also if the sender drops the array meanwhile, or is a worker that then ends
+        in an orderly way. To store arrays on disk, use `numpy.save`. An array that cannot be opened (any more) is a
+        `LostArray`, whose every use raises `SharedArrayError`; unpickling never raises, since process pools hang then.
+
+        Examples
+        --------
+        >>> import pickle, twofold
+        >>> a = twofold.SharedArray((2, 3), "uint32")
+        >>> b = pickle.loads(pickle.dumps(a[:, 1:]))
+        >>> b[...] = 7
+        >>> a
+        SharedArray([[0, 7, 7],
+                     [0, 7, 7]], dtype=uint32)
         """
-        return cls._empty_like(np.empty(shape, dtype, order))  # of which no page is ever touched
 
-    @classmethod
-    def _empty_like(cls, model):
-        dtype = model.dtype
-        if dtype.hasobject:
-            raise TypeError(f"processes cannot share arrays of dtype {dtype}, which holds Python objects")
-        let_go_of_arrived()
-        return np.ndarray.__new__(cls, model.shape, dtype, Segment.create(model.nbytes), 0, model.strides)
-
-    def __reduce_ex__(self, protocol):
-        found = find_segment(self)
-        if found is None:
-            return self.view(np.ndarray).__reduce_ex__(protocol)
-        segment, offset = found
-        where = segment.pid, segment.fd, segment.token, segment.nbytes
-        layout = self.shape, self.dtype, offset, self.strides
-        attributes = vars(self)  # as a class made of this one may have: a unit, say
-        more = (attributes,) if attributes else ()
-        return _receive, (type(self), where, _send(segment), layout, self.flags.writeable, *more)
-
-    def __reduce__(self):
-        return self.__reduce_ex__(2)
-
-    def __array_wrap__(self, array, context=None, return_scalar=False):
-        if array is self:
+        def __new__(cls, shape, dtype=float, order="C"):
+            array = cls.empty(shape, dtype, order)
+            segment = array.base
+            if not segment.is_zero:
+                np.frombuffer(segment, np.uint8).fill(0)
             return array
-        return array[()] if return_scalar else array.view(np.ndarray)
 
-    def __array_function__(self, function, types, args, kwargs):
-        return _plain_if_new(super().__array_function__(function, types, args, kwargs))
+        @classmethod
+        def empty(cls, shape, dtype=float, order="C"):
+            """As the class itself makes one, but not filled.
+
+            Parameters
+            ----------
+            shape, dtype, order
+                As the class has them.
+            """
+            return cls._empty_like(np.empty(shape, dtype, order))  # of which no page is ever touched
+
+        @classmethod
+        def _empty_like(cls, model):
+            dtype = model.dtype
+            if dtype.hasobject:
+                raise TypeError(f"processes cannot share arrays of dtype {dtype}, which holds Python objects")
+            let_go_of_arrived()
+            return np.ndarray.__new__(cls, model.shape, dtype, Segment.create(model.nbytes), 0, model.strides)
+
+        def __reduce_ex__(self, protocol):
+            found = find_segment(self)
+            if found is None:
+                return self.view(np.ndarray).__reduce_ex__(protocol)
+            segment, offset = found
+            where = segment.pid, segment.fd, segment.token, segment.nbytes
+            layout = self.shape, self.dtype, offset, self.strides
+            attributes = vars(self)  # as a class made of this one may have: a unit, say
+            more = (attributes,) if attributes else ()
+            return _receive, (type(self), where, _send(segment), layout, self.flags.writeable, *more)
+
+        def __reduce__(self):
+            return self.__reduce_ex__(2)
+
+        def __array_wrap__(self, array, context=None, return_scalar=False):
+            if array is self:
+                return array
+            return array[()] if return_scalar else array.view(np.ndarray)
+
+        def __array_function__(self, function, types, args, kwargs):
+            return _plain_if_new(super().__array_function__(function, types, args, kwargs))
+
+    for name, method in vars(np.ndarray).items():
+        # All public ones, as any may copy: even reshape does where there is no other way.
+        if callable(method) and (not name.startswith("_") or name in ("__getitem__", "__copy__", "__deepcopy__")):
+            setattr(SharedArray, name, _plain_results(method))
+        if callable(method) and name.startswith("__") and name not in _NO_USE:
+            setattr(LostArray, name, LostArray._raise)
+    LostArray.__setattr__ = LostArray.__delattr__ = LostArray._raise
+    SharedArray.__qualname__ = "SharedArray"
+    _ufunc_route.take_for_plain(globals().setdefault("SharedArray", SharedArray))
 
 
 def share(values, dtype=None):
@@ -168,6 +206,7 @@ def share(values, dtype=None):
     >>> a  # doctest: +SKIP
     SharedArray([ 0, 10, 20, -3, -4])
     """
+    _begin()
     array = np.asanyarray(values, dtype)
     if isinstance(array, SharedArray) and find_segment(array) is not None:
         return array
@@ -185,7 +224,8 @@ def _check_that_elements_are_all(values, name, array):
     """TypeError where `values`, or an item of a list that has become `array`, means more than its elements."""
     kind = type(values)
     called = f"{kind.__module__}.{kind.__qualname__}"
-    if isinstance(values, np.ma.MaskedArray):
+    masked = getattr(sys.modules.get("numpy.ma.core"), "MaskedArray", None)  # without which there is none
+    if masked is not None and isinstance(values, masked):
         raise TypeError(f"{name} is a masked array, whose mask would be lost; share {name}.filled() or {name}.data")
     if isinstance(values, np.ndarray):
         if kind is not SharedArray and kind.__module__.partition(".")[0] != "numpy":
@@ -227,6 +267,7 @@ class LostArray:
     __slots__ = ("_reason",)
 
     def __init__(self, reason):
+        _begin()
         object.__setattr__(self, "_reason", reason)
 
     def __repr__(self):
@@ -253,11 +294,6 @@ _NO_USE = {
     *("__setstate__", "__sizeof__", "__str__"),
 }
 
-for _name, _method in vars(np.ndarray).items():
-    if callable(_method) and _name.startswith("__") and _name not in _NO_USE:
-        setattr(LostArray, _name, LostArray._raise)
-LostArray.__setattr__ = LostArray.__delattr__ = LostArray._raise
-
 
 def _plain_if_new(result):
     """`result`, which NumPy has made of a SharedArray, as a plain array where that has memory of its own."""
@@ -274,14 +310,6 @@ def _plain_results(method):
         return _plain_if_new(method(self, *args, **kwargs))
 
     return call
-
-
-# All of them, as any may copy: even reshape does where there is no other way.
-for _name, _method in vars(np.ndarray).items():
-    if callable(_method) and (not _name.startswith("_") or _name in ("__getitem__", "__copy__", "__deepcopy__")):
-        setattr(SharedArray, _name, _plain_results(_method))
-
-_ufunc_route.take_for_plain(SharedArray)
 
 
 # ---- references
@@ -351,9 +379,14 @@ def let_go_of_arrived():
     return len(_sent)
 
 
-@functools.cache  # once is enough
+_does_wait = []  # at its exit, if there is anything in it: once is enough
+
+
 def _wait_at_exit():
     """A worker of a process pool that ends has the results that it sent until they are opened."""
+    if _does_wait:
+        return
+    _does_wait.append(True)
     process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
     if process is not None and util is not None and process.parent_process() is not None:
         # Last: the queues have ends of their own, in which they send what they still hold. (Workers do nothing of what
@@ -372,7 +405,7 @@ def _wait_for_receivers():
 
 def _start_as_child():
     _sent.clear()  # what the parent sent is kept by the parent
-    _wait_at_exit.cache_clear()
+    _does_wait.clear()
 
 
 os.register_at_fork(after_in_child=_start_as_child)

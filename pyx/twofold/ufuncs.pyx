@@ -2,7 +2,8 @@
 """The NumPy ufuncs: `doubled`, `doubled_saturating` and `doubled_checked`.
 
 Real `numpy.ufunc`s of one input: `out=`, `where=`, `casting=`, `dtype=`, broadcasting and `numpy.errstate` work, and so
-do the containers of other libraries that know ufuncs. They pickle by name. This module imports NumPy.
+do the containers of other libraries that know ufuncs. They pickle by name. Made when one is asked for, which imports NumPy
+where nobody has: `import twofold` does not.
 
 Their loops are of NumPy's newer kind, which return whether they have failed; `types` lists those of the older kind alone,
 and is empty.
@@ -14,27 +15,29 @@ array([  2,   4, 144], dtype=uint8)
 >>> doubled_saturating(np.array([1, 2, 200], dtype=np.uint8))
 array([  2,   4, 255], dtype=uint8)
 """
-cimport numpy as cnp
 from cpython.number cimport PyNumber_Add
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
 
-from twofold._numpy import np
-
 from twofold._core cimport (
     Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, copy_array, element_name, element_size, find_element_of, run,
     run_array, see_to_signals_in_time, short, type_name, views_overlap,
 )
-
-cnp.import_array()
-cnp.import_umath()
+from twofold._numpy import find_numpy
+from twofold._numpy_api cimport Descr, NPY_NTYPES_LEGACY, NPY_TIMEDELTA, find_functions, npy_intp
 
 __all__ = ["doubled", "doubled_checked", "doubled_saturating"]
 
 cdef extern from *:
     """
+    #include <numpy/ufuncobject.h>
     #include <numpy/dtype_api.h>
+
+    // Without loops, which come later, by the other way.
+    static PyObject* twofold_new_ufunc(const char* name, const char* doc) {
+        return PyUFunc_FromFuncAndData(NULL, NULL, NULL, 0, 1, 1, PyUFunc_None, name, doc, 0);
+    }
 
     // `resolve` may be null: then a result has the type of what comes in, in the byte order of this machine.
     static int twofold_add_loop(PyObject* ufunc, PyObject* dtype, void* loop, void* resolve, int flags) {
@@ -69,12 +72,12 @@ cdef extern from *:
         return NPY_NO_CASTING;
     }
     """
+    int find_ufunc_functions "_import_umath"() except -1
+    object new_bare_ufunc "twofold_new_ufunc"(const char* name, const char* doc)
     int add_loop "twofold_add_loop"(object ufunc, object dtype, void* loop, void* resolve, int flags) except -1
     int add_promoter "twofold_add_promoter"(object ufunc, void* promote) except -1
     void resolve_unit "twofold_resolve_unit"() noexcept
 
-    ctypedef struct Descr "PyArray_Descr":
-        int type_num
     ctypedef struct Context "PyArrayMethod_Context":
         Descr** descriptors
 
@@ -88,13 +91,13 @@ cdef extern from *:
 # A loop gets a one-dimensional piece of the arrays, the whole of them where they are contiguous, and returns -1 with an
 # exception set if it fails: then NumPy calls it no more.
 
-cdef int element_of_type[cnp.NPY_NTYPES_LEGACY]  # by NumPy's number of a type
+cdef int element_of_type[NPY_NTYPES_LEGACY]  # by NumPy's number of a type
 cdef int bfloat16 = find_element_of(c'b', 2)  # the only one with a number beyond those
 
 cdef inline int element_of(const Descr* descr) noexcept nogil:
-    return element_of_type[descr.type_num] if descr.type_num < <int>cnp.NPY_NTYPES_LEGACY else bfloat16
+    return element_of_type[descr.type_num] if descr.type_num < <int>NPY_NTYPES_LEGACY else bfloat16
 
-cdef int double_piece(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+cdef int double_piece(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                       Policy policy) except -1 nogil:
     cdef int element = element_of(context.descriptors[0])
     cdef Py_ssize_t itemsize = element_size(element)
@@ -148,19 +151,19 @@ cdef size_t run_in_order(const View* values, const View* out, Policy policy) exc
         see_to_signals_in_time(count * itemsize)
     return done
 
-cdef int wrap_loop(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+cdef int wrap_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                    void* auxiliary) except -1 nogil:
     return double_piece(context, data, shape, strides, WRAP)
 
-cdef int saturate_loop(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+cdef int saturate_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                        void* auxiliary) except -1 nogil:
     return double_piece(context, data, shape, strides, SATURATE)
 
-cdef int checked_loop(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+cdef int checked_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                       void* auxiliary) except -1 nogil:
     return double_piece(context, data, shape, strides, RAISE)
 
-cdef int object_loop(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+cdef int object_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1:
     cdef char* source = data[0]
     cdef char* target = data[1]
@@ -185,13 +188,13 @@ cdef object double_object(object item):
     return PyNumber_Add(item, item)
 
 # Without a loop for it NumPy would take bool for int8.
-cdef int refuse_bool(Context* context, char** data, const cnp.npy_intp* shape, const cnp.npy_intp* strides,
+cdef int refuse_bool(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1 nogil:
     with gil:
         raise TypeError("bool cannot be doubled; convert it to an integer type first")
 
 # Before anything is written.
-cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop, cnp.npy_intp* view_offset) except -1:
+cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop, npy_intp* view_offset) except -1:
     raise TypeError("bool cannot be doubled; convert it to an integer type first")
 
 
@@ -200,8 +203,8 @@ cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop
 # In the order in which NumPy looks for a type that others can be cast to.
 cdef str element_letters = "bBhHiIlLqQefdgFDG"
 
-cdef object timedelta_class = type(np.dtype("m8"))
-cdef set classes = set(map(type, map(np.dtype, element_letters + "m?O")))  # those that have loops
+cdef object timedelta_class = None
+cdef set classes = set()  # those that have loops
 
 cdef int promote(PyObject* ufunc, PyObject** op_dtypes, PyObject** signature, PyObject** promoted) except? -1:
     """What `dtype=` and `signature=` say, else the first type that the input can be cast to safely. -1 without an
@@ -238,14 +241,14 @@ cdef object class_for(given):
 
 cdef object new_ufunc(str name, Policy policy, str doc):
     names.extend((name.encode(), doc.encode()))
-    ufunc = cnp.PyUFunc_FromFuncAndData(NULL, NULL, NULL, 0, 1, 1, cnp.PyUFunc_None, names[-2], names[-1], 0)
+    ufunc = new_bare_ufunc(names[-2], names[-1])
     if hasattr(ufunc, "__dict__"):  # of NumPy 2.2 and later: pickle then need not search all modules for it
         ufunc.__module__ = "twofold.ufuncs"
     for letter in element_letters:
         dtype = np.dtype(letter)
         element_of_type[dtype.num] = find_element_of(ord(dtype.kind), dtype.itemsize)
         add_number_loop(ufunc, dtype, policy, SUPPORTS_UNALIGNED | (NO_FLOATINGPOINT_ERRORS if dtype.kind in "iu" else 0))
-    element_of_type[<int>cnp.NPY_TIMEDELTA] = find_element_of(c'm', 8)
+    element_of_type[<int>NPY_TIMEDELTA] = find_element_of(c'm', 8)
     add_loop(ufunc, timedelta_class, loop_of(policy), <void*>resolve_unit, SUPPORTS_UNALIGNED | NO_FLOATINGPOINT_ERRORS)
     add_loop(ufunc, type(np.dtype("O")), <void*>object_loop, NULL, REQUIRES_PYAPI)
     add_loop(ufunc, type(np.dtype("?")), <void*>refuse_bool, <void*>refuse_bool_type, SUPPORTS_UNALIGNED)
@@ -260,7 +263,7 @@ cdef int add_number_loop(ufunc, dtype, Policy policy, int flags) except -1:
 cdef void* loop_of(Policy policy) noexcept:
     return <void*>wrap_loop if policy == WRAP else <void*>saturate_loop if policy == SATURATE else <void*>checked_loop
 
-doubled = new_ufunc("doubled", WRAP, """
+cdef tuple docs = ("""
 Doubles every element. Integers wrap modulo 2 to the power of their width, floats follow IEEE 754.
 
 Types: all of NumPy's integers, floats and complex numbers, timedelta64 (NaT stays; overflow raises OverflowError), object
@@ -272,9 +275,7 @@ Examples
 >>> from twofold.ufuncs import doubled
 >>> doubled(np.array([1.5, -0.0]))
 array([ 3., -0.])
-""")
-
-doubled_saturating = new_ufunc("doubled_saturating", SATURATE, """
+""", """
 Doubles every element. Integers are clamped to the limits of their type; all else is as `doubled` has it. A cast to `dtype=`
 or to `out` is NumPy's, which clamps nothing; `twofold.double` does.
 
@@ -284,9 +285,7 @@ Examples
 >>> from twofold.ufuncs import doubled_saturating
 >>> doubled_saturating(np.array([100, -100], dtype=np.int8))
 array([ 127, -128], dtype=int8)
-""")
-
-doubled_checked = new_ufunc("doubled_checked", RAISE, """
+""", """
 Doubles every element. Raises OverflowError where one does not fit its type, and for floats where a finite one would become
 infinite; `out` then holds anything. All else is as `doubled` has it. A cast to `dtype=` or to `out` is NumPy's, which checks
 nothing; `twofold.double` does.
@@ -301,6 +300,35 @@ Traceback (most recent call last):
 OverflowError: an element's double does not fit int8
 """)
 
+cdef tuple by_policy = ("doubled", "doubled_saturating", "doubled_checked")
+
+cdef object np = None  # once a ufunc has been asked for
+
+def begin():
+    """Make the ufuncs, if that has not been done. Nothing is imported but NumPy itself, where nobody has.
+
+    No lock is held: of threads that do it at the same time the ufuncs of the first stay, and a child that is forked in
+    the middle of it begins anew.
+    """
+    global np, timedelta_class
+    made = globals()
+    if "doubled_checked" in made:
+        return
+    np = find_numpy()
+    find_functions()
+    find_ufunc_functions()
+    timedelta_class = type(np.dtype("m8"))
+    classes.update(map(type, map(np.dtype, element_letters + "m?O")))
+    for policy, name in enumerate(by_policy):
+        made.setdefault(name, new_ufunc(name, <Policy>policy, docs[policy]))
+    made.pop("__getattr__", None)  # in a module that has it, Python looks up everything in the slow way: 50 ns a call
+
+def __getattr__(name):
+    if name in __all__:
+        begin()
+        return globals()[name]
+    raise AttributeError(f"module 'twofold.ufuncs' has no attribute {name!r}")
+
 
 # ---- bfloat16
 
@@ -314,8 +342,8 @@ cpdef bint is_bfloat16(dtype) except -1:
         if scalar is None:
             return False
         found = np.dtype(scalar)
-        for policy, ufunc in enumerate((doubled, doubled_saturating, doubled_checked)):
-            add_number_loop(ufunc, found, policy, SUPPORTS_UNALIGNED)
+        for policy, name in enumerate(by_policy):
+            add_number_loop(globals()[name], found, <Policy>policy, SUPPORTS_UNALIGNED)
         known_bfloat16 = found
     return dtype == known_bfloat16
 

@@ -1,0 +1,117 @@
+"""First calls beside forks: six threads make theirs while two fork, whose children call, too.
+
+    python first_calls.py ROUTE ORDER WAY RUNS
+
+ORDER says whether NumPy is imported `before` twofold or `after` it. By the WAY `fork` threads just fork; by `import`
+each of those forks is in the body of a module that is being imported. Each run is in a child of this process, which has
+imported all that the route needs of other libraries, but has not called twofold.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+
+route, order, way, runs = sys.argv[1:]
+if order == "before":
+    import numpy  # noqa: F401
+import twofold  # noqa: E402 - its place matters
+
+CHILD_SECONDS = 20
+CALLERS, FORKERS, FORKS = 6, 2, 4
+
+
+class RefusesWork:
+    """A pool of which the caller gets no worker."""
+
+    def submit(self, *arguments):
+        raise RuntimeError
+
+
+# By route: a module that it needs, values made with it, and the call.
+ROUTES = {
+    "arrays": ("numpy", lambda np: np.arange(3), twofold.double),
+    "masked": ("numpy.ma", lambda ma: ma.masked_equal([0, 1, 2], 1), lambda values: twofold.double(values).filled(2)),
+    "dtype": ("numpy", lambda np: np.uint32, lambda dtype: twofold.double([0, 1, 2], dtype=dtype)),
+    "numbers": ("fractions", lambda fractions: [*map(fractions.Fraction, range(3))], twofold.double),
+    "sequences": ("collections", lambda collections: collections.deque(range(3)), twofold.double),
+    "array": ("array", lambda array: array.array("i", range(3)), twofold.double),
+    "buffers": ("builtins", lambda builtins: builtins.bytearray(range(3)), twofold.double),
+    "dlpack": ("torch", lambda torch: torch.arange(3), twofold.double),
+    "pandas": ("pandas", lambda pandas: pandas.Series(range(3)), twofold.double),
+    "ufuncs": ("numpy", lambda np: np.arange(3), lambda values: twofold.ufuncs.doubled(values)),  # noqa: PLW0108 - looked up there, too
+    "share": ("numpy", lambda np: np.arange(3), lambda values: twofold.double(twofold.share(values))),
+    "SharedArray": ("numpy", lambda np: np.arange(0, 6, 2), lambda rest: twofold.double(twofold.SharedArray(3)) + rest),
+    "double_in_processes": (
+        "numpy",
+        lambda np: np.arange(3),
+        lambda values: twofold.double_in_processes(values, RefusesWork()),
+    ),
+}
+needed, make, call = ROUTES[route]
+values = make(importlib.import_module(needed))
+
+
+def check():
+    result = call(values)
+    assert list(getattr(result, "tolist", lambda: result)()) == [0, 2, 4], result
+
+
+def in_child(function):
+    """Runs it in a child under a time limit. Returns whether it went well."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            signal.alarm(CHILD_SECONDS)  # a hang ends with -SIGALRM
+            function()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def one_run():
+    start = threading.Barrier(CALLERS + FORKERS)
+    good = []
+
+    def call_first():
+        start.wait()
+        check()
+        good.append(True)
+
+    def fork(number):
+        start.wait()
+        for i in range(FORKS):
+            if way == "fork":
+                good.append(in_child(check))
+            else:
+                good.append(__import__(f"forking_{number}_{i}").went_well)
+
+    threads = [threading.Thread(target=call_first) for _ in range(CALLERS)]
+    threads += [threading.Thread(target=fork, args=(number,)) for number in range(FORKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert good == [True] * (CALLERS + FORKERS * FORKS), good
+
+
+with tempfile.TemporaryDirectory() as folder:
+    if way == "import":
+        sys.path.insert(0, folder)
+        for number in range(FORKERS):
+            for i in range(FORKS):
+                text = "from __main__ import check, in_child\nwent_well = in_child(check)\n"
+                Path(folder, f"forking_{number}_{i}.py").write_text(text)
+    sys.setswitchinterval(1e-5)
+    bad = sum(not in_child(one_run) for _ in range(int(runs)))
+if bad:
+    sys.exit(f"{bad} of {runs} runs had a child that hung or failed")
