@@ -12,12 +12,12 @@ SCENARIOS = Path(__file__).with_name("fork_scenarios")
 FIRST_CALLS, WATCHED = SCENARIOS / "first_calls.py", SCENARIOS / "watched_imports.py"
 RUNS = int(os.environ.get("TWOFOLD_TEST_FIRST_CALLS", "4"))
 
-# By route: the library that it needs beside NumPy. Not Arrow: in the child of a fork beside threads that make arrays of
-# pyarrow its own memory hangs, without twofold, too.
+# By route: the library that it needs beside NumPy. Not pyarrow, whose own memory hangs in the child of a fork beside
+# threads that use it, without twofold, too.
 ROUTES = {
     **dict.fromkeys(("arrays", "masked", "dtype", "numbers", "sequences", "array", "buffers", "ufuncs")),
-    **dict.fromkeys(("share", "SharedArray", "double_in_processes")),
-    "dlpack": "torch",
+    **dict.fromkeys(("share", "SharedArray", "double_in_processes", "dlpack", "arrow")),
+    "torch": "torch",
     "pandas": "pandas",
 }
 

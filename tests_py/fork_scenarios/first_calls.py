@@ -7,9 +7,11 @@ each of those forks is in the body of a module that is being imported. Each run 
 imported all that the route needs of other libraries, but has not called twofold.
 """
 
+import ctypes
 import importlib
 import os
 import signal
+import struct
 import sys
 import tempfile
 import threading
@@ -32,6 +34,20 @@ class RefusesWork:
         raise RuntimeError
 
 
+sys.path.append(str(Path(__file__).parents[1]))
+NUMBERS = ctypes.create_string_buffer(struct.pack("3q", 0, 1, 2))
+
+
+def of_dlpack(foreign):
+    start = ctypes.addressof(NUMBERS)
+    return foreign.DLPackArray(data=start, ndim=1, code=0, bits=64, shape=[3], strides=[1])
+
+
+def of_arrow(foreign):
+    array = {"length": 3, "n_buffers": 2, "buffers": [None, ctypes.addressof(NUMBERS)]}
+    return foreign.ArrowArray({"format": b"l"}, array)
+
+
 # By route: a module that it needs, values made with it, and the call.
 ROUTES = {
     "arrays": ("numpy", lambda np: np.arange(3), twofold.double),
@@ -41,7 +57,15 @@ ROUTES = {
     "sequences": ("collections", lambda collections: collections.deque(range(3)), twofold.double),
     "array": ("array", lambda array: array.array("i", range(3)), twofold.double),
     "buffers": ("builtins", lambda builtins: builtins.bytearray(range(3)), twofold.double),
-    "dlpack": ("torch", lambda torch: torch.arange(3), twofold.double),
+    "dlpack": ("foreign", of_dlpack, lambda values: struct.unpack("3q", twofold.double(values)[1])),
+    "arrow": (
+        "foreign",
+        of_arrow,
+        lambda values: [
+            struct.unpack("q", item)[0] for item in sys.modules["foreign"].read_arrow(twofold.double(values))
+        ],
+    ),
+    "torch": ("torch", lambda torch: torch.arange(3), twofold.double),
     "pandas": ("pandas", lambda pandas: pandas.Series(range(3)), twofold.double),
     "ufuncs": ("numpy", lambda np: np.arange(3), lambda values: twofold.ufuncs.doubled(values)),  # noqa: PLW0108 - looked up there, too
     "share": ("numpy", lambda np: np.arange(3), lambda values: twofold.double(twofold.share(values))),
