@@ -187,6 +187,21 @@ TEST_CASE("a call inside of a call is done, too", "[crew]") {
     CHECK(runs == 64);
 }
 
+TEST_CASE("a call inside of a chunk runs on its thread alone", "[crew]") {
+    std::atomic<unsigned> elsewhere{0};
+    meeting both(2);
+    crew::share(2, 1, [&](std::size_t) noexcept {  // on the caller and on a helper
+        both.wait();
+        pthread_t const me = pthread_self();
+        auto const helped = crew::share(100, 3, [&](std::size_t) noexcept {
+            sched_yield();
+            if (pthread_equal(pthread_self(), me) == 0) ++elsewhere;
+        });
+        if (helped != twofold::detail::help::none) ++elsewhere;
+    });
+    CHECK(elsewhere == 0);
+}
+
 TEST_CASE("helpers leave all signals to the program's own threads", "[crew]") {
     std::array<sigset_t, 4> blocked{};
     std::array<pthread_t, 4> who{};

@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -17,7 +19,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <twofold/twofold.hpp>
 #include <vector>
@@ -54,6 +58,11 @@ void work_with(unsigned helpers) noexcept {
         ++arrived;
         while (arrived <= helpers) sched_yield();
     });
+}
+
+// Of the helpers that the next call has.
+std::uint32_t generation() noexcept {
+    return twofold::detail::the_crew.generation;
 }
 
 // About a quarter of a millisecond.
@@ -144,6 +153,70 @@ void call_on_signal(int signal, void (*handler)(int)) {
     action.sa_flags = SA_RESTART;
     sigaction(signal, &action, nullptr);
 }
+
+bool is_on(pthread_t thread) noexcept {
+    return pthread_equal(pthread_self(), thread) != 0;
+}
+
+// From here on what this process and its children write to stderr, and what they have written.
+class caught_stderr {
+public:
+    caught_stderr() { dup2(file_, STDERR_FILENO); }
+    std::string text() const {
+        std::string all(static_cast<std::size_t>(lseek(file_, 0, SEEK_END)), ' ');
+        all.resize(static_cast<std::size_t>(pread(file_, all.data(), all.size(), 0)));
+        return all;
+    }
+
+private:
+    int file_ = memfd_create("stderr", MFD_CLOEXEC);
+};
+
+// For this process and its children: no handler of Catch2, no core.
+void abort_in_silence() {
+    signal(SIGABRT, SIG_DFL);
+    rlimit const none{0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+}
+
+std::string const went_on =
+    "twofold: a fork has waited 2 seconds for a kernel that is at work on a helper thread, and goes on without it\n";
+
+// A call of another thread whose helper is in a chunk that waits for a lock, which this thread has.
+class stuck_call {
+public:
+    stuck_call() : lock_(mutex_), caller_([this] { run(); }) {
+        while (!helper_is_in_) sched_yield();
+    }
+    // Gives the lock away; whether every chunk has run once, and the helper took the one.
+    bool ends_right() {
+        lock_.unlock();
+        caller_.join();
+        return std::ranges::all_of(runs_, [](auto const& count) { return count == 1; }) && chunks_of_helper_ == 1;
+    }
+
+private:
+    void run() {
+        pthread_t const me = pthread_self();
+        crew::share(std::size(runs_), 1, [&, me](std::size_t i) noexcept {
+            ++runs_[i];
+            if (is_on(me)) {
+                while (!helper_is_in_) sched_yield();  // leaves a chunk for the helper
+            } else {
+                ++chunks_of_helper_;
+                helper_is_in_ = true;
+                std::lock_guard const guard(mutex_);
+            }
+        });
+    }
+
+    std::mutex mutex_;
+    std::unique_lock<std::mutex> lock_;
+    std::atomic<bool> helper_is_in_{false};
+    std::atomic<unsigned> chunks_of_helper_{0};
+    std::atomic<unsigned> runs_[8] = {};
+    std::thread caller_;
+};
 
 bool all_children_are_right() {
     bool right = true;
@@ -279,13 +352,14 @@ TEST_CASE("a fork does not wait for callers with long chunks", "[fork]") {
 
 TEST_CASE("a fork waits for the chunk that a helper has in work, and for no more", "[fork]") {
     CHECK(holds_in_child(limit, [] {
+        std::uint32_t const before_fork = generation();
         std::atomic<unsigned> chunks_of_helper{0};
         std::atomic<bool> has_forked{false};
         std::thread caller([&] {
             pthread_t const me = pthread_self();
             crew::share(64, 1, [&, me](std::size_t) noexcept {
                 if (pthread_equal(pthread_self(), me) == 0) ++chunks_of_helper;
-                while (!has_forked && (pthread_equal(pthread_self(), me) != 0 || !twofold::detail::the_crew.stop)) {
+                while (!has_forked && (pthread_equal(pthread_self(), me) != 0 || generation() == before_fork)) {
                     sched_yield();
                 }
             });
@@ -333,6 +407,7 @@ TEST_CASE("a child can announce calls, even if all slots were taken in its paren
 TEST_CASE("the helpers of a child leave the calls of its parent alone", "[fork]") {
     CHECK(holds_in_child(limit, [] {
         pid_t const parent = getpid();
+        std::uint32_t const before_fork = generation();
         std::atomic<unsigned> calls_in_chunk{0};
         std::atomic<bool> has_forked{false};
         std::atomic<bool> ran_in_child{false};
@@ -341,7 +416,7 @@ TEST_CASE("the helpers of a child leave the calls of its parent alone", "[fork]"
             if (getpid() != parent) ran_in_child = true;
             if (i == 0) ++calls_in_chunk;  // the caller's
             // Until the fork chunks are left.
-            while (!has_forked && getpid() == parent && (i == 0 || !twofold::detail::the_crew.stop)) sched_yield();
+            while (!has_forked && getpid() == parent && (i == 0 || generation() == before_fork)) sched_yield();
         };
         std::thread one([&] { crew::share(64, 1, chunk); });
         std::thread another([&] { crew::share(64, 1, chunk); });
@@ -355,6 +430,188 @@ TEST_CASE("the helpers of a child leave the calls of its parent alone", "[fork]"
         one.join();
         another.join();
         return child_is_right;
+    }));
+}
+
+TEST_CASE("a lock that a kernel wants and the forking thread has is a delay, no hang", "[fork][counts-threads]") {
+    CHECK(holds_in_child(limit, [] {
+        caught_stderr const said;
+        stuck_call call;
+        bool const child_is_right = holds_in_child(child_limit, [] {
+            work_with(2);
+            return threads_of_process() == 3 && doubling().is_right();
+        });
+        // The helper is left behind. Others come and go meanwhile, and nobody waits for it again.
+        bool right = child_is_right && said.text() == went_on;
+        for (unsigned i = 0; i < 3 && right; ++i) {
+            work_with(2);
+            right = threads_of_process() == 5 && holds_in_child(child_limit, [] { return doubling().is_right(); });
+        }
+        work_with(2);
+        return call.ends_right() && right && said.text() == went_on && threads_become(3);
+    }));
+}
+
+TEST_CASE("helpers that were left behind are no danger to those of later calls", "[fork][counts-threads]") {
+    CHECK(holds_in_child(limit, [] {
+        caught_stderr const said;
+        std::optional<stuck_call> first(std::in_place);
+        bool right = holds_in_child(child_limit, [] { return true; });
+        std::optional<stuck_call> second(std::in_place);
+        std::thread forking(
+            [&] { right = holds_in_child(child_limit, [] { return doubling().is_right(); }) && right; });
+        right = first->ends_right() && right;  // while the fork waits for that of the second
+        forking.join();
+        right = second->ends_right() && right;
+        work_with(2);
+        return right && said.text() == went_on + went_on && threads_become(3) && doubling().is_right();
+    }));
+}
+
+TEST_CASE("a fork in a chunk on the caller's own thread is one like any other", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        for (unsigned repetition = 0; repetition < 20; ++repetition) {
+            pthread_t const me = pthread_self();
+            std::atomic<unsigned> runs[64] = {};
+            std::atomic<bool> helper_is_in{false};
+            pid_t child = -1;
+            crew::share(std::size(runs), 2, [&, me](std::size_t i) noexcept {
+                ++runs[i];
+                if (!is_on(me)) {
+                    helper_is_in = true;
+                    spend_some_time();
+                } else if (child == -1) {
+                    while (!helper_is_in) sched_yield();
+                    child = fork();
+                }
+            });
+            bool const right = std::ranges::all_of(runs, [](auto const& count) { return count == 1; });
+            if (child == 0) leave_with(child_limit, [&] { return right && doubling().is_right(); });
+            if (!right || wait_for(child, child_limit) != EXIT_SUCCESS) return false;
+        }
+        return true;
+    }));
+}
+
+TEST_CASE("a call whose part was lost in the child of a fork ends the child, with a word", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        caught_stderr const said;
+        abort_in_silence();
+        pthread_t const me = pthread_self();
+        std::mutex mutex;
+        std::atomic<unsigned> runs[64] = {};
+        std::atomic<bool> helper_is_in{false};
+        pid_t child = -1;
+        crew::share(std::size(runs), 1, [&, me](std::size_t i) noexcept {
+            if (!is_on(me)) {
+                helper_is_in = true;
+                std::lock_guard const guard(mutex);
+                ++runs[i];
+            } else {
+                ++runs[i];
+                if (child != -1) return;
+                std::lock_guard const guard(mutex);
+                while (!helper_is_in) sched_yield();
+                child = fork();
+                if (child == 0) alarm(child_limit);
+            }
+        });
+        if (child == 0) _exit(EXIT_SUCCESS);  // as if all were well
+        return wait_for(child, child_limit) == -SIGABRT &&
+               std::ranges::all_of(runs, [](auto const& count) { return count == 1; }) &&
+               said.text() == went_on +
+                                  "twofold: this child of a fork is in a call that it cannot end: a helper thread, for "
+                                  "which the fork did not wait, had a part of it\n";
+    }));
+}
+
+TEST_CASE("a fork on a helper's thread is an abort, with a word", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        caught_stderr const said;
+        abort_in_silence();
+        pid_t const child = fork();
+        if (child == 0) {
+            leave_with(child_limit, [] {
+                pthread_t const me = pthread_self();
+                std::atomic<bool> helper_is_in{false};
+                crew::share(2, 1, [&, me](std::size_t) noexcept {
+                    if (is_on(me)) {
+                        while (!helper_is_in) sched_yield();
+                    } else {
+                        helper_is_in = true;
+                        if (fork() == 0) _exit(EXIT_SUCCESS);
+                    }
+                });
+                return true;
+            });
+        }
+        return wait_for(child, child_limit) == -SIGABRT &&
+               said.text() ==
+                   "twofold: a kernel forks on a helper thread, and the child would have that thread alone, in a call "
+                   "of nobody's\n";
+    }));
+}
+
+TEST_CASE("no helper is started while a fork is to come", "[fork][counts-threads]") {
+    CHECK(holds_in_child(limit, [] {
+        auto const goes_alone = [] {
+            bool const alone = crew::share(100, 2, [](std::size_t) noexcept {}) == twofold::detail::help::none;
+            return alone && threads_become(1) && crew::helper_count() == 0;
+        };
+        if (crew::expect_fork()) return false;  // no helper is there
+        crew::fork_is_over();
+        work_with(2);
+        // Two forks are to come, by two threads, and the second one fails.
+        for (unsigned i = 0; i < 2; ++i) {
+            if (crew::expect_fork() != (i == 0)) return false;
+            crew::stop_for_fork();
+        }
+        if (!goes_alone()) return false;
+        bool const child_is_right = holds_in_child(child_limit, [] {
+            crew::fork_is_over_in_child();
+            work_with(2);
+            crew::fork_is_over();  // of one that it was not told of
+            work_with(3);
+            return true;
+        });
+        crew::fork_is_over();
+        if (!child_is_right || !goes_alone()) return false;
+        crew::fork_is_over();
+        work_with(2);
+        return crew::helper_count() == 2;
+    }));
+}
+
+TEST_CASE("forks may come while kernels sleep and nest and threads come and go", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        std::atomic<bool> is_over{false};
+        std::atomic<unsigned> wrong{0};
+        auto const call = [&] {
+            std::atomic<unsigned> runs{0};
+            crew::share(4, 2, [&](std::size_t i) noexcept {
+                timespec const millisecond{0, 1'000'000};
+                if (i % 2 == 0) nanosleep(&millisecond, nullptr);
+                crew::share(4, 2, [&](std::size_t) noexcept { ++runs; });
+            });
+            wrong += runs != 16;
+        };
+        std::thread one([&] {
+            while (!is_over) call();
+        });
+        std::thread another([&] {
+            while (!is_over) std::thread(call).join();
+        });
+        bool right = true;
+        for (unsigned i = 0; i < 100; ++i) {
+            right = right && holds_in_child(child_limit, [] {
+                        work_with(2);
+                        return true;
+                    });
+        }
+        is_over = true;
+        one.join();
+        another.join();
+        return right && wrong == 0;
     }));
 }
 

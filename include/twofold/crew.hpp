@@ -20,6 +20,14 @@
 //   table of the threads that it does not have. A caller only ever tries the lock, and goes on alone when it is taken.
 //   Nothing here has a destructor that runs at exit, and nothing allocates.
 //
+//   A chunk may be a kernel of the user's, and wait for something that the forking thread has: a mutex, Python's GIL.
+//   So *prepare* waits two seconds at most, and then leaves those helpers behind. Helpers are of a generation, which
+//   each *prepare* ends: one that was left behind ends when its chunk does, and its caller waits for it as ever. Python
+//   is told sooner that a fork is to come, while that thread can still let go of the GIL: see python.hpp.
+//
+//   A call inside of a chunk runs on its thread alone. A fork there is one like any other if the thread is the
+//   caller's. On a helper it is an error: the child would be a helper without a crew.
+//
 // Everywhere but on Linux a call runs on its caller alone: nobody has measured another system yet.
 #pragma once
 
@@ -38,9 +46,13 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <climits>
+#include <cstdlib>
+#include <string_view>
 #endif
 
 #include "cancellation.hpp"
@@ -77,7 +89,9 @@ struct slot {
     void const* context = nullptr;
     float_modes modes;
     int caller_cpu = -1;                   // on which the caller was when it announced the job
-    std::atomic<std::uint32_t> raised{0};  // the floating-point flags that helpers have raised
+    std::atomic<std::uint32_t> raised{0};  // the floating-point flags that helpers have raised; lost_helper
+    // In the child of a fork in the middle of this job: it was copied without a helper that was in a chunk. No flag.
+    static constexpr std::uint32_t lost_helper = std::uint32_t{1} << 31;
 
     // The thread that called; 0: nobody. On a line that no helper looks at.
     alignas(64) std::atomic<std::uintptr_t> caller{0};
@@ -89,13 +103,15 @@ struct crew_state {
     static constexpr unsigned most_helpers = 255;  // memory is saturated by far fewer
 
     alignas(64) std::atomic<std::uint32_t> announcements{0};  // a futex: helpers spin, then sleep on it
-    std::atomic<bool> stop{false};
+    std::atomic<std::uint32_t> generation{0};                 // helpers of an earlier one end
     // What every call reads, and hardly any writes.
     // The process whose the helpers and the table are, once the fork handlers are there; 0: no call may be announced
     // yet.
     alignas(64) std::atomic<pid_t> process{0};
     std::atomic<std::uint32_t> helper_count{0};
     std::atomic<std::uint32_t> asleep{0};
+    std::atomic<std::uint32_t> forks_ahead{0};  // which were told of, and are not over yet: no helper is started
+    std::atomic<pthread_key_t> helper_key{0};   // of which helpers have a value, and no other thread
     alignas(64) std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
     slot slots[slot_count];
 
@@ -157,6 +173,36 @@ public:
         return the_crew.helper_count.load(std::memory_order_relaxed);
     }
 
+    // ---- for those who know of a fork before *prepare* does: expect_fork; stop_for_fork, unless there is no need; the
+    // fork, done or failed; fork_is_over, or in the child fork_is_over_in_child. Any number of threads at a time.
+
+    /// Calls go alone from here on, and no helper is started. Whether there may be some that have to be stopped.
+    [[nodiscard]] static bool expect_fork() noexcept {
+        the_crew.forks_ahead.fetch_add(1, std::memory_order_seq_cst);
+        // Who starts helpers takes the lock first, and looks at forks_ahead then; all is sequentially consistent.
+        return the_crew.lock_owner.load(std::memory_order_seq_cst) != 0 ||
+               the_crew.helper_count.load(std::memory_order_seq_cst) != 0;
+    }
+
+    /// Does what *prepare* does. Not with a lock that a kernel may want.
+    static void stop_for_fork() noexcept {
+        if (the_crew.process.load(std::memory_order_acquire) == 0 || is_helper()) return;
+        sigset_t const before = block_signals();
+        stop_helpers_under_lock();
+        unlock();
+        restore_signals(before);
+    }
+
+    static void fork_is_over() noexcept {
+        std::uint32_t ahead = the_crew.forks_ahead.load(std::memory_order_relaxed);
+        // None, in a child that was itself made while its parent was about to fork.
+        while (ahead > 0 && !the_crew.forks_ahead.compare_exchange_weak(ahead, ahead - 1, std::memory_order_relaxed)) {
+        }
+    }
+
+    /// The forks that other threads were about to make are not this process's.
+    static void fork_is_over_in_child() noexcept { the_crew.forks_ahead.store(0, std::memory_order_relaxed); }
+
 private:
     [[nodiscard]] static constexpr std::uint64_t helpers_in(std::uint64_t word) noexcept {
         return word / slot::one_helper & 0x7FFF;
@@ -181,7 +227,7 @@ private:
                           void (*run)(void const* context, std::size_t chunk) noexcept, void const* context) noexcept {
         if (helpers > crew_state::most_helpers) helpers = crew_state::most_helpers;
         float_modes const modes = float_modes::current();
-        if (modes.may_trap()) return nullptr;
+        if (modes.may_trap() || the_crew.forks_ahead.load(std::memory_order_relaxed) != 0) return nullptr;
         if (the_crew.process.load(std::memory_order_acquire) == 0 && !set_up()) return nullptr;
         slot* const place = take_slot();
         if (place == nullptr) return nullptr;
@@ -203,7 +249,12 @@ private:
         return place;
     }
 
+    // Null: none is free, or this thread is in a chunk already.
     static slot* take_slot() noexcept {
+        if (is_helper()) return nullptr;
+        for (slot& place : the_crew.slots) {
+            if (place.caller.load(std::memory_order_relaxed) == this_thread()) return nullptr;
+        }
         for (slot& place : the_crew.slots) {
             std::uintptr_t nobody = 0;
             if (place.caller.load(std::memory_order_relaxed) == 0 &&
@@ -239,38 +290,54 @@ private:
         }
         std::uint32_t const raised = place.raised.load(std::memory_order_relaxed);
         place.caller.store(0, std::memory_order_release);
+        if ((raised & slot::lost_helper) != 0) {
+            die("twofold: this child of a fork is in a call that it cannot end: a helper thread, for which the fork "
+                "did "
+                "not wait, had a part of it\n");
+        }
         if (raised != 0) float_modes::raise(raised);
         return word;
     }
 
     // ---- the helper's side
 
-    static void* helper_main(void*) noexcept {
+    static void* helper_main(void* argument) noexcept {
+        pthread_key_t const key = the_crew.helper_key.load(std::memory_order_relaxed);
+        if (pthread_setspecific(key, &the_crew) != 0) return nullptr;  // no memory
+        auto const generation = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(argument));
         std::int64_t look_out_until = now_ns<Arch>() + spin_ns;
         for (;;) {
             std::uint32_t const seen = the_crew.announcements.load(std::memory_order_seq_cst);
-            if (the_crew.stop.load(std::memory_order_acquire)) return nullptr;
-            if (visit_slots()) {
+            if (is_over(generation)) return nullptr;
+            if (visit_slots(generation)) {
                 look_out_until = now_ns<Arch>() + spin_ns;
                 continue;
             }
             // A call that has no room for this helper does not keep it awake.
             if (look_out(seen, look_out_until)) continue;
             the_crew.asleep.fetch_add(1, std::memory_order_seq_cst);
-            if (!visit_slots()) futex_wait(&the_crew.announcements, seen);
+            if (!visit_slots(generation)) futex_wait(&the_crew.announcements, seen);
             the_crew.asleep.fetch_sub(1, std::memory_order_relaxed);
             look_out_until = now_ns<Arch>() + spin_ns;
         }
     }
 
-    static bool visit_slots() noexcept {
+    [[nodiscard]] static bool is_over(std::uint32_t generation) noexcept {
+        return the_crew.generation.load(std::memory_order_relaxed) != generation;
+    }
+
+    [[nodiscard]] static bool is_helper() noexcept {
+        return pthread_getspecific(the_crew.helper_key.load(std::memory_order_relaxed)) != nullptr;
+    }
+
+    static bool visit_slots(std::uint32_t generation) noexcept {
         bool helped = false;
         for (slot& place : the_crew.slots) {
             std::uint64_t word = place.word.load(std::memory_order_seq_cst);
-            while (wants_helpers(word)) {
+            while (wants_helpers(word) && !is_over(generation)) {
                 if (place.word.compare_exchange_weak(word, word + slot::one_helper - slot::one_back,
                                                      std::memory_order_acquire, std::memory_order_relaxed)) {
-                    work_in(place, back_of(word) - 1);
+                    work_in(place, back_of(word) - 1, generation);
                     helped = true;
                     break;
                 }
@@ -281,7 +348,7 @@ private:
 
     // Does `chunk`, and others as long as there are any. The modes that it takes over stay this thread's until the next
     // job, and mean nothing in between: a helper's own arithmetic is that of integers.
-    static void work_in(slot& place, std::size_t chunk) noexcept {
+    static void work_in(slot& place, std::size_t chunk, std::uint32_t generation) noexcept {
         auto* const run = place.run;
         void const* const context = place.context;
         place.modes.adopt();
@@ -291,7 +358,7 @@ private:
             std::uint64_t word = place.word.load(std::memory_order_relaxed);
             bool more = false;
             do {  // takes the next chunk, or leaves, in one step
-                more = has_chunks(word) && !the_crew.stop.load(std::memory_order_relaxed);
+                more = has_chunks(word) && !is_over(generation);
                 if (!more) hand_over_flags(place);
             } while (!place.word.compare_exchange_weak(word, word - (more ? slot::one_back : slot::one_helper),
                                                        std::memory_order_release, std::memory_order_relaxed));
@@ -352,7 +419,11 @@ private:
             // sets of them.
             if (!the_crew.handlers_registered) {
                 the_crew.handlers_registered = true;
-                if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
+                pthread_key_t key;
+                bool const has_key = pthread_key_create(&key, nullptr) == 0;
+                if (has_key) the_crew.helper_key.store(key, std::memory_order_relaxed);
+                if (!has_key || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
+                    if (has_key) pthread_key_delete(key);
                     the_crew.handlers_registered = false;
                 }
             }
@@ -384,10 +455,13 @@ private:
         // Helpers inherit the blocked signals, and so leave signals to the program's own threads.
         sigset_t const before = block_signals();
         if (try_lock()) {
-            if (now_ns<Arch>() >= the_crew.no_start_before_ns) {
+            if (now_ns<Arch>() >= the_crew.no_start_before_ns &&
+                the_crew.forks_ahead.load(std::memory_order_seq_cst) == 0) {
                 std::uint32_t living = the_crew.helper_count.load(std::memory_order_relaxed);
+                std::uintptr_t const generation = the_crew.generation.load(std::memory_order_relaxed);
                 while (living < wanted) {
-                    if (pthread_create(&the_crew.helpers[living], nullptr, helper_main, nullptr) != 0) {
+                    if (pthread_create(&the_crew.helpers[living], nullptr, helper_main,
+                                       reinterpret_cast<void*>(generation)) != 0) {
                         // Out of threads: make do with those we have, and do not ask again at every call.
                         the_crew.no_start_before_ns = now_ns<Arch>() + retry_ns;
                         break;
@@ -404,25 +478,53 @@ private:
         std::uint32_t const living = the_crew.helper_count.load(std::memory_order_relaxed);
         if (living == 0) return;
         without_cancellation const guard;
-        the_crew.stop.store(true, std::memory_order_release);
+        the_crew.generation.fetch_add(1, std::memory_order_release);
         the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
         futex_wake(&the_crew.announcements, INT_MAX);
-        for (std::uint32_t i = 0; i < living; ++i) pthread_join(the_crew.helpers[i], nullptr);
+        timespec end;
+        clock_gettime(join_clock, &end);
+        end.tv_sec += most_wait_s;
+        bool all_joined = true;
+        for (std::uint32_t i = 0; i < living; ++i) {
+            if (join(the_crew.helpers[i], end)) continue;
+            pthread_detach(the_crew.helpers[i]);
+            all_joined = false;
+        }
         the_crew.helper_count.store(0, std::memory_order_relaxed);
-        the_crew.stop.store(false, std::memory_order_relaxed);
+        if (!all_joined) {
+            say("twofold: a fork has waited 2 seconds for a kernel that is at work on a helper thread, and goes on "
+                "without it\n");
+        }
     }
 
+    // glibc 2.31 and later know the clock that nobody sets.
+#if defined(__GLIBC__) && __GLIBC_MINOR__ >= 31
+    static constexpr clockid_t join_clock = CLOCK_MONOTONIC;
+    static bool join(pthread_t helper, timespec const& end) noexcept {
+        return pthread_clockjoin_np(helper, nullptr, join_clock, &end) == 0;
+    }
+#else
+    static constexpr clockid_t join_clock = CLOCK_REALTIME;
+    static bool join(pthread_t helper, timespec const& end) noexcept {
+        return pthread_timedjoin_np(helper, nullptr, &end) == 0;
+    }
+#endif
+
     // What this process must not believe of the one that it was copied from, if it was: helpers and callers that it
-    // does not have. A call of this thread goes on if a signal handler forked in its middle; its helpers are gone, and
-    // the chunks that they had taken are done.
+    // does not have. A call of this thread goes on if it forked in its middle; its helpers are gone, and the chunks
+    // that they had taken are done, but for those of helpers that were left behind.
     static void become_own_process() noexcept {
         the_crew.helper_count.store(0, std::memory_order_relaxed);
         the_crew.asleep.store(0, std::memory_order_relaxed);
         the_crew.looking_out.store(0, std::memory_order_relaxed);
-        the_crew.stop.store(false, std::memory_order_relaxed);
         the_crew.no_start_before_ns = 0;
         for (slot& place : the_crew.slots) {
-            if (place.caller.load(std::memory_order_relaxed) == this_thread()) continue;
+            if (place.caller.load(std::memory_order_relaxed) == this_thread()) {
+                std::uint64_t const lost = helpers_in(place.word.load(std::memory_order_relaxed));
+                place.word.fetch_sub(lost * slot::one_helper, std::memory_order_relaxed);
+                if (lost > 0) place.raised.fetch_or(slot::lost_helper, std::memory_order_relaxed);
+                continue;
+            }
             place.word.store(0, std::memory_order_relaxed);
             place.caller.store(0, std::memory_order_relaxed);
         }
@@ -434,9 +536,18 @@ private:
     // Signals stay blocked from here until the handlers after the fork: a signal handler that forks would come for the
     // lock that its own thread holds.
     static void before_fork() noexcept {
+        if (is_helper()) {
+            die("twofold: a kernel forks on a helper thread, and the child would have that thread alone, in a call of "
+                "nobody's\n");
+        }
         sigset_t const before = block_signals();
-        while (!try_lock()) sched_yield();  // the owner starts helpers or forks: tens of microseconds
+        stop_helpers_under_lock();
         the_crew.signals_before_fork = before;
+    }
+
+    // Leaves the lock taken.
+    static void stop_helpers_under_lock() noexcept {
+        while (!try_lock()) sched_yield();  // the owner starts helpers or forks: mostly tens of microseconds
         // In the child of a `_Fork`, which calls no handlers, the helpers are still those of another process.
         if (the_crew.process.load(std::memory_order_relaxed) == getpid()) stop_helpers();
     }
@@ -449,6 +560,7 @@ private:
 
     static void after_fork_in_child() noexcept {
         become_own_process();
+        fork_is_over_in_child();
         after_fork_in_parent();
     }
 
@@ -469,7 +581,7 @@ private:
         pid_t owner = the_crew.lock_owner.load(std::memory_order_relaxed);
         // A lock that another process owns was copied by a fork together with everything but its owner.
         return owner != process &&
-               the_crew.lock_owner.compare_exchange_strong(owner, process, std::memory_order_acquire);
+               the_crew.lock_owner.compare_exchange_strong(owner, process, std::memory_order_seq_cst);
     }
 
     static void unlock() noexcept { the_crew.lock_owner.store(0, std::memory_order_release); }
@@ -478,6 +590,7 @@ private:
 
     static constexpr unsigned spin_turns = 2000;  // about as long as a helper needs for a chunk; then the caller sleeps
     static constexpr std::int64_t retry_ns = 1'000'000'000;
+    static constexpr time_t most_wait_s = 2;  // of a fork for kernels; as its message says
 
     static void relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
@@ -502,6 +615,16 @@ private:
     static void* lower_half(std::atomic<std::uint64_t>& word) noexcept {
         return reinterpret_cast<std::uint32_t*>(&word) + (std::endian::native == std::endian::little ? 0 : 1);
     }
+    // Straight to the file: a stream may be locked. Does not touch errno, which handlers of a fork leave as it is.
+    static void say(std::string_view line) noexcept {
+        int const error = errno;
+        [[maybe_unused]] auto const written = write(STDERR_FILENO, line.data(), line.size());
+        errno = error;
+    }
+    [[noreturn]] static void die(std::string_view line) noexcept {
+        say(line);
+        std::abort();
+    }
     static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
     static_assert(sizeof(std::atomic<std::uint64_t>) == sizeof(std::uint64_t));
 };
@@ -521,6 +644,10 @@ public:
     }
     [[nodiscard]] static helpers state_of_helpers() noexcept { return helpers::none; }
     [[nodiscard]] static unsigned helper_count() noexcept { return 0; }
+    [[nodiscard]] static bool expect_fork() noexcept { return false; }
+    static void stop_for_fork() noexcept {}
+    static void fork_is_over() noexcept {}
+    static void fork_is_over_in_child() noexcept {}
 };
 
 #endif

@@ -47,6 +47,9 @@ cdef extern from *:
 cdef extern from "twofold/version.hpp":
     const char* TWOFOLD_VERSION
 
+cdef extern from "twofold/python.hpp":
+    int register_at_fork "twofold::register_at_fork<>"() except -1
+
 cdef extern from "_kernels/wheel.hpp" namespace "twofold" nogil:
     cdef struct element_description:
         char kind
@@ -109,6 +112,8 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
         const array_side& side, const size_t* shape, int ndim, size_t itemsize) noexcept
 
 __version__ = TWOFOLD_VERSION.decode()
+
+register_at_fork()
 
 # Below this size in bytes a call is over in less time than it takes to give the GIL away and get it back.
 # Measured by `benchmarks/gil_threshold.py`.

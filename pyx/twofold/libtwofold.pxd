@@ -12,6 +12,11 @@
 from libc.stddef cimport ptrdiff_t
 from libcpp.optional cimport optional
 
+cdef extern from "<twofold/python.hpp>":
+    # Once in a module that shares the templates' calls with helpers: says with os.register_at_fork that forks are to
+    # stop these in time. Compiled in here, the templates have helpers of their own.
+    int register_at_fork "twofold::register_at_fork<>"() except -1
+
 cdef extern from "<span>" namespace "std" nogil:
     # A pointer and a number of elements, as a range.
     cdef cppclass span[T]:

@@ -1,0 +1,90 @@
+// For extension modules of Python whose kernels may want the GIL, or wait for what does:
+//
+//     #include <twofold/python.hpp>
+//
+//     PyMODINIT_FUNC PyInit_mine() {
+//         PyObject* const module = PyModule_Create(&definition);
+//         if (module != nullptr && twofold::register_at_fork() < 0) Py_CLEAR(module);
+//         return module;
+//     }
+//
+// Helpers are stopped before a process is copied, and so a fork waits for kernels. Where Python forks (os.fork,
+// multiprocessing), it has the GIL by the time that pthread_atfork tells of it, and other locks of the interpreter, so
+// that a kernel that wants the GIL would hold the fork up for the two seconds of crew.hpp. With this the helpers are
+// stopped earlier, by a hook of os.register_at_fork that has let go of the GIL. Forks of C code that runs none of those
+// hooks, as subprocess does for `user=`, have the two seconds still.
+//
+// Each shared object has a crew of its own, and so registers its own. Compiles with Py_LIMITED_API, too.
+#pragma once
+
+#include <Python.h>
+
+#include <xsimd/xsimd.hpp>
+
+#include "crew.hpp"
+#include "version.hpp"
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
+namespace detail {
+
+// Hidden, since the functions are those of this shared object's crew. They are built-in functions of Python, so no
+// handler of a signal runs, and raises, in their middle.
+template <class Arch>
+class
+#if defined(__GNUC__)
+    __attribute__((visibility("hidden")))
+#endif
+    fork_hooks {
+public:
+    static int add() noexcept {
+        PyObject* const os = PyImport_ImportModule("os");
+        PyObject* const add_hooks = os == nullptr ? nullptr : PyObject_GetAttrString(os, "register_at_fork");
+        PyObject* const no_arguments = PyTuple_New(0);
+        PyObject* const hooks = Py_BuildValue("{sNsNsN}", "before", PyCFunction_NewEx(&before, nullptr, nullptr),
+                                              "after_in_parent", PyCFunction_NewEx(&after_in_parent, nullptr, nullptr),
+                                              "after_in_child", PyCFunction_NewEx(&after_in_child, nullptr, nullptr));
+        PyObject* const none = add_hooks == nullptr || no_arguments == nullptr || hooks == nullptr
+                                   ? nullptr
+                                   : PyObject_Call(add_hooks, no_arguments, hooks);
+        for (PyObject* const object : {os, add_hooks, no_arguments, hooks, none}) Py_XDECREF(object);
+        return none == nullptr ? -1 : 0;
+    }
+
+private:
+    static PyObject* before_fork(PyObject*, PyObject*) noexcept {
+        // Mostly there is no helper. To let go of the GIL is to wait for it, where other threads want it, too.
+        if (crew<Arch>::expect_fork()) {
+            PyThreadState* const state = PyEval_SaveThread();
+            crew<Arch>::stop_for_fork();
+            PyEval_RestoreThread(state);
+        }
+        return none();
+    }
+    static PyObject* fork_is_over(PyObject*, PyObject*) noexcept {
+        crew<Arch>::fork_is_over();
+        return none();
+    }
+    static PyObject* fork_is_over_in_child(PyObject*, PyObject*) noexcept {
+        crew<Arch>::fork_is_over_in_child();
+        return none();
+    }
+    static PyObject* none() noexcept {
+        Py_INCREF(Py_None);
+        return Py_None;
+    }
+
+    static inline PyMethodDef before{"stop_helpers", before_fork, METH_NOARGS, nullptr};
+    static inline PyMethodDef after_in_parent{"allow_helpers", fork_is_over, METH_NOARGS, nullptr};
+    static inline PyMethodDef after_in_child{"allow_helpers", fork_is_over_in_child, METH_NOARGS, nullptr};
+};
+
+}  // namespace detail
+
+/// Registers what is said above with os.register_at_fork. Called with the GIL, once, when a module is initialized.
+/// Returns 0, or -1 with an exception set.
+template <class Arch = xsimd::default_arch>
+[[nodiscard]] int register_at_fork() noexcept {
+    return detail::fork_hooks<Arch>::add();
+}
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE
