@@ -481,9 +481,7 @@ private:
         the_crew.generation.fetch_add(1, std::memory_order_release);
         the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
         futex_wake(&the_crew.announcements, INT_MAX);
-        timespec end;
-        clock_gettime(join_clock, &end);
-        end.tv_sec += most_wait_s;
+        std::int64_t const end = now_ns<Arch>() + most_wait_ns;
         bool all_joined = true;
         for (std::uint32_t i = 0; i < living; ++i) {
             if (join(the_crew.helpers[i], end)) continue;
@@ -497,18 +495,21 @@ private:
         }
     }
 
-    // glibc 2.31 and later know the clock that nobody sets.
-#if defined(__GLIBC__) && __GLIBC_MINOR__ >= 31
-    static constexpr clockid_t join_clock = CLOCK_MONOTONIC;
-    static bool join(pthread_t helper, timespec const& end) noexcept {
-        return pthread_clockjoin_np(helper, nullptr, join_clock, &end) == 0;
+    // Whether that helper has ended by then. Asked again and again: pthread_clockjoin_np is not to be had everywhere,
+    // nor known to the thread sanitizer, and the clock of pthread_timedjoin_np is set by people.
+    static bool join(pthread_t helper, std::int64_t end) noexcept {
+        while (pthread_tryjoin_np(helper, nullptr) != 0) {
+            std::int64_t const left = end - now_ns<Arch>();
+            if (left <= 0) return false;
+            if (left > most_wait_ns - short_wait_ns) {
+                sched_yield();
+            } else {
+                timespec const nap{0, short_wait_ns / 8};
+                nanosleep(&nap, nullptr);
+            }
+        }
+        return true;
     }
-#else
-    static constexpr clockid_t join_clock = CLOCK_REALTIME;
-    static bool join(pthread_t helper, timespec const& end) noexcept {
-        return pthread_timedjoin_np(helper, nullptr, &end) == 0;
-    }
-#endif
 
     // What this process must not believe of the one that it was copied from, if it was: helpers and callers that it
     // does not have. A call of this thread goes on if it forked in its middle; its helpers are gone, and the chunks
@@ -590,7 +591,8 @@ private:
 
     static constexpr unsigned spin_turns = 2000;  // about as long as a helper needs for a chunk; then the caller sleeps
     static constexpr std::int64_t retry_ns = 1'000'000'000;
-    static constexpr time_t most_wait_s = 2;  // of a fork for kernels; as its message says
+    static constexpr std::int64_t most_wait_ns = 2'000'000'000;  // of a fork for kernels; as its message says
+    static constexpr std::int64_t short_wait_ns = 1'000'000;     // within which helpers without such kernels end
 
     static void relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
