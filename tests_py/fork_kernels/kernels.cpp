@@ -17,13 +17,14 @@
 
 namespace {
 
-constexpr std::size_t short_call = std::size_t{64} << 10;  // elements, which may have helpers that are awake
+constexpr std::size_t short_call = std::size_t{64} << 10;  // elements, which have helpers in calls back to back
 constexpr std::size_t long_call = std::size_t{4} << 20;    // elements, for which helpers are started
 constexpr unsigned one_action_in = 4096;                   // of the calls of a kernel
 constexpr std::uint32_t value = 21;
 
 std::mutex mutex;
 std::atomic<bool> helper_is_in{false};
+std::atomic<unsigned> actions_of_helpers{0};
 
 void nothing(PyObject*) noexcept {}
 
@@ -50,18 +51,29 @@ void call_again(PyObject*) noexcept {
     if (std::ranges::count(values, 2 * value) != std::ssize(values)) abort();
 }
 
-// Doubles; what else it does, in the middle of that, says `action`. The number of wrong elements.
-std::ptrdiff_t call(std::size_t n, void (*action)(PyObject*) noexcept, PyObject* callback) {
-    std::vector<std::uint32_t> const in(n, value);
-    std::vector<std::uint32_t> out(n);
-    twofold::transform(in, out,
-                       [=](auto x) noexcept {
-                           thread_local unsigned calls = 0;
-                           if (calls++ % one_action_in == 0) action(callback);
-                           return x + x;
-                       },
-                       {.threads = 3});
-    return static_cast<std::ptrdiff_t>(n) - std::ranges::count(out, 2 * value);
+// Doubles back to back, for which helpers are woken; what else the kernel does, now and then, says `action`. The number
+// of wrong elements.
+std::ptrdiff_t call_often(void (*action)(PyObject*) noexcept, PyObject* callback) {
+    constexpr unsigned calls = 5;
+    std::vector<std::uint32_t> const in(short_call, value);
+    std::vector<std::uint32_t> out(short_call);
+    std::ptrdiff_t wrong = 0;
+    pthread_t const caller = pthread_self();
+    for (unsigned call = 0; call < calls; ++call) {
+        twofold::transform(in, out,
+                           [=](auto x) noexcept {
+                               thread_local unsigned kernels = 0;
+                               if (kernels++ % one_action_in == 0) {
+                                   action(callback);
+                                   if (pthread_equal(pthread_self(), caller) == 0) ++actions_of_helpers;
+                               }
+                               return x + x;
+                           },
+                           {.threads = 3});
+        wrong += std::ssize(out) - std::ranges::count(out, 2 * value);
+        std::ranges::fill(out, 0u);
+    }
+    return wrong;
 }
 
 // The same, but a helper does it, once, and the caller waits for it to come.
@@ -111,8 +123,7 @@ PyObject* run(PyObject*, PyObject* arguments) noexcept {
     if (action == nullptr) return nullptr;
     std::ptrdiff_t wrong = 0;
     Py_BEGIN_ALLOW_THREADS;
-    wrong = call(long_call, nothing, callback);  // helpers are awake then
-    for (unsigned i = 0; i < 4; ++i) wrong += call(short_call, action->act, callback);
+    wrong = call_often(action->act, callback);
     Py_END_ALLOW_THREADS;
     return PyLong_FromSsize_t(wrong);
 }
@@ -165,6 +176,11 @@ PyObject* unlock(PyObject*, PyObject*) noexcept {
     Py_RETURN_NONE;
 }
 
+// How often helpers have done what kernels do.
+PyObject* count_of_helpers(PyObject*, PyObject*) noexcept {
+    return PyLong_FromUnsignedLong(actions_of_helpers);
+}
+
 PyObject* add_fork_hooks(PyObject*, PyObject*) noexcept {
     if (twofold::register_at_fork() < 0) return nullptr;
     Py_RETURN_NONE;
@@ -174,6 +190,7 @@ PyMethodDef functions[] = {{"run", run, METH_VARARGS, nullptr},
                            {"start", start, METH_VARARGS, nullptr},
                            {"finish", finish, METH_NOARGS, nullptr},
                            {"fork_here", fork_here, METH_O, nullptr},
+                           {"count_of_helpers", count_of_helpers, METH_NOARGS, nullptr},
                            {"lock", lock, METH_NOARGS, nullptr},
                            {"unlock", unlock, METH_NOARGS, nullptr},
                            {"register_at_fork", add_fork_hooks, METH_NOARGS, nullptr},
