@@ -34,10 +34,18 @@ def test_fork(path):
 
 @pytest.mark.parametrize("name", ["fork_after_use", "fork_during_call"])
 def test_the_tests_fail_without_the_fork_handlers(tmp_path, name):
-    """The proof: with pthread_atfork made to do nothing, these are red.
+    """The proof: with pthread_atfork made to do nothing, and without the hooks of Python, these are red.
 
     The others stay green then: a child that was forked behind the library's back starts from scratch.
     """
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "register = os.register_at_fork\n"
+        "def register_others(**hooks):\n"
+        "    if getattr(hooks.get('before'), '__name__', '') != 'stop_helpers':\n"
+        "        register(**hooks)\n"
+        "os.register_at_fork = register_others\n"
+    )
     source = tmp_path / "no_atfork.c"
     # What glibc's pthread_atfork, which is linked statically, calls.
     source.write_text(
@@ -47,4 +55,6 @@ def test_the_tests_fail_without_the_fork_handlers(tmp_path, name):
     library = tmp_path / "no_atfork.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
     path = next(path for path in SCENARIOS if path.stem == name)
-    assert run_scenario(path, env={**os.environ, "LD_PRELOAD": str(library)}).returncode != 0
+    path_of_modules = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": path_of_modules}
+    assert run_scenario(path, env=env).returncode != 0

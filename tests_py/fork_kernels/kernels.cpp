@@ -160,7 +160,7 @@ PyObject* fork_here(PyObject*, PyObject* with_gil) noexcept {
     pid_t const child = fork();
     if (child == 0) {
         alarm(20);
-        _exit(call_on_helper(call_again, nullptr) == 0 ? 0 : 1);
+        _exit(call_often(call_again, nullptr) == 0 ? 0 : 1);
     }
     if (state != nullptr) PyEval_RestoreThread(state);
     return PyLong_FromLong(child);
