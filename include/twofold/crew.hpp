@@ -227,7 +227,8 @@ private:
                           void (*run)(void const* context, std::size_t chunk) noexcept, void const* context) noexcept {
         if (helpers > crew_state::most_helpers) helpers = crew_state::most_helpers;
         float_modes const modes = float_modes::current();
-        if (modes.may_trap() || the_crew.forks_ahead.load(std::memory_order_relaxed) != 0) return nullptr;
+        if (modes.may_trap()) return nullptr;
+        if (the_crew.forks_ahead.load(std::memory_order_relaxed) != 0) return nullptr;
         if (the_crew.process.load(std::memory_order_acquire) == 0 && !set_up()) return nullptr;
         slot* const place = take_slot();
         if (place == nullptr) return nullptr;
