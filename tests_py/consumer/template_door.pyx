@@ -2,7 +2,9 @@
 from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector
 
-from twofold.libtwofold cimport double_in_place, double_into, options, span
+from twofold.libtwofold cimport double_in_place, double_into, options, register_at_fork, span
+
+register_at_fork()
 
 
 def double_vector(list values):
