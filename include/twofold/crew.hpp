@@ -52,7 +52,6 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
-#include <string_view>
 #endif
 
 #include "cancellation.hpp"
@@ -619,12 +618,14 @@ private:
         return reinterpret_cast<std::uint32_t*>(&word) + (std::endian::native == std::endian::little ? 0 : 1);
     }
     // Straight to the file: a stream may be locked. Does not touch errno, which handlers of a fork leave as it is.
-    static void say(std::string_view line) noexcept {
+    template <std::size_t Size>
+    static void say(char const (&line)[Size]) noexcept {
         int const error = errno;
-        [[maybe_unused]] auto const written = write(STDERR_FILENO, line.data(), line.size());
+        [[maybe_unused]] auto const written = write(STDERR_FILENO, line, Size - 1);
         errno = error;
     }
-    [[noreturn]] static void die(std::string_view line) noexcept {
+    template <std::size_t Size>
+    [[noreturn]] static void die(char const (&line)[Size]) noexcept {
         say(line);
         std::abort();
     }

@@ -8,11 +8,11 @@
 //         return module;
 //     }
 //
-// Helpers are stopped before a process is copied, and so a fork waits for kernels. Where Python forks (os.fork,
-// multiprocessing), it has the GIL by the time that pthread_atfork tells of it, and other locks of the interpreter, so
-// that a kernel that wants the GIL would hold the fork up for the two seconds of crew.hpp. With this the helpers are
-// stopped earlier, by a hook of os.register_at_fork that has let go of the GIL. Forks of C code that runs none of those
-// hooks, as subprocess does for `user=`, have the two seconds still.
+// Helpers are stopped before a process is copied, and so a fork waits for kernels. By the time that the handlers of the
+// C library run, Python (os.fork, multiprocessing) has the GIL, and other locks of the interpreter: a kernel that wants
+// the GIL would hold the fork up for the two seconds of crew.hpp. With this the helpers are stopped earlier, by a hook
+// of os.register_at_fork that has let go of the GIL. Forks of C code that has the GIL and runs no such hooks, as
+// subprocess does for `user=`, take the two seconds still.
 //
 // Each shared object has a crew of its own, and so registers its own. Compiles with Py_LIMITED_API, too.
 #pragma once
@@ -46,7 +46,8 @@ public:
         PyObject* const none = add_hooks == nullptr || no_arguments == nullptr || hooks == nullptr
                                    ? nullptr
                                    : PyObject_Call(add_hooks, no_arguments, hooks);
-        for (PyObject* const object : {os, add_hooks, no_arguments, hooks, none}) Py_XDECREF(object);
+        PyObject* const made[] = {os, add_hooks, no_arguments, hooks, none};
+        for (PyObject* const object : made) Py_XDECREF(object);
         return none == nullptr ? -1 : 0;
     }
 

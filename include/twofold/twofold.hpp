@@ -27,9 +27,9 @@
 // and flags     subnormals. Flags that its elements raise (FE_OVERFLOW, FE_INVALID) are raised on the calling thread;
 //               the 16-bit floats, doubled by integer arithmetic, raise none. If operations may trap (feenableexcept),
 //               the call is not shared.
-// Fork          At any time, from any thread; parent and child both go on working. Not with _Fork or a raw clone, nor in
-//               a kernel on a helper's thread. A fork waits for kernels that helpers are in, two seconds at most. Those
-//               that take Python's GIL: python.hpp.
+// Fork          At any time, from any thread; parent and child both go on working. Not with _Fork or a raw clone, nor
+//               in a kernel on a helper's thread. A fork waits for kernels that helpers are in, two seconds at most.
+//               For those that take Python's GIL: python.hpp.
 // Errors        Exceptions; under -fno-exceptions one line on stderr and an abort.
 // Instruction   That of the including file, as its compiler flags have it. Every function of the library is a template
 // sets          with a parameter Arch that ends up in its name. So a program may be linked from files with different
