@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 import twofold
-from twofold import _segments, shared
+from twofold import _segments, _transit, shared
 
 KIBIBYTES = [64, 256, 1024, 4096, 16384, 40960, 262144]
 
@@ -37,7 +37,7 @@ def microseconds(call: Callable[..., object], *arguments: object) -> float:
 
 def forget() -> None:
     """Makes the next array one of new memory."""
-    shared._sweep()
+    _transit.sweep()
     _segments.release_memory()
 
 

@@ -17,7 +17,7 @@ from conftest import SCRIPT_SECONDS, run_script
 
 np = pytest.importorskip("numpy")
 
-from twofold import _segments, shared  # noqa: E402 - which import NumPy
+from twofold import _segments, _transit, shared  # noqa: E402 - which import NumPy
 from twofold.shared import LostArray, SharedArray, SharedArrayError, share  # noqa: E402
 
 alone = pytest.mark.thread_unsafe(reason="looks at what the whole process has")
@@ -410,7 +410,7 @@ def test_a_reference_is_for_one_load_and_more_do_no_harm():
     assert is_same(first, second)
     del first, second
     _segments.release_memory()
-    shared.let_go_of_arrived()
+    _transit.sweep()
     assert type(pickle.loads(data)) is LostArray
 
 
@@ -512,7 +512,7 @@ def test_an_array_has_one_descriptor_and_gives_it_back():
     assert descriptors() == before + 10
     assert Path("/proc/self/maps").read_text().count("/memfd:twofold") >= 10  # and nothing with a name
     del arrays, again
-    shared.let_go_of_arrived()
+    _transit.sweep()
     assert descriptors() == before + 10  # as the views have them
     del views
     assert descriptors() == before
@@ -556,31 +556,31 @@ def test_recycling_turned_off_keeps_nothing():
 @alone
 def test_what_arrived_is_let_go_of():
     """A sender has it until then, and no longer than until its next array."""
-    shared._sent.clear()  # of other tests
+    _transit._sent.clear()  # of other tests
     a = share(np.arange(3))
     data = [pickle.dumps(a) for _ in range(100)]
     del a
-    assert len(shared._sent) == 100
-    (segment,) = {segment for segment, *_ in shared._sent}
+    assert len(_transit._sent) == 100
+    (segment,) = {segment for segment, *_ in _transit._sent}
     for i, one in enumerate(data):
         assert pickle.loads(one).tolist() == [0, 1, 2]
-        assert shared.let_go_of_arrived() == 99 - i
+        assert _transit.sweep() == 99 - i
     assert sys.getrefcount(segment) <= 3  # segment, the loop's array gone
     for _ in range(1000):
         pickled(share(np.arange(3)))
-    assert len(shared._sent) <= 1
+    assert len(_transit._sent) <= 1
 
 
 @alone
 def test_more_references_than_there_are_tickets():
-    shared._sent.clear()  # of other tests
+    _transit._sent.clear()  # of other tests
     a = share(np.arange(3))
     data = [pickle.dumps(a) for _ in range(40_000)]
     assert type(pickle.loads(data[-1])) is SharedArray
-    assert len(shared._sent) < 40_000
+    assert len(_transit._sent) < 40_000
     for one in data:
         pickle.loads(one)
-    assert shared.let_go_of_arrived() == 0
+    assert _transit.sweep() == 0
 
 
 # ---- other processes
@@ -722,7 +722,7 @@ def test_what_is_dropped_at_once_arrives_since_it_is_kept(is_kept, opened):
     """With the proof: it does not where nobody keeps it."""
     data = pickle.dumps(share(np.arange(3)))
     if not is_kept:
-        shared._sent.clear()
+        _transit._sent.clear()
     assert run_script(
         "import pickle, sys; print(type(pickle.loads(bytes.fromhex(sys.argv[1]))).__name__)", data.hex()
     ) == (opened + "\n")
@@ -741,11 +741,11 @@ def run_file(tmp_path: Path, script: str, *arguments: str) -> str:
 
 ENDING_WORKER = """
     import multiprocessing, sys, numpy as np, twofold
-    import twofold.shared
+    import twofold._transit
 
     def send(line, waits):
         if not waits:
-            twofold.shared._wait_for_receivers = lambda: None
+            twofold._transit._wait_for_receivers = lambda: None
         line.send(twofold.share(np.arange(5)))
 
     if __name__ == "__main__":
@@ -776,10 +776,10 @@ def test_a_worker_does_not_wait_for_ever(tmp_path):
     run_file(
         tmp_path,
         """
-        import multiprocessing, pickle, numpy as np, twofold, twofold.shared
+        import multiprocessing, pickle, numpy as np, twofold, twofold._transit
 
         def send():
-            twofold.shared.EXIT_SECONDS = 0.5
+            twofold._transit.EXIT_SECONDS = 0.5
             pickle.dumps(twofold.share(np.arange(5)))  # which nobody will load
 
         if __name__ == "__main__":
@@ -831,7 +831,7 @@ def test_the_owner_may_end_first(end):
     in_another = "import pickle, sys; print(pickle.loads(bytes.fromhex(sys.argv[1])))"
     assert run_script(in_another, pickle.dumps(a).hex()) == "[7 2 3 4]\n"
     del a, again
-    shared.let_go_of_arrived()
+    _transit.sweep()
     assert descriptors() == before
 
 
@@ -1050,7 +1050,7 @@ def test_a_shortage_is_a_clear_error(limit, most, making, opening):
     process, data = owner(4 << 20)
     output = run_script(
         f"""
-        import os, pickle, resource, sys, numpy as np, twofold, twofold.shared
+        import os, pickle, resource, sys, numpy as np, twofold, twofold._transit
         small = twofold.share(np.arange(10))
         resource.setrlimit(resource.{limit}, ({most},) * 2)
         try:

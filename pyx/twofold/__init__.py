@@ -78,8 +78,8 @@ def release_memory() -> int:
     >>> twofold.release_memory()
     0
     """
-    if "twofold.shared" in sys.modules:
-        sys.modules["twofold.shared"].let_go_of_arrived()
+    if "twofold._transit" in sys.modules:
+        sys.modules["twofold._transit"].sweep()
     # Imported with the first array of NumPy, and with the first one that is shared.
     memories = map(sys.modules.get, ("twofold._memory", "twofold._segments"))
     return sum(memory.release_memory() for memory in memories if memory is not None)

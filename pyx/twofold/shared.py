@@ -3,23 +3,15 @@
 The memory is that of a `Segment`, the end of each array's chain of bases. Whether a SharedArray is pickled by reference
 is decided by that chain alone, so views are, however they were made, and copies are not. (NumPy pickles arrays of other
 classes: of `np.asarray(a)`, say, the values.)
-
-In transit
-    A reference is good for as long as some process has the segment, and a sender may drop the array before the receiver
-    has opened it: a temporary handed to a pool, or the last result of a worker. So each reference has a ticket, which
-    is handed in when it is opened, and the sender keeps the segment until then.
 """
 
-import itertools
-import os
 import sys
-import time
 
-from twofold import _ufunc_route
+from twofold import _transit, _ufunc_route
 from twofold._core import raise_again_if_callers
 from twofold._memory import extent_of
 from twofold._numpy import find_numpy
-from twofold._segments import Segment, SharedArrayError, release_memory, segment_beneath
+from twofold._segments import SharedArrayError, segment_beneath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `_begin`
@@ -31,9 +23,6 @@ if TYPE_CHECKING:  # see `_begin`
 
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
-
-# How long a worker of a process pool that ends waits for its last results to be opened.
-EXIT_SECONDS = 5
 
 # How many bytes of an array are mapped when it comes: this takes some 60 us for each MiB.
 # Measured by `benchmarks/shared_arrays.py`.
@@ -132,8 +121,7 @@ def _begin():
             dtype = model.dtype
             if dtype.hasobject:
                 raise TypeError(f"processes cannot share arrays of dtype {dtype}, which holds Python objects")
-            let_go_of_arrived()
-            return np.ndarray.__new__(cls, model.shape, dtype, Segment.create(model.nbytes), 0, model.strides)
+            return np.ndarray.__new__(cls, model.shape, dtype, _transit.create(model.nbytes), 0, model.strides)
 
         def __reduce_ex__(self, protocol):
             found = find_segment(self)
@@ -144,7 +132,7 @@ def _begin():
             layout = self.shape, self.dtype, offset, self.strides
             attributes = vars(self)  # as a class made of this one may have: a unit, say
             more = (attributes,) if attributes else ()
-            return _receive, (type(self), where, _send(segment), layout, self.flags.writeable, *more)
+            return _receive, (type(self), where, _transit.send(segment), layout, self.flags.writeable, *more)
 
         def __reduce__(self):
             return self.__reduce_ex__(2)
@@ -329,10 +317,8 @@ def find_segment(array):
 
 def _receive(cls, where, ticket, layout, is_writable, attributes=None):  # noqa: PLR0913, PLR0917
     """What a reference is pickled as. Raises nothing but what a signal handler does."""
-    _sweep_if_cheap()
     try:
-        segment = Segment.attach(*where)
-        segment.hand_in_ticket(ticket)
+        segment = _transit.receive(where, ticket)
         shape, dtype, offset, strides = layout
         array = np.ndarray.__new__(cls, shape, dtype, segment, offset, strides)
         if is_writable and array.nbytes:
@@ -345,67 +331,3 @@ def _receive(cls, where, ticket, layout, is_writable, attributes=None):  # noqa:
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # SharedArrayError, or another version's form
         raise_again_if_callers(error)
         return LostArray(str(error))
-
-
-# ---- in transit
-
-_sent = {}  # until somebody has looked and seen that the ticket was handed in: its segment, it, and a number of its own
-_numbers = itertools.count()
-
-
-def _send(segment):
-    """A ticket for a reference to the segment, which stays until that is handed in."""
-    _sweep_if_cheap()
-    ticket = segment.draw_ticket()
-    if ticket is not None:
-        # Other threads may draw the same ticket again while one looks whether it was handed in.
-        _sent[segment, ticket, next(_numbers)] = None
-        _wait_at_exit()
-    return ticket
-
-
-def _sweep_if_cheap():
-    """Where there are few; where there are many, each time that they have doubled."""
-    if len(_sent) < 64 or len(_sent).bit_count() == 1:
-        let_go_of_arrived()
-
-
-def let_go_of_arrived():
-    """Let go of what has arrived. Returns how much has not."""
-    for sent in list(_sent):
-        segment, ticket, _ = sent
-        if not segment.is_open(ticket):
-            _sent.pop(sent, None)
-    return len(_sent)
-
-
-_does_wait = []  # at its exit, if there is anything in it: once is enough
-
-
-def _wait_at_exit():
-    """A worker of a process pool that ends has the results that it sent until they are opened."""
-    if _does_wait:
-        return
-    _does_wait.append(True)
-    process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
-    if process is not None and util is not None and process.parent_process() is not None:
-        # Last: the queues have ends of their own, in which they send what they still hold. (Workers do nothing of what
-        # is registered with atexit.)
-        util.Finalize(None, _wait_for_receivers, exitpriority=-100)
-
-
-def _wait_for_receivers():
-    end = time.monotonic() + EXIT_SECONDS
-    pause = 0.0001
-    while let_go_of_arrived() and time.monotonic() < end:
-        time.sleep(pause)
-        pause = min(2 * pause, 0.05)
-    release_memory()  # which others may have mapped, who would keep it
-
-
-def _start_as_child():
-    _sent.clear()  # what the parent sent is kept by the parent
-    _does_wait.clear()
-
-
-os.register_at_fork(after_in_child=_start_as_child)

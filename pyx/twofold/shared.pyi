@@ -7,7 +7,6 @@ from twofold._segments import Segment, SharedArrayError
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 
-EXIT_SECONDS: Final = 5
 MOST_MAPPED_AHEAD: Final = 268435456
 
 class SharedArray(np.ndarray[Any, np.dtype[Any]]):
@@ -27,4 +26,3 @@ class LostArray:
     def __getattr__(self, name: str) -> NoReturn: ...
 
 def find_segment(array: NDArray[Any]) -> tuple[Segment, int] | None: ...
-def let_go_of_arrived() -> int: ...
