@@ -233,7 +233,7 @@ def mutate(session: nox.Session) -> None:
 CONTAINERS = ["dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"]
 TORCH = "torch==2.13.0"
 # Whose workers the tests send arrays to, too.
-LIBRARIES = [*CONTAINERS, "cloudpickle", "distributed", "joblib", "loky", "mpire", "tqdm"]
+LIBRARIES = [*CONTAINERS, "billiard", "cloudpickle", "distributed", "joblib", "loky", "mpire", "multiprocess", "tqdm"]
 # Where pip finds no such build, its tests are skipped.
 NOT_EVERYWHERE = [TORCH, "ray>=2.50"]
 # Each test in four threads at once, but for those that have processes of their own or look at the whole of this one.

@@ -37,6 +37,7 @@ NO_WARNING = ["-W", "error::DeprecationWarning"]
 KILLS = int(os.environ.get("TWOFOLD_TEST_KILLS", "10"))
 KILL_SECONDS = float(os.environ.get("TWOFOLD_TEST_KILL_SECONDS", "5"))
 STARTS = int(os.environ.get("TWOFOLD_TEST_STARTS", "2"))
+RESULTS = int(os.environ.get("TWOFOLD_TEST_RESULTS", "10"))
 FIRST_FORKS = 3
 
 
@@ -110,6 +111,14 @@ def test_processes_of_its_own(tmp_path, method, threads):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_public_function_in_a_worker(tmp_path, method, threads):
     run_scenario(tmp_path, "every_function", method, threads, options=NO_WARNING)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("package", ["multiprocessing", "multiprocess", "billiard"])
+def test_results_arrive_through_queues(tmp_path, package, method):
+    """Those of workers that end at once, which wait for that and for nothing else."""
+    pytest.importorskip(package)
+    run_scenario(tmp_path, "queues", package, method, RESULTS, seconds=SECONDS + RESULTS, options=NO_WARNING)
 
 
 ENGINES = ["threads", "loky", "joblib", "distributed", "mpire", "ray"]

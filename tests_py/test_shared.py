@@ -745,7 +745,7 @@ ENDING_WORKER = """
 
     def send(line, waits):
         if not waits:
-            twofold._transit._wait_for_receivers = lambda: None
+            twofold._transit._wait = lambda: None
         line.send(twofold.share(np.arange(5)))
 
     if __name__ == "__main__":

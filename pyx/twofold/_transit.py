@@ -5,12 +5,12 @@ opened it: a temporary handed to a pool, or the last result of a worker. So each
 in when it is opened, and the sender keeps the segment until then.
 """
 
-import functools
 import itertools
 import os
 import sys
 import time
 
+from twofold._core import raise_again_if_callers
 from twofold._segments import Segment, release_memory
 
 # How long a worker of a process pool that ends waits for its last results to be opened.
@@ -23,6 +23,7 @@ _numbers = itertools.count()
 def create(nbytes):
     """A new segment."""
     sweep()
+    _watch()
     return Segment.create(nbytes)
 
 
@@ -33,13 +34,15 @@ def send(segment):
     if ticket is not None:
         # Other threads may draw the same ticket again while one looks whether it was handed in.
         _sent[segment, ticket, next(_numbers)] = None
-        _wait_at_exit()
+        _watch()
+        _wait_if_late()
     return ticket
 
 
 def receive(where, ticket):
     """The segment that a reference came for."""
     _sweep_if_cheap()
+    _watch()
     segment = Segment.attach(*where)
     segment.hand_in_ticket(ticket)
     return segment
@@ -60,28 +63,77 @@ def sweep():
     return len(_sent)
 
 
-@functools.cache  # once is enough
-def _wait_at_exit():
-    """A worker of a process pool that ends has the results that it sent until they are opened."""
-    process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
-    if process is not None and util is not None and process.parent_process() is not None:
-        # Last: the queues have ends of their own, in which they send what they still hold. (Workers do nothing of what
-        # is registered with atexit.)
-        util.Finalize(None, _wait_for_receivers, exitpriority=-100)
+# ---- the end of a worker
+
+_utils = []  # where the wait is registered: `util` of multiprocessing, or of a package made of it; none if not a worker
+_hooked = set()  # those that register it in children that are forked or that have just begun
+_is_waiting = False  # a thread does, in the place of what is registered, for which it was too late
+_end = 0.0
+
+
+def _watch(_=None):
+    """A worker of a process pool that ends has the results that it sent until they are opened.
+
+    Registered when it makes or receives a segment, before it sends it: the feeder of a queue does so when finalizers
+    may already run. (Workers do nothing of what is registered with atexit, and forget finalizers of earlier.)
+    """
+    if _utils:
+        return
+    for package in ("multiprocessing", "multiprocess"):  # billiard uses the modules of the first one
+        process, util = map(sys.modules.get, (f"{package}.process", f"{package}.util"))
+        # By look-ups alone: either module may be at its import, in another thread.
+        if getattr(getattr(process, "_current_process", None), "_parent_pid", None) is not None:
+            # Last: the queues have ends of their own, in which they send what they still hold.
+            util.Finalize(None, _wait_for_receivers, exitpriority=-100)
+            _utils.append(util)
+        elif package not in _hooked and hasattr(util, "register_after_fork"):
+            util.register_after_fork(_watch, _watch)
+            _hooked.add(package)
 
 
 def _wait_for_receivers():
-    end = time.monotonic() + EXIT_SECONDS
-    pause = 0.0001
-    while sweep() and time.monotonic() < end:
-        time.sleep(pause)
-        pause = min(2 * pause, 0.05)
+    global _end  # noqa: PLW0603
+    _end = time.monotonic() + EXIT_SECONDS
+    _wait()
     release_memory()  # which others may have mapped, who would keep it
 
 
+def _wait():
+    pause = 0.0001
+    while sweep() and time.monotonic() < _end:
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+
+
+def _wait_if_late():
+    """Where a worker sends something when its finalizers may have run: its end waits for threads, too."""
+    global _end, _is_waiting  # noqa: PLW0603
+    if not any(util.is_exiting() for util in _utils):
+        return
+    _end = time.monotonic() + EXIT_SECONDS
+    if _is_waiting:
+        return
+    _is_waiting = True
+    try:
+        # multiprocessing has imported it.
+        sys.modules["threading"].Thread(target=_wait_in_thread, daemon=False).start()
+    except RuntimeError as error:  # there are no more threads to be had
+        _is_waiting = False
+        raise_again_if_callers(error)
+
+
+def _wait_in_thread():
+    global _is_waiting  # noqa: PLW0603
+    _wait()
+    _is_waiting = False
+    _wait()  # for what was sent by those who have seen that this thread waits
+
+
 def _start_as_child():
+    global _is_waiting  # noqa: PLW0603
     _sent.clear()  # what the parent sent is kept by the parent
-    _wait_at_exit.cache_clear()
+    _utils.clear()
+    _is_waiting = False
 
 
 os.register_at_fork(after_in_child=_start_as_child)
