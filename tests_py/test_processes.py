@@ -229,6 +229,15 @@ def test_the_end_of_the_caller(tmp_path, kind, how, expected):
     assert used == "used\n"
 
 
+def test_a_process_that_is_closed_to_others(tmp_path):
+    run_scenario(tmp_path, "closed_process")
+
+
+@pytest.mark.parametrize("how", ["mounted over", "somewhere else"])
+def test_there_is_no_proc(tmp_path, how):
+    run_scenario(tmp_path, "no_proc", how)
+
+
 def test_no_processes_to_be_had(tmp_path):
     run_scenario(tmp_path, "no_processes")
 

@@ -5,14 +5,15 @@ What has to be done at all stands in pools.py; what a worker and the table are, 
 
 import os
 import signal
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from time import monotonic
 from typing import NamedTuple
 
 from twofold._claims import Claims, CtrlCBlocked, itemsize_of
 from twofold._core import decided_by, raise_again_if_callers
 from twofold._places import open_place, segment_place
-from twofold._segments import Segment
+from twofold._segments import NO_PROC, AccessError, Segment, SharedArrayError
+from twofold._transit import PROC, why_closed
 
 # The workers of a pool that is warm are done with tens of megabytes in this time. Then the caller takes chunks, too.
 # Measured by `benchmarks/processes.py --part grace`.
@@ -80,6 +81,10 @@ class Job:
             task.overflow,
         )
         owner = os.getpid()
+        wanted = asked
+        closed = why_closed(table)
+        if closed == NO_PROC:  # by which it is known, too, who is dead
+            asked = 0
         # To look is only half of the work, and the other half tells of itself.
         report = Report(self.progress if task.way != "look" else False, claims, itemsize, nbytes // itemsize)
         try:
@@ -94,6 +99,8 @@ class Job:
                     report.end()
                 finally:
                     _settle(claims, task.target.view)
+        if closed is not None and wanted and not self.lender.inherits and claims.workers_joined == 1:  # this process
+            self.lender.failure = self.lender.failure or SharedArrayError(closed)
         self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))
         return None if claims.first_failure is None else claims.first_failure // itemsize
 
@@ -185,10 +192,13 @@ class Report:
 def work(order):
     """Take chunks until none is left. What every worker is asked to do; returns the bytes that it has done.
 
-    What opening raises is not sent to the caller: who comes late finds nothing to open, and has nothing to do.
+    What opening raises is not sent to the caller: who comes late finds nothing to open, and has nothing to do. But who
+    may never open anything says so.
     """
     try:
         return _work(*order)
+    except AccessError:
+        raise
     except (RuntimeError, ValueError, OSError) as error:
         raise_again_if_callers(error)
         return 0
@@ -217,7 +227,8 @@ class WorkUndisturbed:
 
     def __call__(self):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        work(self._order)
+        with suppress(AccessError):  # which the caller knows of
+            work(self._order)
 
     def __setstate__(self, state):
         # A forkserver's process does not begin with the signals that its caller has blocked: see OwnProcesses. While
@@ -237,7 +248,11 @@ def threads_of_worker():
 
 def this_process():
     """What tells this process from any other, also from a later one with its number."""
-    pid, _, _, started = _stat("self")
+    try:
+        pid, _, _, started = _stat("self")
+    except FileNotFoundError as error:  # there is no /proc, and so there are no others
+        raise_again_if_callers(error)
+        return os.getpid(), 0
     return pid, started
 
 
@@ -272,7 +287,7 @@ def _has_process(pid):
 
 
 def _stat(pid):
-    with open(f"/proc/{pid}/stat", "rb") as file:
+    with open(f"{PROC}/{pid}/stat", "rb") as file:
         number, _, rest = file.read().partition(b" (")
     fields = rest.rpartition(b") ")[2].split()  # of the third one on; the second is a name, which may hold anything
     return int(number), fields[0].decode(), int(fields[17]), int(fields[19])
@@ -348,7 +363,7 @@ def _workers_of(pool):
 REFUSALS = RuntimeError, ValueError, OSError, EOFError, AssertionError
 
 # What else workers that were killed, and orders that were cancelled, leave as an answer, in all sorts of packages.
-# (`work` itself raises neither these nor refusals.)
+# (`work` itself raises neither these nor refusals, but for AccessError.)
 ENDS = {"CancelledError", "KilledWorker", "RayActorError", "WorkerCrashedError", "WorkerLostError", "EngineError"}
 
 
@@ -362,6 +377,8 @@ def _packages_of(pool):
 
 class Pool:
     """That of somebody else."""
+
+    inherits = False
 
     def __init__(self, pool, submit, count):
         self.count = count
@@ -405,6 +422,8 @@ def _failure_of(answer):
         raise_again_if_callers(raised)
         error = raised
     has_ended = isinstance(error, REFUSALS) or any(kind.__name__ in ENDS for kind in type(error).__mro__)
+    if isinstance(error, AccessError):
+        has_ended = False
     return error if isinstance(error, BaseException) and not has_ended else None
 
 
@@ -422,17 +441,19 @@ def _ctrl_c_later(method):
 class OwnProcesses:
     """Started for one call: simple processes, which share nothing that could be left locked."""
 
-    failure = None
-
     def __init__(self, count):
         self.count = count
+        self.failure = None
+        self.inherits = False  # the memory of a call, since they are forked during it
         self._started = []
 
     def ask(self, order):
         import multiprocessing  # noqa: PLC0415
 
         process = multiprocessing.Process(target=WorkUndisturbed(order), daemon=True)
-        with _ctrl_c_later(multiprocessing.get_start_method()):
+        method = multiprocessing.get_start_method()
+        self.inherits = method == "fork"
+        with _ctrl_c_later(method):
             try:
                 process.start()
             except (*REFUSALS, AttributeError) as error:  # AttributeError: loky has it for that, in its workers

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from twofold._core import raise_again_if_callers
 from twofold._numpy import find_numpy
 from twofold._segments import Segment
+from twofold._transit import PROC
 from twofold.shared import find_segment
 
 
@@ -67,8 +68,8 @@ def open_place(place):
         return memoryview(segment)[place.first : place.first + place.nbytes]
     # Whatever has that descriptor by now, to open it should do nothing.
     harmless = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    path = f"/proc/{place.pid}/fd/{place.fd}"
-    is_writable = bool(int(_first_line(f"/proc/{place.pid}/fdinfo/{place.fd}", "flags:"), 8) & os.O_RDWR)
+    path = f"{PROC}/{place.pid}/fd/{place.fd}"
+    is_writable = bool(int(_first_line(f"{PROC}/{place.pid}/fdinfo/{place.fd}", "flags:"), 8) & os.O_RDWR)
     fd = os.open(path, (os.O_RDWR if is_writable else os.O_RDONLY) | harmless)
     try:
         status = os.fstat(fd)
@@ -139,7 +140,12 @@ class _Mapping(NamedTuple):
 
 def _mapping_at(address):
     # Names of files are bytes, of any encoding. But for line feeds, the kernel writes them as they are.
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+    try:
+        opened = open(f"{PROC}/self/maps", encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: SIM115
+    except FileNotFoundError as error:  # there is no /proc
+        raise_again_if_callers(error)
+        return None
+    with opened as lines:
         for line in lines:
             span, modes, offset, device, inode, *path = line.rstrip("\n").split(" ", 5)
             begin, end = (int(number, 16) for number in span.split("-"))

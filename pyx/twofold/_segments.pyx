@@ -2,7 +2,7 @@
 """Memory that processes share, as an object that exports it: see _segments/segment.hpp."""
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.errno cimport EACCES, EMFILE, ENFILE, ENOENT, ENOMEM, EPROTO, ESTALE
+from libc.errno cimport EACCES, ENOENT, ENOMEM, EPERM, EPROTO, ESTALE
 from libc.string cimport memcpy
 from posix.types cimport pid_t
 from posix.unistd cimport getpid
@@ -11,6 +11,12 @@ from twofold._core cimport recycling_cap, recycling_is_on
 
 import os
 from _weakref import ref  # as weakref has it
+
+from twofold._core import raise_again_if_callers
+
+cdef extern from "<sys/prctl.h>" nogil:
+    int PR_GET_DUMPABLE
+    int prctl(int option, ...) noexcept
 
 cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
     int create(size_t bytes, segment& made) noexcept
@@ -36,9 +42,13 @@ cdef object noting = object()
 
 
 class SharedArrayError(RuntimeError):
-    """An array in shared memory, sent by another process, could not be opened here."""
+    """An array in shared memory, sent by another process, could not be opened here; or none can be sent from here."""
 
     __module__ = "twofold.shared"
+
+
+class AccessError(SharedArrayError):
+    """This process can open nothing that the other one has, now or later."""
 
 
 @cython.final
@@ -86,7 +96,8 @@ cdef class Segment:
         with nogil:
             error = attach(owner, descriptor, id, wanted, found.held)
         if error != 0:
-            raise SharedArrayError(why_not(error, owner, wanted))
+            is_refused = error in (EACCES, EPERM) or (error == ENOENT and not os.path.exists("/proc/self/fd"))
+            raise (AccessError(why_no_access(owner)) if is_refused else SharedArrayError(why_not(error, owner, wanted)))
         return noted(found)
 
     @property
@@ -182,13 +193,38 @@ cdef str why_not(int error, pid_t pid, size_t nbytes):
     if error == ESTALE:
         return (f"process {pid} has let go of it before it was opened here; or it was sent by a process of another "
                 "machine or container")
-    if error == EACCES:
-        return f"this process may not open what process {pid} has; the same user may"
     if error == EPROTO:
         return f"process {pid} has another version of twofold"
     if error == ENOMEM:
         return f"there is no room for another {nbytes} bytes among the addresses of this process"
     return f"opening it failed: {os.strerror(error)}"
+
+cdef str why_no_access(pid_t pid):
+    cdef str refusal = f"this process may not open what process {pid} has"
+    try:
+        user = os.stat(f"/proc/{pid}").st_uid
+        shown_to = os.stat(f"/proc/{pid}/fd").st_uid
+    except OSError as error:
+        raise_again_if_callers(error)
+        return refusal if os.path.exists("/proc/self/fd") else NO_PROC
+    if shown_to != user:
+        return f"{refusal}: {NOT_DUMPABLE}"
+    if user != os.geteuid():
+        return f"{refusal}, which is of user {user}, not of user {os.geteuid()}"
+    return f"{refusal}, although it is of the same user: it lacks capabilities, or the other one is not dumpable"
+
+
+# Why processes do not share what they have.
+NO_PROC = "there is no /proc (of this PID namespace) here, by which processes open each other's memory"
+NOT_DUMPABLE = (
+    "it has given up privileges (by setuid, say), and since then the kernel shows what it has open to no other process;"
+    " prctl(PR_SET_DUMPABLE, 1) in it permits that again (ctypes.CDLL(None).prctl(4, 1)), also for those that it forks"
+    " from then on"
+)
+
+def is_dumpable():
+    """Whether other processes of the same user may open what this one has open. (1 says so; -1: it is not told.)"""
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) not in (0, 2)
 
 
 def segment_beneath(owner):

@@ -11,10 +11,15 @@ import sys
 import time
 
 from twofold._core import raise_again_if_callers
-from twofold._segments import Segment, release_memory
+from twofold._segments import NO_PROC, NOT_DUMPABLE, Segment, SharedArrayError, is_dumpable, release_memory
 
 # How long a worker of a process pool that ends waits for its last results to be opened.
 EXIT_SECONDS = 5
+
+# Where processes find each other's descriptors.
+PROC = "/proc"
+
+_has_proc = False  # is not known
 
 _sent = {}  # until somebody has looked and seen that the ticket was handed in: its segment, it, and a number of its own
 _numbers = itertools.count()
@@ -28,7 +33,13 @@ def create(nbytes):
 
 
 def send(segment):
-    """A ticket for a reference to the segment, which stays until that is handed in."""
+    """A ticket for a reference to the segment, which stays until that is handed in.
+
+    SharedArrayError where no other process could open it: of who receives it, nothing is known here.
+    """
+    reason = why_closed(segment)
+    if reason is not None:
+        raise SharedArrayError(f"a reference to shared memory cannot be sent: {reason}; a copy can (numpy.array(a))")
     _sweep_if_cheap()
     ticket = segment.draw_ticket()
     if ticket is not None:
@@ -37,6 +48,16 @@ def send(segment):
         _watch()
         _wait_if_late()
     return ticket
+
+
+def why_closed(segment):
+    """Why no other process can open what this one has, but for those forked since; None where they can."""
+    global _has_proc  # noqa: PLW0603
+    if not _has_proc:
+        _has_proc = os.access(f"{PROC}/{segment.pid}/fd/{segment.fd}", os.F_OK)
+    if not _has_proc:
+        return NO_PROC
+    return None if is_dumpable() else f"this process is closed to others: {NOT_DUMPABLE}"
 
 
 def receive(where, ticket):
@@ -130,7 +151,8 @@ def _wait_in_thread():
 
 
 def _start_as_child():
-    global _is_waiting  # noqa: PLW0603
+    global _has_proc, _is_waiting  # noqa: PLW0603
+    _has_proc = False  # It may have a PID namespace of its own.
     _sent.clear()  # what the parent sent is kept by the parent
     _utils.clear()
     _is_waiting = False

@@ -141,9 +141,10 @@ def double_in_processes(  # noqa: PLR0913
     result = double_values(job, values, out, dtype, overflow)
     failure = job.lender.failure
     if failure is not None:
+        lender = "the system" if pool is None else f"the pool, a {type(pool).__qualname__},"
         warnings.warn(
-            f"the pool, a {type(pool).__qualname__}, was asked for workers, and one has failed:"
-            f" {type(failure).__name__}: {failure}; what it did not do, this process has done",
+            f"{lender} was asked for workers, and that has failed: {type(failure).__name__}: {failure};"
+            " what they did not do, this process has done",
             RuntimeWarning,
             stacklevel=2,
         )

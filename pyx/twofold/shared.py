@@ -83,6 +83,9 @@ def _begin():
         The memory is anonymous: it has no name, does not count as a file of /dev/shm, and is gone with the last process
         that uses it, however that ends. It need not be the one that made it. Each process has a file descriptor for it.
 
+        To pickle it is a `SharedArrayError` where no other process could open it: in a process that has given up
+        privileges (by setuid, say), until it calls ``prctl(PR_SET_DUMPABLE, 1)``, and where there is no /proc.
+
         A pickle is for one load: it arrives also if the sender drops the array meanwhile, or is a worker that then ends
         in an orderly way. To store arrays on disk, use `numpy.save`. An array that cannot be opened (any more) is a
         `LostArray`, whose every use raises `SharedArrayError`; unpickling never raises, since process pools hang then.
