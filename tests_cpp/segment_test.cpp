@@ -1,14 +1,18 @@
 // Promises of segments. Where one process is enough, it stands in for two: it attaches to what it has made, by the same
-// way as another one would, and who never counts himself out is as good as killed.
+// way as another one would, and so holds it a second time.
 //
 // This file is also built with pthread_atfork doing nothing. Then what is tagged [guarded] must not hold.
 #include "segment.hpp"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -16,10 +20,12 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -85,6 +91,179 @@ rlim_t address_space() noexcept {
     std::fclose(file);
     return pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
 }
+
+// A child that has what this process has, and does nothing.
+pid_t waiting_child() {
+    pid_t const child = fork();
+    if (child == 0) {
+        alarm(limit);
+        while (true) pause();
+    }
+    REQUIRE(child > 0);
+    return child;
+}
+
+void end_of(pid_t child) noexcept {
+    kill(child, SIGKILL);
+    wait_for(child, limit);
+}
+
+// From now on a call of the system fails in this process, where its second argument compares so with the value. False:
+// there is no such filter here, as in an emulator.
+bool refuse(unsigned call, unsigned short comparison, unsigned value, int error) noexcept {
+    constexpr auto argument = static_cast<unsigned>(offsetof(seccomp_data, args) + 8);  // its lower half
+    std::array<sock_filter, 6> program{{
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, call},
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, argument},
+        {static_cast<unsigned short>(BPF_JMP | comparison | BPF_K), 0, 1, value},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+    }};
+    sock_fprog const filter{program.size(), program.data()};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+// The bytes of memory that a segment takes, by a descriptor that holds nothing.
+class observer {
+public:
+    explicit observer(pid_t pid, segment const& observed) {
+        auto const path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(observed.descriptor);
+        file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        REQUIRE(file_ >= 0);
+    }
+    ~observer() { close(file_); }
+    observer(observer const&) = delete;
+    observer& operator=(observer const&) = delete;
+
+    [[nodiscard]] bool is_empty() const {  // but for the header, of a page, which may be large
+        struct stat status{};
+        REQUIRE(fstat(file_, &status) == 0);
+        return status.st_blocks * 512 <= 65536;
+    }
+
+private:
+    int file_ = -1;
+};
+
+// Another process, which does what it is told: a letter, and what that takes.
+class actor {
+public:
+    actor() {
+        REQUIRE(pipe2(to_, O_CLOEXEC) == 0);
+        REQUIRE(pipe2(from_, O_CLOEXEC) == 0);
+    }
+    ~actor() {
+        for (int const end : {to_[0], to_[1], from_[0], from_[1]}) close(end);
+    }
+    actor(actor const&) = delete;
+    actor& operator=(actor const&) = delete;
+
+    void start() {
+        pid = fork();
+        if (pid == 0) act({});
+        REQUIRE(pid > 0);
+    }
+
+    segment create() { return tell<segment>('c'); }
+
+    bool attach(pid_t owner, segment const& other) {
+        send('a');
+        send(owner);
+        send(other);
+        return receive<bool>();
+    }
+
+    // The child is another actor, made before this one was started.
+    void fork_into(actor& child) {
+        send('f');
+        send(&child);
+        child.pid = receive<pid_t>();
+        child.parent_ = this;
+    }
+
+    bool is_right() { return tell<bool>('r'); }
+    bool drop() { return tell<bool>('d'); }
+
+    void end() {
+        if (parent_ != nullptr && parent_->pid != 0) {
+            parent_->send('k');
+            parent_->send(pid);
+            static_cast<void>(parent_->receive<bool>());
+        } else {
+            kill(pid, SIGKILL);
+            wait_for(pid, limit);
+        }
+        pid = 0;
+    }
+
+    pid_t pid = 0;
+
+private:
+    template <class T>
+    void send(T const& value) const {
+        if (write(to_[1], &value, sizeof(value)) != sizeof(value)) std::abort();
+    }
+
+    template <class T>
+    [[nodiscard]] T receive() const {
+        T value{};
+        if (read(from_[0], &value, sizeof(value)) != sizeof(value)) std::abort();
+        return value;
+    }
+
+    template <class T>
+    [[nodiscard]] T tell(char letter) const {
+        send(letter);
+        return receive<T>();
+    }
+
+    template <class T>
+    [[nodiscard]] T told() const noexcept {
+        T value{};
+        if (read(to_[0], &value, sizeof(value)) != sizeof(value)) _exit(2);
+        return value;
+    }
+
+    template <class T>
+    void answer(T const& value) const noexcept {
+        if (write(from_[1], &value, sizeof(value)) != sizeof(value)) _exit(3);
+    }
+
+    [[noreturn]] void act(segment mine) const noexcept {
+        alarm(limit);
+        while (true) {
+            auto const letter = told<char>();
+            if (letter == 'c') {
+                keep_at_most(0);  // the others do keep mappings
+                if (twofold_segments::create(MiB, mine) == 0) std::memset(mine.payload, 7, MiB);
+                answer(mine);
+            } else if (letter == 'a') {
+                auto const owner = told<pid_t>();
+                auto const other = told<segment>();
+                answer(twofold_segments::attach(owner, other.descriptor, other.id, MiB, mine) == 0);
+            } else if (letter == 'f') {
+                auto const* const child = told<actor*>();
+                pid_t const child_pid = fork();
+                if (child_pid == 0) child->act(mine);
+                answer(child_pid);
+            } else if (letter == 'k') {
+                auto const child = told<pid_t>();
+                kill(child, SIGKILL);
+                answer(waitpid(child, nullptr, 0) == child);
+            } else if (letter == 'r') {
+                answer(std::all_of(mine.payload, mine.payload + MiB, [](char byte) { return byte == 7; }));
+            } else {
+                release(mine);
+                answer(true);
+            }
+        }
+    }
+
+    int to_[2];
+    int from_[2];
+    actor* parent_ = nullptr;
+};
 
 }  // namespace
 
@@ -302,9 +481,10 @@ TEST_CASE("a segment that the child of a fork has is not used again", "[segment]
         fresh_start const start;
         segment one;
         segment other;
+        pid_t child = 0;
         if (owner_forks) {
             one = made(MiB);
-            CHECK(holds_in_child(limit, []() noexcept { return true; }));
+            child = waiting_child();
         } else {
             // The child of one who has attached. The owner is another process here, so that it does not fork meanwhile.
             int lines[2][2];
@@ -324,10 +504,11 @@ TEST_CASE("a segment that the child of a fork has is not used again", "[segment]
             }
             REQUIRE(read(lines[0][0], &one, sizeof(one)) == sizeof(one));
             REQUIRE(attach(owner, one.descriptor, one.id, one.bytes, other) == 0);
-            CHECK(holds_in_child(limit, []() noexcept { return true; }));
+            child = waiting_child();
             release(other);
             REQUIRE(write(lines[1][1], "", 1) == 1);
             CHECK(wait_for(owner, limit) == 0);
+            end_of(child);
             for (auto const& line : lines) {
                 for (int const end : line) close(end);
             }
@@ -339,7 +520,96 @@ TEST_CASE("a segment that the child of a fork has is not used again", "[segment]
         segment next = made(MiB);
         CHECK_FALSE(is_of_same_file(next, before));
         release(next);
+        end_of(child);
     }
+}
+
+TEST_CASE("a segment is used again after the children that had it have ended", "[segment]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    segment const before = one;
+    end_of(waiting_child());
+    release(one);
+    CHECK(kept_bytes() == MiB);
+    segment again = made(MiB);
+    CHECK(is_of_same_file(again, before));
+    CHECK(again.id.use != before.id.use);
+    segment found;
+    CHECK(attach_to(before, found) == ESTALE);
+    CHECK(attach_to(again, found) == 0);
+    std::memset(again.payload, 3, MiB);
+    CHECK(std::all_of(found.payload, found.payload + MiB, [](char byte) { return byte == 3; }));
+    release(found);
+    release(again);
+}
+
+TEST_CASE("memory is given back by the last that holds it, whoever was killed before", "[segment]") {
+    // Beside those who hold it, one has let go of it, keeps the mapping, and waits.
+    REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+    std::array<char const*, 4> const names{"owner", "child of the owner", "attached", "child of the attached"};
+    std::array<std::size_t, 4> order{0, 1, 2, 3};
+    do {
+        for (unsigned killed = 0; killed < 8; ++killed) {
+            CAPTURE(names[order[0]], names[order[1]], names[order[2]], names[order[3]], killed);
+            std::array<actor, 4> all;
+            actor waiting;
+            all[0].start();
+            all[2].start();
+            waiting.start();
+            segment const one = all[0].create();
+            CHECK(waiting.attach(all[0].pid, one));
+            CHECK(waiting.drop());
+            CHECK(all[2].attach(all[0].pid, one));
+            all[0].fork_into(all[1]);
+            all[2].fork_into(all[3]);
+            observer const memory(all[0].pid, one);
+            for (std::size_t i = 0; i < 4; ++i) {
+                CHECK_FALSE(memory.is_empty());
+                for (std::size_t other = i; other < 4; ++other) CHECK(all[order[other]].is_right());
+                if ((killed >> i & 1) != 0) {
+                    all[order[i]].end();
+                } else {
+                    CHECK(all[order[i]].drop());
+                }
+            }
+            CHECK(memory.is_empty());
+            for (std::size_t const i : {1, 3, 0, 2}) {
+                if (all[i].pid != 0) all[i].end();
+            }
+            waiting.end();
+        }
+    } while (std::next_permutation(order.begin(), order.end()));
+    REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
+}
+
+TEST_CASE("what is hidden is not the children's, and comes to light in them", "[segment][guarded]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    segment shown = made(MiB);
+    std::memset(one.payload, 7, MiB);
+    std::memset(shown.payload, 8, MiB);
+    hide(one);
+    hide(shown);
+    CHECK(show(shown));
+    std::size_t const files = open_files();
+    CHECK(holds_in_child(limit, [&one, &shown, files]() noexcept {
+        bool const is_gone = open_files() == files - 1 && is_lost(one) && !show(one) && one.payload[5] == 0;
+        one.payload[5] = 1;  // whatever is done to it does nothing
+        segment again;
+        bool const is_there = attach(getppid(), one.descriptor, one.id, MiB, again) == 0 && again.payload[5] == 7;
+        release(again);
+        release(one);
+        return is_gone && is_there && !is_lost(shown) && show(shown) && shown.payload[5] == 8;
+    }));
+    CHECK_FALSE(is_lost(one));
+    segment const before = one;
+    release(one);  // without `show`, as where a call has failed
+    segment next = made(MiB);
+    CHECK(is_of_same_file(next, before));
+    CHECK(holds_in_child(limit, [&next]() noexcept { return !is_lost(next); }));
+    CHECK(show(next));
+    release(next);
+    release(shown);
 }
 
 TEST_CASE("what the child of a fork has stays when its parent leaves, and then who has attached", "[segment]") {
@@ -401,6 +671,24 @@ TEST_CASE("no more is kept than was said, and all of it is given back on demand"
     segment none = made(MiB);
     release(none);
     CHECK(kept_bytes() == 0);
+}
+
+TEST_CASE("no more mappings of others are kept than was said", "[segment]") {
+    fresh_start const start;
+    keep_at_most(3 * MiB);
+    std::vector<segment> all;
+    std::vector<segment> attached;
+    for (std::size_t const bytes : {MiB, MiB, 4 * MiB, MiB, MiB, MiB}) {
+        all.push_back(made(bytes));
+        attached.push_back(attached_to(all.back()));
+    }
+    std::size_t const files = open_files();
+    for (segment& one : attached) release(one);
+    CHECK(open_files() == files - 3);
+    CHECK(kept_bytes() == 0);  // those count for themselves
+    release_kept();
+    CHECK(open_files() == files - 6);
+    for (segment& one : all) release(one);
 }
 
 TEST_CASE("who has attached keeps the mapping for the next use, and lets go when the owner does", "[segment]") {
@@ -467,7 +755,8 @@ TEST_CASE("who attaches reads what the reference was made for, whenever segments
             auto const* const number = reinterpret_cast<std::atomic<std::uint32_t> const*>(found.payload);
             for (int i = 0; i < 20; ++i) wrong += number->load() != found.id.use;
             release(found);
-            ++read;
+            // Now and then nobody holds it, so that it is used again.
+            if (++read % 4 == 0) std::this_thread::sleep_for(std::chrono::microseconds(20));
         }
     });
     unsigned again = 0;
@@ -555,12 +844,11 @@ TEST_CASE("a shortage is an error that leaves nothing behind", "[segment]") {
         int expected;
     };
     for (row const& r :
-         {row{"addresses", RLIMIT_AS, 8 * MiB, ENOMEM}, row{"size of files", RLIMIT_FSIZE, 8 * MiB, ENOMEM},
+         {row{"addresses", RLIMIT_AS, 8 * MiB, ENOMEM}, row{"size of files", RLIMIT_FSIZE, 8 * MiB, EFBIG},
           row{"descriptors", RLIMIT_NOFILE, 0, EMFILE}}) {
         CAPTURE(r.what);
         segment large = made(16 * MiB);
         CHECK(holds_in_child(limit, [&r, &large]() noexcept {
-            signal(SIGXFSZ, SIG_IGN);
             int const next_file = dup(0);
             close(next_file);
             rlim_t const used = r.resource == RLIMIT_AS       ? address_space()
@@ -577,5 +865,69 @@ TEST_CASE("a shortage is an error that leaves nothing behind", "[segment]") {
         }));
         release(large);
         release_kept();
+    }
+}
+
+TEST_CASE("where the system makes no such file, it says so; and old and strict systems make one", "[segment]") {
+    constexpr unsigned noexec = 8;
+    struct row {
+        char const* what;
+        unsigned short comparison;
+        unsigned flags;
+        int error;
+        int expected;
+    };
+    for (row const& r : {row{"blocked", BPF_JGE, 0, EPERM, EPERM}, row{"not there", BPF_JGE, 0, ENOSYS, ENOSYS},
+                         row{"by policy", BPF_JGE, 0, EACCES, EACCES}, row{"no room", BPF_JGE, 0, ENFILE, ENFILE},
+                         row{"an older system", BPF_JSET, noexec, EINVAL, 0}}) {
+        CAPTURE(r.what);
+        CHECK(holds_in_child(limit, [&r]() noexcept {
+            if (!refuse(SYS_memfd_create, r.comparison, r.flags, r.error)) return true;
+            segment one;
+            return create(MiB, one) == r.expected && (one.mapped != nullptr) == (r.expected == 0);
+        }));
+    }
+    segment one = made(MiB);
+    int const probe = memfd_create("probe", MFD_CLOEXEC | noexec);
+    // F_SEAL_EXEC, without which vm.memfd_noexec = 2 refuses.
+    CHECK(((fcntl(one.descriptor, F_GET_SEALS) & 0x20) != 0) == (probe >= 0));
+    if (probe >= 0) close(probe);
+    release(one);
+}
+
+TEST_CASE("where the system has no such locks, nothing is used again, and all else is as always", "[segment]") {
+    CHECK(holds_in_child(limit, []() noexcept {
+        release_kept();
+        if (!refuse(SYS_fcntl, BPF_JEQ, F_OFD_SETLK, EINVAL)) return true;
+        segment one;
+        segment other;
+        if (create(MiB, one) != 0 || attach_to(one, other) != 0) return false;
+        std::size_t const files = open_files();
+        one.payload[3] = 'x';
+        bool const is_same = other.payload[3] == 'x';
+        segment const before = one;
+        release(one);
+        bool const is_there = other.payload[3] == 'x';
+        release(other);
+        return is_same && is_there && kept_bytes() == 0 && open_files() == files - 2 && create(MiB, one) == 0 &&
+               !is_of_same_file(one, before);
+    }));
+    // Who alone has none is not let in, since nobody would see that he holds it.
+    segment one = made(MiB);
+    CHECK(holds_in_child(limit, [&one]() noexcept {
+        if (!refuse(SYS_fcntl, BPF_JEQ, F_OFD_SETLK, ENOLCK)) return true;
+        segment none;
+        return attach(getppid(), one.descriptor, one.id, MiB, none) == ENOLCK && none.mapped == nullptr;
+    }));
+    release(one);
+}
+
+TEST_CASE("a limit of file sizes is told from a lack of memory, and ends nobody", "[segment]") {
+    for (auto const action : {SIG_DFL, SIG_IGN}) {
+        CHECK(holds_in_child(limit, [action]() noexcept {
+            signal(SIGXFSZ, action);
+            segment one;
+            return limit_to(RLIMIT_FSIZE, MiB) && create(MiB, one) == EFBIG && create(MiB - 4096, one) == 0;
+        }));
     }
 }

@@ -38,6 +38,7 @@ KILLS = int(os.environ.get("TWOFOLD_TEST_KILLS", "10"))
 KILL_SECONDS = float(os.environ.get("TWOFOLD_TEST_KILL_SECONDS", "5"))
 STARTS = int(os.environ.get("TWOFOLD_TEST_STARTS", "2"))
 RESULTS = int(os.environ.get("TWOFOLD_TEST_RESULTS", "10"))
+ROUNDS = int(os.environ.get("TWOFOLD_TEST_ARRAYS", "0"))
 FIRST_FORKS = 3
 
 
@@ -265,6 +266,20 @@ def test_many_threads_enter_first_in_a_child(tmp_path, threads):
 @pytest.mark.parametrize(("kind", "method"), [("ProcessPoolExecutor", "fork"), ("Pool", "spawn")])
 def test_little_address_space(tmp_path, kind, method):
     run_scenario(tmp_path, "address_space", kind, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_memory_that_nobody_holds_is_gone(tmp_path, method):
+    print(run_scenario(tmp_path, "dropped_memory", method))
+
+
+def test_nobody_reads_what_memory_was_used_for_later(tmp_path):
+    print(run_scenario(tmp_path, "stamped_rounds", seconds=SECONDS + ROUNDS // 20))
+
+
+@pytest.mark.parametrize("error", ["EPERM", "EACCES", "ENOSYS"])
+def test_the_caller_does_all_where_no_memory_can_be_shared(tmp_path, error):
+    run_scenario(tmp_path, "no_shared_memory", error, tmp_path / "mapped")
 
 
 UNBLOCKED = "import contextlib; _jobs._ctrl_c_later = lambda method: contextlib.nullcontext()"

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import twofold
 from conftest import SCRIPT_SECONDS, run_script
+from hypothesis import given
+from hypothesis import strategies as st
 
 np = pytest.importorskip("numpy")
 
@@ -865,7 +867,7 @@ def test_a_mapping_kept_for_later_goes_when_its_owner_is_gone():
     other.communicate("\n")
 
 
-def test_a_killed_worker_leaves_a_segment_that_is_not_used_again():
+def test_a_segment_is_used_again_only_when_the_worker_that_has_it_is_dead():
     run_script("""
         import os, pickle, signal, subprocess, sys, numpy as np, twofold
         a = twofold.share(np.arange(1 << 20))
@@ -879,11 +881,18 @@ def test_a_killed_worker_leaves_a_segment_that_is_not_used_again():
         '''
         process = subprocess.Popen([sys.executable, "-c", worker, pickle.dumps(a).hex()], stdout=-1)
         process.stdout.readline()
-        process.kill()
-        process.wait()
         del a
         b = twofold.share(np.zeros(1 << 20))
         assert b.base.token[:16] != token
+        token = b.base.token[:16]
+        other = subprocess.Popen([sys.executable, "-c", worker, pickle.dumps(b).hex()], stdout=-1)
+        other.stdout.readline()
+        for each in process, other:
+            each.kill()
+            each.wait()
+        del b
+        c = twofold.share(np.ones(1 << 20))
+        assert c.base.token[:16] == token
     """)
 
 
@@ -1040,7 +1049,7 @@ def test_more_memory_than_there_is_is_an_error_and_no_kill():
 SHORTAGES = [
     # What is short, and what becomes of a new array and of one that was sent
     ("RLIMIT_AS", "int(open('/proc/self/statm').read().split()[0]) * 4096 + (8 << 20)", "MemoryError", "LostArray"),
-    ("RLIMIT_FSIZE", "8 << 20", "MemoryError", "SharedArray"),
+    ("RLIMIT_FSIZE", "8 << 20", "OSError [Errno 27] cannot make 33554432 bytes", "SharedArray"),
     ("RLIMIT_NOFILE", "len(os.listdir('/proc/self/fd')) - 1", "OSError", "LostArray"),
 ]
 
@@ -1067,6 +1076,77 @@ def test_a_shortage_is_a_clear_error(limit, most, making, opening):
     made, opened = output.splitlines()
     assert made.startswith(making)
     assert opened == opening
+
+
+@pytest.mark.parametrize("make", ["twofold.SharedArray(8 << 20, 'i8')", "twofold.share(values)"])
+def test_an_array_takes_its_address_space_once(make):
+    run_script(f"""
+        import os, resource, numpy as np, twofold
+        values = np.broadcast_to(np.int64(7), (1 << 10, 1 << 13)).T
+        twofold.share(values[:2, :2])
+        with open("/proc/self/statm") as statm:
+            has = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (has + (64 + 24 << 20), resource.RLIM_INFINITY))
+        array = {make}
+        assert array.nbytes == 64 << 20
+    """)
+
+
+def outcome(make):
+    try:
+        made = make()
+    except Exception as error:
+        return type(error), str(error)
+    return made.shape, made.dtype, made.strides
+
+
+SHAPES = [
+    -1,
+    (-1,),
+    (2, -3),
+    (0, -1),
+    2**62,
+    (2**61,),
+    (2**40, 2**40),
+    (0, 2**62),
+    64 * (1,) + (1,),
+    "x",
+    1.5,
+    None,
+    3,
+    (2, 3),
+]
+ONE_FAULT = [  # of two, NumPy names the other one first
+    *itertools.product(SHAPES, ["i8", "S", "U", "(2,)i4", "V0", "V3", None], ["C", "F", None]),
+    *itertools.product([3], ["i8", "S", "V0"], ["A", "X", 5]),
+]
+
+
+def test_a_shape_is_taken_or_refused_as_numpy_does():
+    for arguments in ONE_FAULT:
+        of_numpy = outcome(lambda: np.empty(*arguments))  # noqa: B023
+        ours = outcome(lambda: SharedArray.empty(*arguments))  # noqa: B023
+        if isinstance(of_numpy[0], type) and issubclass(of_numpy[0], MemoryError):
+            assert issubclass(ours[0], MemoryError), arguments
+        else:
+            assert ours == of_numpy, arguments
+
+
+@given(data=st.data())
+def test_a_copy_lies_in_memory_as_numpy_would_have_it(data):
+    ndim = data.draw(st.integers(0, 5))
+    shape = data.draw(st.lists(st.integers(0, 4), min_size=ndim, max_size=ndim))
+    array = np.zeros(
+        shape, data.draw(st.sampled_from(["i8", "f4", "S3", "S", "i2,f4"])), data.draw(st.sampled_from("CF"))
+    )
+    array = array.transpose(data.draw(st.permutations(range(ndim))))
+    steps = [slice(None, None, data.draw(st.sampled_from([1, 1, 2, -1, -2]))) for _ in range(ndim)]
+    array = array[tuple(steps)] if ndim else array
+    if data.draw(st.booleans()):
+        array = np.broadcast_to(array, (2, *array.shape))
+    like = np.empty_like(array)
+    copy = share(array)
+    assert (copy.shape, copy.dtype, copy.strides) == (like.shape, like.dtype, like.strides)
 
 
 def test_nothing_is_imported_that_was_not_there():

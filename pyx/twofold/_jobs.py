@@ -3,6 +3,7 @@
 What has to be done at all stands in pools.py; what a worker and the table are, in _claims/claims.hpp.
 """
 
+import mmap
 import os
 import signal
 from contextlib import nullcontext, suppress
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from twofold._claims import Claims, CtrlCBlocked, itemsize_of
 from twofold._core import decided_by, raise_again_if_callers
 from twofold._places import open_place, segment_place
-from twofold._segments import NO_PROC, AccessError, Segment, SharedArrayError
+from twofold._segments import NO_PROC, AccessError, NoSharedMemoryError, Segment, SharedArrayError
 from twofold._transit import PROC, why_closed
 
 # The workers of a pool that is warm are done with tens of megabytes in this time. Then the caller takes chunks, too.
@@ -37,10 +38,27 @@ MOST_REPLACED_FOR_RETRIES = 8
 
 
 class Bytes(NamedTuple):
-    """The bytes of an array in this process, and their place for the others."""
+    """The bytes of an array in this process, and their place for the others; None where they do not find them."""
 
     view: object
     place: object
+
+
+def new_bytes(nbytes):
+    """Of a call: the workers open them, and children of a fork do not have them beside."""
+    try:
+        segment = Segment.create(nbytes)
+    except NoSharedMemoryError as error:
+        raise_again_if_callers(error)
+        return Bytes(mmap.mmap(-1, nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), None)
+    segment.hide()
+    return Bytes(segment, segment_place(segment, 0, nbytes))
+
+
+def check_is_callers(own):
+    """RuntimeError in a child that was forked meanwhile; a later one has these bytes, too."""
+    if own.place is not None:
+        own.view.show()
 
 
 class Task(NamedTuple):
@@ -65,16 +83,18 @@ class Job:
 
     def run(self, task):
         """Do a task. Returns the index of the first element that does not fit, or None."""
-        nbytes = task.source.place.nbytes
+        nbytes = memoryview(task.source.view).nbytes
         itemsize = itemsize_of(task.element)
         chunks = -(-nbytes // self.chunk_bytes)
         asked = min(self.lender.count, chunks - 1)  # one chunk is the caller's
         places = 1 + 2 * asked + min(self.retries, MOST_REPLACED_FOR_RETRIES)
-        table = Segment.create(Claims.bytes_for(nbytes, self.chunk_bytes, places, task.way))
-        claims = Claims.create(table, nbytes, self.chunk_bytes, places, task.way, this_process())
+        table = new_bytes(Claims.bytes_for(nbytes, self.chunk_bytes, places, task.way))
+        if None in (table.place, task.source.place, task.target.place):  # of memory that the system lets nobody share
+            asked = 0
+        claims = Claims.create(table.view, nbytes, self.chunk_bytes, places, task.way, this_process())
         order = (
             this_process(),
-            segment_place(table, 0, table.nbytes),
+            table.place,
             task.source.place,
             task.target.place,
             task.element,
@@ -82,7 +102,7 @@ class Job:
         )
         owner = os.getpid()
         wanted = asked
-        closed = why_closed(table)
+        closed = why_closed(table.view) if asked else None
         if closed == NO_PROC:  # by which it is known, too, who is dead
             asked = 0
         # To look is only half of the work, and the other half tells of itself.
@@ -99,6 +119,7 @@ class Job:
                     report.end()
                 finally:
                     _settle(claims, task.target.view)
+        check_is_callers(table)
         if closed is not None and wanted and not self.lender.inherits and claims.workers_joined == 1:  # this process
             self.lender.failure = self.lender.failure or SharedArrayError(closed)
         self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))

@@ -2,7 +2,7 @@
 """Memory that processes share, as an object that exports it: see _segments/segment.hpp."""
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.errno cimport EACCES, ENOENT, ENOMEM, EPERM, EPROTO, ESTALE
+from libc.errno cimport EACCES, EFBIG, ENOENT, ENOMEM, ENOSYS, EPERM, EPROTO, ESTALE
 from libc.string cimport memcpy
 from posix.types cimport pid_t
 from posix.unistd cimport getpid
@@ -22,6 +22,9 @@ cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
     int create(size_t bytes, segment& made) noexcept
     int attach(pid_t pid, int descriptor, const identity& id, size_t bytes, segment& found) noexcept
     void release(segment& held) noexcept
+    void hide(const segment& held) noexcept
+    bint show(const segment& held) noexcept
+    bint is_lost(const segment& held) noexcept
     void fill(const segment& made, const void* values) noexcept
     void map_ahead(const segment& held, size_t first, size_t bytes) noexcept
     const unsigned int no_ticket
@@ -31,6 +34,9 @@ cdef extern from "_segments/segment.hpp" namespace "twofold_segments" nogil:
     size_t kept_bytes() noexcept
     void keep_at_most(size_t bytes) noexcept
     size_t release_kept() noexcept
+
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
 
 # Those of this process, by their tokens: a reference to one of them is that one. As in the child of a fork, which has
 # those of its parent. Weak, but without callbacks, as those of a WeakValueDictionary, in which what a signal handler
@@ -51,6 +57,10 @@ class AccessError(SharedArrayError):
     """This process can open nothing that the other one has, now or later."""
 
 
+class NoSharedMemoryError(OSError):
+    """The system lets this process make no memory that it could share."""
+
+
 @cython.final
 cdef class Segment:
     """Memory that other processes can attach to; a writable buffer of bytes. `create` or `attach` make one.
@@ -66,7 +76,8 @@ cdef class Segment:
 
     @staticmethod
     def create(nbytes):
-        """New memory of `nbytes`, not filled. MemoryError if there is not that much: asked before it is taken."""
+        """New memory of `nbytes`, not filled. MemoryError if there is not that much: asked before it is taken. OSError
+        beyond another limit; NoSharedMemoryError if memory of that kind is not to be had at all."""
         cdef Segment made = Segment.__new__(Segment)
         cdef size_t wanted = nbytes
         cdef int error
@@ -75,7 +86,8 @@ cdef class Segment:
         if error == ENOMEM:
             raise MemoryError(f"there is no memory for {wanted} bytes to share between processes")
         if error != 0:
-            raise OSError(error, f"cannot make memory to share between processes: {os.strerror(error)}")
+            kind = NoSharedMemoryError if error in (ENOSYS, EPERM, EACCES) else OSError
+            raise kind(error, f"cannot make {wanted} bytes to share between processes: {why_not_made(error)}")
         return noted(made)
 
     @staticmethod
@@ -139,6 +151,15 @@ cdef class Segment:
         with nogil:
             map_ahead(self.held, begin, size)
 
+    def hide(self):
+        """Children of a fork are not to have it until `show`, as it belongs to a running call."""
+        hide(self.held)
+
+    def show(self):
+        """RuntimeError in a child of a fork since `hide`, where this is nothing but zeros."""
+        if not show(self.held):
+            raise RuntimeError("a call of double_in_processes does not go on in the child of a fork")
+
     def draw_ticket(self):
         """For a reference that is sent off: until the receiver hands it in, the sender is to keep this object.
 
@@ -166,7 +187,8 @@ cdef class Segment:
 
 cdef Segment known_segment(bytes token):
     reference = known.get(token)
-    return None if reference is None else reference()
+    cdef Segment there = None if reference is None else reference()
+    return None if there is None or is_lost(there.held) else there
 
 cdef Segment noted(Segment segment):
     """As an object; that which is there already if another thread has attached to the same memory meanwhile.
@@ -185,6 +207,14 @@ cdef Segment noted(Segment segment):
         if there is None:
             known[segment.token] = reference
     return segment if there is None else there
+
+cdef str why_not_made(int error):
+    if error == EFBIG:
+        return "beyond the limit of file sizes (RLIMIT_FSIZE, ulimit -f), which holds for files in memory, too"
+    if error in (ENOSYS, EPERM, EACCES):
+        return f"this process may make no files in memory (memfd_create: {os.strerror(error)})"
+    return os.strerror(error)
+
 
 cdef str why_not(int error, pid_t pid, size_t nbytes):
     if error == ENOENT:
@@ -234,9 +264,21 @@ def segment_beneath(owner):
     return owner
 
 
+@cython.final
+cdef class AnyMemory:
+    """A buffer as long as any, without memory: for the strides that NumPy gives to an array, and nothing else."""
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, <void*>self, PY_SSIZE_T_MAX, True, flags)
+
+
 def kept():
     """The bytes of dropped segments that are kept, to be used again."""
     return kept_bytes()
+
+def keep(size_t nbytes):
+    """For tests: at most so much is kept."""
+    keep_at_most(nbytes)
 
 def release_memory():
     """Gives them back to the system, and returns how many they were."""

@@ -14,10 +14,10 @@ from twofold import _lists, _plain_buffers, _ufunc_route, shared, ufuncs
 from twofold._claims import itemsize_of
 from twofold._core import element_types, raise_again_if_callers
 from twofold._double import double
-from twofold._jobs import Bytes, Job, Task, lender_of
+from twofold._jobs import Bytes, Job, Task, check_is_callers, lender_of, new_bytes
 from twofold._numpy import find_numpy
-from twofold._places import is_file_mapping, place_of, segment_place
-from twofold._segments import Segment
+from twofold._places import is_file_mapping, place_of
+from twofold._segments import NoSharedMemoryError, segment_beneath
 
 # So much of the array is a worker's next piece of work, unless the call says so. Measured by
 # `benchmarks/processes.py --part chunks`.
@@ -81,7 +81,8 @@ def double_in_processes(  # noqa: PLR0913
     list, SharedArray or out
         A list for a list or other sequence, exactly ``[v + v for v in values]``; for an array a new `SharedArray` of
         the same dtype and shape; with `out`, that object. For a buffer where there is no NumPy: a memoryview of the
-        same format and shape.
+        same format and shape. Where the system lets nobody make memory to share, the caller does all, and a new array
+        is a plain one.
 
     Raises
     ------
@@ -205,15 +206,17 @@ def _double_list(job, values, out, dtype, overflow):
         _check_output(target, (n,), element)
     if n == 0:
         return [] if out is None else out
-    own = _new_bytes(n * itemsize_of(element))
+    own = new_bytes(n * itemsize_of(element))
     if out is None and dtype is None:
         # Ints of Python have no limits, and what is not an int has its own arithmetic.
         if not _lists.read_ints(items, own.view) or job.run(Task("in place", own, own, element, "raise")) is not None:
             return double(items, overflow=overflow)
+        check_is_callers(own)
         return _lists.make(element, own.view)
     _lists.read(items, element, own.view)
     if job.run(Task("in place", own, own, element, overflow)) is not None:
         _raise_overflow(items, element, overflow)
+    check_is_callers(own)
     if out is None:
         return _lists.make(element, own.view)
     if isinstance(target, memoryview):
@@ -222,11 +225,6 @@ def _double_list(job, values, out, dtype, overflow):
         np = find_numpy()
         np.copyto(target, np.frombuffer(own.view, element))
     return out
-
-
-def _new_bytes(nbytes):
-    segment = Segment.create(nbytes)
-    return Bytes(segment, segment_place(segment, 0, nbytes))
 
 
 # ---- buffers, where there is no NumPy
@@ -257,10 +255,11 @@ def _double_buffer(job, values, out, dtype, overflow):
         _check_output(target, source.shape, element)
     if source.nbytes == 0:
         return double(values, out)
-    own = _new_bytes(source.nbytes)
+    own = new_bytes(source.nbytes)
     _plain_buffers.fill(own.view, source)
     if job.run(Task("in place", own, own, element, overflow)) is not None:
         _raise_overflow(values, dtype, overflow)
+    check_is_callers(own)
     if out is None:
         return _plain_buffers.like(own.view, source)
     target.cast("B")[:] = own.view
@@ -289,10 +288,12 @@ def _double_array(job, values, out, dtype, overflow):
         target = array if out is values and array.flags.writeable else _as_output(out)
         _check_output(target, array.shape, native)
     if array.size == 0:
-        return shared.SharedArray.empty(array.shape, result_type) if out is None else out
+        return _new_result(array.shape, result_type, "C") if out is None else out
     if not _ufunc_route.fits(array.dtype, native):
         array = _ufunc_route.as_type(array, native, _ufunc_route.OVERFLOWS.index(overflow), array, "which")
     result, index = _double_where_it_is(job, array, target, native, overflow)
+    if result is not target and (segment := segment_beneath(result)) is not None:
+        segment.show()
     if index is not None:
         _raise_overflow(array, dtype, overflow)
     _report_float_flags(job.float_flags, overflow)
@@ -301,6 +302,15 @@ def _double_array(job, values, out, dtype, overflow):
     if result is not target:
         np.copyto(target, result)
     return out
+
+
+def _new_result(shape, dtype, order):
+    """A plain array where the system makes no memory to share: then the caller does all."""
+    try:
+        return shared.SharedArray.empty(shape, dtype, order)
+    except NoSharedMemoryError as error:
+        raise_again_if_callers(error)
+        return find_numpy().empty(shape, dtype, order)
 
 
 def _double_where_it_is(job, array, target, native, overflow):
@@ -313,7 +323,9 @@ def _double_where_it_is(job, array, target, native, overflow):
             own = Bytes(_flat(target), target_place)  # `array` may be a read-only view of it
             return target, _double_in_place(job, own, element, overflow)
         if target_place is None or _may_overlap(array, place, target, target_place):
-            result = shared.SharedArray.empty(array.shape, native, _order_of(array) or "C")
+            result = _new_result(array.shape, native, _order_of(array) or "C")
+            if (segment := segment_beneath(result)) is not None:
+                segment.hide()
         else:
             result = target
         with nullcontext(target_place) if result is target else place_of(result) as result_place:

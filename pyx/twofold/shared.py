@@ -11,7 +11,7 @@ from twofold import _transit, _ufunc_route
 from twofold._core import raise_again_if_callers
 from twofold._memory import extent_of
 from twofold._numpy import find_numpy
-from twofold._segments import SharedArrayError, segment_beneath
+from twofold._segments import AnyMemory, SharedArrayError, segment_beneath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `_begin`
@@ -71,6 +71,8 @@ def _begin():
         ------
         MemoryError
             There is not that much memory: of the machine, or within the limit of the container.
+        OSError
+            Of another limit (open files, file sizes), or where no such memory may be made at all: its text says which.
         TypeError
             `dtype` holds Python objects, which no other process has.
 
@@ -117,7 +119,7 @@ def _begin():
             shape, dtype, order
                 As the class has them.
             """
-            return cls._empty_like(np.empty(shape, dtype, order))  # of which no page is ever touched
+            return cls._empty_like(_model(shape, dtype, order))
 
         @classmethod
         def _empty_like(cls, model):
@@ -159,6 +161,29 @@ def _begin():
     _ufunc_route.take_for_plain(globals().setdefault("SharedArray", SharedArray))
 
 
+def _model(shape, dtype, order):
+    """An array as numpy.empty makes one, with no memory."""
+    np.empty(0, dtype, order)  # which refuses what it refuses
+    dtype = np.dtype(dtype)
+    if dtype.itemsize and not dtype.hasobject:
+        model = np.ndarray(shape, dtype, AnyMemory(), order=order)
+        if 0 < model.nbytes < 1 << 62:
+            return model
+    # It makes strings of no length longer, and says what is wrong with a shape.
+    return np.empty(0 if dtype.hasobject else shape, dtype, order)
+
+
+def _model_like(array):
+    """An array as numpy.empty_like makes one, with no memory."""
+    if array.dtype.hasobject or not array.nbytes:
+        return array if array.dtype.hasobject else np.empty_like(array)
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    if array.flags.forc:
+        order = range(array.ndim)[:: 1 if array.flags.c_contiguous else -1]
+    model = _model([array.shape[axis] for axis in order], array.dtype, "C")
+    return model.transpose([order.index(axis) for axis in range(array.ndim)])
+
+
 def share(values, dtype=None):
     """Copy values into memory that other processes can share.
 
@@ -177,7 +202,7 @@ def share(values, dtype=None):
 
     Raises
     ------
-    MemoryError, TypeError
+    MemoryError, OSError, TypeError
         As `SharedArray` has them; TypeError also for what means more than its elements say, which would be lost: masked
         arrays, quantities that have a unit, and other subclasses of ndarray. Share ``values.view(numpy.ndarray)``.
 
@@ -203,7 +228,7 @@ def share(values, dtype=None):
         return array
     _check_that_elements_are_all(values, "values", array)
     array = array.view(np.ndarray)  # of a class with shapes of its own, such as numpy.matrix
-    shared = SharedArray._empty_like(np.empty_like(array))
+    shared = SharedArray._empty_like(_model_like(array))
     if array.flags.forc and array.nbytes:
         shared.base.fill((array if array.flags.c_contiguous else array.T).reshape(-1).view(np.uint8))
     else:

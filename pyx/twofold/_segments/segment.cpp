@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,23 +25,20 @@ struct any_arch;  // what is compiled here differs by no instruction set
 
 // ---- the header
 
-constexpr std::uint64_t layout = 0x31'64'6c'6f'66'6f'77'74;  // "twofold1": raised with each change of the header
+constexpr std::uint64_t layout = 0x32'64'6c'6f'66'6f'77'74;  // "twofold2": raised with each change of the header
 
 struct header {
     std::uint64_t layout;
     std::array<unsigned char, 16> random;
     std::uint64_t capacity;  // bytes there are for the payload, whole pages
     std::int64_t owner;      // the process that made it
+    bool is_counted;         // each holder has a lock
     std::atomic<bool> owner_left;
-    std::atomic<std::uint64_t> use;  // the number of the use in the upper half, the processes attached in the lower
+    std::atomic<std::uint32_t> use;                       // its number
     std::array<std::atomic<std::uint64_t>, 500> tickets;  // a bit each; set: drawn, and not yet handed in
 };
 static_assert(sizeof(header) <= 4096);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
-
-constexpr std::uint64_t use_with(std::uint32_t number, std::uint32_t attached) noexcept {
-    return std::uint64_t{number} << 32 | attached;
-}
 
 std::size_t page_bytes() noexcept {
     return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -51,7 +50,10 @@ struct mapping {
     header* head;
     std::size_t capacity;
     int descriptor;
+    bool is_hidden = false;
+    bool is_lost = false;  // hidden, in the child of a fork: nothing but zeros, and no descriptor
 
+    [[nodiscard]] std::size_t bytes() const noexcept { return page_bytes() + capacity; }
     [[nodiscard]] char* payload() const noexcept { return reinterpret_cast<char*>(head) + page_bytes(); }
 };
 
@@ -59,8 +61,8 @@ namespace {
 
 // Undoes `map`, and nothing else: what becomes of the memory is for those to say who still have the file.
 void dispose(mapping* mapped) noexcept {
-    munmap(mapped->head, page_bytes() + mapped->capacity);
-    close(mapped->descriptor);
+    munmap(mapped->head, mapped->bytes());
+    if (!mapped->is_lost) close(mapped->descriptor);
     delete mapped;
 }
 
@@ -73,19 +75,33 @@ mapping* map(int descriptor, std::size_t capacity) noexcept {
     return mapped;
 }
 
-// Counts this process in, if the segment is in the expected use.
-bool count_in(header& head, std::uint32_t use) noexcept {
-    std::uint64_t now = head.use.load();
-    while (now >> 32 == use) {
-        if (head.use.compare_exchange_weak(now, now + 1)) return true;
-    }
-    return false;
+// ---- holders
+
+// What costs less to make than to keep: a call of the system or two.
+constexpr std::size_t least_kept_bytes = std::size_t{256} << 10;
+
+// F_RDLCK: one of the holders; F_WRLCK: nobody else is; F_UNLCK: none. Returns 0, or EAGAIN where others do not allow
+// it, or why else not.
+int lock(mapping const& mapped, short kind) noexcept {
+    struct flock first_byte{};
+    first_byte.l_type = kind;
+    first_byte.l_whence = SEEK_SET;
+    first_byte.l_len = 1;
+    return fcntl(mapped.descriptor, F_OFD_SETLK, &first_byte) == 0 ? 0 : errno == EACCES ? EAGAIN : errno;
 }
 
-// True: nobody has the segment, and nobody will by the references there are. False: somebody has it, or might.
-bool retire(header& head, std::uint32_t use) noexcept {
-    std::uint64_t expected = use_with(use, 0);
-    return head.use.compare_exchange_strong(expected, use_with(use + 1, 0));
+// The same memory by an open file description of its own, at the same address and under the same descriptor: the
+// children of a fork have the one before, and so the lock stays theirs. False: it is as before, or gone.
+bool open_anew(mapping& mapped) noexcept {
+    char path[32];
+    std::snprintf(path, sizeof(path), "/proc/self/fd/%d", mapped.descriptor);
+    int const file = open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0) return false;
+    bool const is_open =
+        mmap(mapped.head, mapped.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED &&
+        dup3(file, mapped.descriptor, O_CLOEXEC) >= 0;
+    close(file);
+    return is_open;
 }
 
 // Gives the memory of a retired segment back, also where others keep the mapping for a next use.
@@ -95,6 +111,9 @@ void empty(mapping const& retired) noexcept {
 }
 
 // ---- what is kept for a next use
+
+// At most that many bytes of either kind.
+constinit std::atomic<std::size_t> max_kept{0};
 
 // A thread that exchanges a place for null has what was there, whatever others do meanwhile; and a fork at any moment
 // leaves something whole in each place.
@@ -107,42 +126,71 @@ public:
         for (std::atomic<mapping*>& place : places_) {
             if (place.load() == nullptr) continue;
             mapping* const mapped = place.exchange(nullptr);
-            if (mapped == nullptr || is_wanted(*mapped)) return mapped;
-            put(mapped, place);
+            if (mapped == nullptr) continue;
+            if (is_wanted(*mapped)) {
+                bytes_ -= mapped->capacity;
+                return mapped;
+            }
+            put_at(place, mapped);
         }
         return nullptr;
     }
 
     void put(mapping* mapped) noexcept {
+        bytes_ += mapped->capacity;
+        put_somewhere(mapped);
+        // Put first, then looked at: of threads that do this together, the last sees what all have put.
+        while (bytes_ > max_kept) {
+            mapping* const one = take([](mapping const&) noexcept { return true; });
+            if (one == nullptr) return;
+            drop(one);
+        }
+    }
+
+    // Returns how many bytes they were.
+    std::size_t drop_all() noexcept {
+        std::size_t bytes = 0;
+        while (mapping* const mapped = take([](mapping const&) noexcept { return true; })) {
+            bytes += mapped->capacity;
+            drop(mapped);
+        }
+        return bytes;
+    }
+
+    // What is kept is the parent's.
+    void start_as_child() noexcept {
+        for (std::atomic<mapping*>& place : places_) {
+            if (mapping* const mapped = place.exchange(nullptr); mapped != nullptr) dispose(mapped);
+        }
+        bytes_ = 0;
+    }
+
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+private:
+    void put_somewhere(mapping* mapped) noexcept {
         for (std::atomic<mapping*>& place : places_) {
             mapping* none = nullptr;
             if (place.load() == nullptr && place.compare_exchange_strong(none, mapped)) return;
         }
-        put(mapped, places_[turn_++ % places_.size()]);
+        put_at(places_[turn_++ % places_.size()], mapped);
     }
 
-private:
-    static void put(mapping* mapped, std::atomic<mapping*>& place) noexcept {
+    void put_at(std::atomic<mapping*>& place, mapping* mapped) noexcept {
         mapping* const other = place.exchange(mapped);
-        if (other != nullptr) drop(other);
+        if (other == nullptr) return;
+        bytes_ -= other->capacity;
+        drop(other);
     }
 
     std::array<std::atomic<mapping*>, 16> places_{};
     std::atomic<std::size_t> turn_{0};
+    std::atomic<std::size_t> bytes_{0};
 };
 
-constexpr auto any = [](mapping const&) noexcept { return true; };
-
-// What costs less to make than to keep: a call of the system or two.
-constexpr std::size_t least_kept_bytes = std::size_t{256} << 10;
-
-// Segments that this process made, retired.
-
-constinit std::atomic<std::size_t> most_unused{0};
-constinit std::atomic<std::size_t> unused_bytes{0};
+// Segments that this process made, retired. The exclusive lock stays, so nobody else holds them.
 
 void drop_unused(mapping* mapped) noexcept {
-    unused_bytes -= mapped->capacity;
     mapped->head->owner_left = true;
     empty(*mapped);
     dispose(mapped);
@@ -150,27 +198,14 @@ void drop_unused(mapping* mapped) noexcept {
 
 constinit shelf<drop_unused> unused;
 
-void keep_unused(mapping* mapped) noexcept {
-    unused_bytes += mapped->capacity;
-    unused.put(mapped);
-    // Put first, then looked at: of threads that do this together, the last sees what all have put.
-    while (unused_bytes > most_unused) {
-        mapping* const one = unused.take(any);
-        if (one == nullptr) return;
-        drop_unused(one);
-    }
-}
-
 // One that fits, and wastes no more than a quarter of itself.
 mapping* take_unused(std::size_t bytes) noexcept {
-    mapping* const mapped = unused.take([bytes](mapping const& candidate) noexcept {
+    return unused.take([bytes](mapping const& candidate) noexcept {
         return candidate.capacity >= bytes && candidate.capacity - bytes <= candidate.capacity / 4;
     });
-    if (mapped != nullptr) unused_bytes -= mapped->capacity;
-    return mapped;
 }
 
-// Segments of other processes, as they are mapped here; this process is not counted in them.
+// Segments of other processes, as they are mapped here; this process does not hold them.
 
 constinit shelf<dispose> idle;
 
@@ -182,22 +217,54 @@ void drop_abandoned() noexcept {
     while (mapping* const mapped = idle.take(is_abandoned)) dispose(mapped);
 }
 
+// Lets go of the lock. True: nobody else holds the segment, and nobody will by the references there are; it is locked.
+bool retire(mapping const& mapped) noexcept {
+    // Each holder leaves first, and then looks whether anybody is left. So one of them finds that nobody is.
+    if (lock(mapped, F_UNLCK) != 0 || lock(mapped, F_WRLCK) != 0) return false;
+    ++mapped.head->use;
+    return true;
+}
+
+// ---- what is hidden from children
+
+constinit std::array<std::atomic<mapping*>, 64> hidden{};  // where there are more, children have those, too
+
+void forget_hidden(mapping& mapped) noexcept {
+    mapped.is_hidden = false;
+    for (std::atomic<mapping*>& place : hidden) {
+        mapping* expected = &mapped;
+        if (place.compare_exchange_strong(expected, nullptr)) return;
+    }
+}
+
+// Whoever goes on with a call of the parent's finds zeros, and hears of it from `show`.
+void lose(mapping& mapped) noexcept {
+    void* const zeros = mmap(mapped.head, mapped.bytes(), PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (zeros == MAP_FAILED) return;
+    close(mapped.descriptor);
+    mapped.is_lost = true;
+}
+
 // ---- fork
 
 constinit std::atomic<std::uint64_t> forks{0};
 
-void before_fork() noexcept {
+// Before and after: a segment that another thread makes meanwhile may or may not be the child's, too.
+void at_fork() noexcept {
     ++forks;
 }
 
-// What is kept is the parent's.
 void in_child() noexcept {
-    while (mapping* const mapped = unused.take(any)) dispose(mapped);
-    unused_bytes = 0;
-    while (mapping* const mapped = idle.take(any)) dispose(mapped);
+    ++forks;
+    unused.start_as_child();
+    idle.start_as_child();
+    for (std::atomic<mapping*>& place : hidden) {
+        if (mapping* const mapped = place.exchange(nullptr); mapped != nullptr) lose(*mapped);
+    }
 }
 
-[[maybe_unused]] int const watches_forks = pthread_atfork(before_fork, nullptr, in_child);
+[[maybe_unused]] int const watches_forks = pthread_atfork(at_fork, at_fork, in_child);
 
 // ---- making and opening
 
@@ -222,13 +289,23 @@ int allocate(int descriptor, std::size_t bytes) noexcept {
         std::size_t const next = (std::min)(slice, bytes - done);
         int const error = posix_fallocate(descriptor, static_cast<off_t>(done), static_cast<off_t>(next));
         if (error == 0) done += next;
-        if (error != 0 && error != EINTR) return error == ENOSPC || error == EFBIG ? ENOMEM : error;
+        if (error != 0 && error != EINTR) return error == ENOSPC ? ENOMEM : error;
     }
     return 0;
 }
 
+#if !defined(MFD_NOEXEC_SEAL)
+constexpr unsigned MFD_NOEXEC_SEAL = 8;  // since Linux 6.3
+#endif
+
 int make_file(std::size_t bytes, int& made) noexcept {
-    int const descriptor = memfd_create("twofold", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    // Asked for first: who writes beyond the limit is ended by SIGXFSZ.
+    rlimit most{};
+    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < bytes) return EFBIG;
+    constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    // Without it, a system may refuse (vm.memfd_noexec = 2); with it, an older one does.
+    int descriptor = memfd_create("twofold", flags | MFD_NOEXEC_SEAL);
+    if (descriptor < 0 && errno == EINVAL) descriptor = memfd_create("twofold", flags);
     if (descriptor < 0) return errno;
     int error = allocate(descriptor, bytes);
     if (error == 0 && fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) error = errno;
@@ -261,6 +338,7 @@ int make(std::size_t bytes, mapping*& made) noexcept {
     head.random = random;
     head.capacity = capacity;
     head.owner = getpid();
+    head.is_counted = capacity >= least_kept_bytes && lock(*made, F_RDLCK) == 0;
     return 0;
 }
 
@@ -306,13 +384,16 @@ int open_segment(pid_t pid, int descriptor, mapping*& opened) noexcept {
 int create(std::size_t bytes, segment& made) noexcept {
     std::uint64_t const forks_before = forks;
     if (bytes > most_bytes) return ENOMEM;
+    drop_abandoned();
     mapping* mapped = bytes >= least_kept_bytes ? take_unused(bytes) : nullptr;
     bool const is_new = mapped == nullptr;
     if (is_new) {
         if (int const error = make(bytes, mapped); error != 0) return error;
+    } else if (int const error = lock(*mapped, F_RDLCK); error != 0) {
+        drop_unused(mapped);
+        return error;
     }
-    header const& head = *mapped->head;
-    identity const id{head.random, static_cast<std::uint32_t>(head.use >> 32)};
+    identity const id{mapped->head->random, mapped->head->use};
     made = {mapped, mapped->payload(), bytes, id, mapped->descriptor, is_new, true, forks_before};
     return 0;
 }
@@ -325,8 +406,16 @@ int attach(pid_t pid, int descriptor, identity const& id, std::size_t bytes, seg
     if (mapped == nullptr) {
         if (int const error = open_segment(pid, descriptor, mapped); error != 0) return error;
     }
-    header& head = *mapped->head;
-    if (head.random != id.random || bytes > head.capacity || !count_in(head, id.use)) {
+    header const& head = *mapped->head;
+    int error = head.random != id.random || bytes > head.capacity ? ESTALE : 0;
+    if (error == 0 && head.is_counted) error = lock(*mapped, F_RDLCK);
+    if (error != 0) {
+        dispose(mapped);
+        return error == EAGAIN ? ESTALE : error;  // somebody has found that nobody holds it
+    }
+    // In this order: while somebody holds it, the number stays.
+    if (head.use != id.use) {
+        if (head.is_counted && retire(*mapped)) empty(*mapped);
         dispose(mapped);
         return ESTALE;
     }
@@ -337,31 +426,45 @@ int attach(pid_t pid, int descriptor, identity const& id, std::size_t bytes, seg
 void release(segment& held) noexcept {
     mapping* const mapped = held.mapped;
     if (mapped == nullptr) return;
-    header& head = *mapped->head;
     std::uint32_t const use = held.id.use;
     bool const was_owner = held.is_owner;
     bool const has_forked = held.forks != forks;
     held = segment{};
+    if (mapped->is_hidden) forget_hidden(*mapped);
+    header& head = *mapped->head;
+    // A child has the same lock: to unlock would be to unlock for it, too.
+    bool const is_alone = !mapped->is_lost && head.is_counted && (!has_forked || open_anew(*mapped));
+    bool const is_ours = was_owner && head.owner == getpid();
+    bool const may_be_kept = mapped->capacity <= max_kept;
+    if (is_alone && retire(*mapped)) {
+        if (is_ours && may_be_kept && head.use == use + 1) return unused.put(mapped);
+        empty(*mapped);
+    } else if (is_alone && !was_owner && may_be_kept && !is_abandoned(*mapped)) {
+        return idle.put(mapped);
+    }
+    if (is_ours) head.owner_left = true;
+    dispose(mapped);
+}
 
-    bool const is_worth_keeping = mapped->capacity >= least_kept_bytes && !has_forked;
-    if (was_owner && is_worth_keeping && mapped->capacity <= most_unused && retire(head, use)) {
-        keep_unused(mapped);
-        return;
+void hide(segment const& held) noexcept {
+    // Where the system lets nobody look, a worker has what it has from a fork, or nothing.
+    if (prctl(PR_GET_DUMPABLE) != 1) return;
+    for (std::atomic<mapping*>& place : hidden) {
+        mapping* none = nullptr;
+        if (place.load() == nullptr && place.compare_exchange_strong(none, held.mapped)) {
+            held.mapped->is_hidden = true;
+            return;
+        }
     }
-    // Its children have the segment, too, and are not counted: so it stays counted in, and nobody is the last.
-    if (was_owner && has_forked) ++head.use;
-    if (was_owner && head.owner == getpid()) head.owner_left = true;
-    if (!has_forked) {
-        if (!was_owner) --head.use;
-        // The owner says that he leaves, and then looks who is there; others first leave, and then look whether he has.
-        // So one of them finds that he is the last.
-        if (head.owner_left && retire(head, use)) empty(*mapped);
-    }
-    if (!was_owner && is_worth_keeping && !is_abandoned(*mapped)) {
-        idle.put(mapped);
-    } else {
-        dispose(mapped);
-    }
+}
+
+bool show(segment const& held) noexcept {
+    if (held.mapped->is_hidden) forget_hidden(*held.mapped);
+    return !held.mapped->is_lost;
+}
+
+bool is_lost(segment const& held) noexcept {
+    return held.mapped->is_lost;
 }
 
 void fill(segment const& made, void const* values) noexcept {
@@ -407,21 +510,16 @@ bool is_open(segment const& held, unsigned ticket) noexcept {
 }
 
 std::size_t kept_bytes() noexcept {
-    return unused_bytes;
+    return unused.bytes();
 }
 
 void keep_at_most(std::size_t bytes) noexcept {
-    most_unused = bytes;
+    max_kept = bytes;
 }
 
 std::size_t release_kept() noexcept {
-    std::size_t bytes = 0;
-    while (mapping* const mapped = unused.take(any)) {
-        bytes += mapped->capacity;
-        drop_unused(mapped);
-    }
-    while (mapping* const mapped = idle.take(any)) dispose(mapped);
-    return bytes;
+    idle.drop_all();
+    return unused.drop_all();
 }
 
 }  // namespace twofold_segments

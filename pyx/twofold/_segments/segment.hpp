@@ -14,14 +14,20 @@
 //   the number of the use: a segment is used again for other contents (below), and then a reference to earlier ones
 //   must not be good any more. `attach` looks at the link (/memfd:twofold), and then at the identity.
 //
+// Holders
+//   The kernel counts them: whoever holds a segment has a shared lock on its file, on an open file description of its
+//   own. Who lets go of it unlocks, and then tries the exclusive lock: with that, nobody holds the segment, the number
+//   of its use is raised, and its memory is used again or given back. Forks and kills do not falsify that count. The
+//   child of a fork has the open file descriptions of its parent, and so their locks; so who has forked does not unlock
+//   but closes, once it has opened the file anew. (Segments that are too small to be kept have no locks, and where the
+//   system knows none of these nothing is used again: a segment goes with its last mapping.)
+//
 // Used again
-//   Pages that the system has to find, to clear and to map are what a segment costs. So `release` keeps it where it can
-//   show that nobody else has it. The word `use` in the header holds both the number of the use and how many processes
-//   have attached: to attach is to count oneself in *while* the number is the expected one, to retire is to raise the
-//   number *while* nobody is counted, so one of the two fails. Who is killed stays counted, and who forked (the child
-//   has all that the parent had) never counts himself out, and counts himself in if he is the owner: then nobody uses
-//   the segment again, and it goes with its last user. A process that has attached keeps the mapping, too, with nobody
-//   counted, for the next use of the same segment.
+//   Pages that the system has to find, to clear and to map are what a segment costs. So who made one keeps it where
+//   nobody else holds it, under the exclusive lock. A process that has attached keeps the mapping, too, without a lock,
+//   for the next use of the same segment. That does not hold the memory: whoever is the last to let go of it gives it
+//   back, under all mappings. Only if the last one is killed instead, it stays with these, within their limit, until
+//   their process looks.
 //
 // In transit
 //   A reference is good for as long as somebody has the segment. A sender who wants to let go of it draws a ticket,
@@ -29,8 +35,9 @@
 //   without one the sender cannot know.
 //
 // Fork
-//   The child has the segments of its parent, the same memory under the same descriptors. What either keeps for a next
-//   use the child lets go of. (Children of a bare clone or _Fork are outside this promise.)
+//   The child has the segments of its parent, the same memory under the same descriptors, and holds them until it lets
+//   go of them or ends. What either keeps for a next use the child lets go of, and so it does with what is hidden: what
+//   belongs to a call of the parent's. (Children of a bare clone or _Fork are outside this promise.)
 #pragma once
 
 #include <sys/types.h>
@@ -60,11 +67,12 @@ struct segment {
     int descriptor = -1;
     bool is_zero = false;  // all of the payload, as created
     bool is_owner = false;
-    std::uint64_t forks = 0;  // of this process, before it had the segment
+    std::uint64_t forks = 0;  // that this process had seen before it had the segment
 };
 
 /// Makes a segment, new or used before. Returns 0, or what the system says: ENOMEM where there is no memory, also if it
-/// might be granted now and the process be killed for it later; EMFILE where there is no descriptor.
+/// might be granted now and the process be killed for it later; EMFILE where there is no descriptor, EFBIG beyond the
+/// limit of file sizes; ENOSYS, EPERM or EACCES where it makes no such files.
 [[nodiscard]] int create(std::size_t bytes, segment& made) noexcept;
 
 /// Takes the segment that process `pid` has under `descriptor`. Returns 0, or: ENOENT where there is no such process or
@@ -72,8 +80,16 @@ struct segment {
 /// EPROTO where another version of this library made it, ENOMEM, EMFILE.
 [[nodiscard]] int attach(pid_t pid, int descriptor, identity const& id, std::size_t bytes, segment& found) noexcept;
 
-/// Lets go of a segment. It is kept for another use, or goes with the last process that has it.
+/// Lets go of a segment. It is kept for another use, or goes with the last process that holds it.
 void release(segment& held) noexcept;
+
+/// Until `show`, children of a fork do not have it. (There is room for some dozens of them in a process.)
+void hide(segment const& held) noexcept;
+
+/// False: this process is a child from meanwhile, and the memory is not the segment's.
+[[nodiscard]] bool show(segment const& held) noexcept;
+
+[[nodiscard]] bool is_lost(segment const& held) noexcept;
 
 /// Copies `bytes` bytes into the payload of a segment that this process has just made.
 void fill(segment const& made, void const* values) noexcept;
@@ -96,7 +112,8 @@ void hand_in_ticket(segment const& held, unsigned ticket) noexcept;
 /// The bytes kept for later uses.
 [[nodiscard]] std::size_t kept_bytes() noexcept;
 
-/// At most that many, in segments that this process made. The start of a process sets none: nothing is kept.
+/// At most that many, in segments that this process made, and as many in mappings of others. A process starts with
+/// none.
 void keep_at_most(std::size_t bytes) noexcept;
 
 /// Gives all that is kept back to the system. Returns how many bytes they were.
