@@ -43,6 +43,8 @@ cdef extern from "Python.h":
 # raises is lost: a segment that goes takes its entry away.
 cdef dict known = {}
 
+cdef size_t cap_of_tests = <size_t>-1
+
 # To look there and put something there at once, also in a free-threaded Python. With the GIL nothing comes between.
 cdef object noting = object()
 
@@ -196,7 +198,7 @@ cdef Segment noted(Segment segment):
     So whoever compares addresses, as NumPy does, sees which arrays overlap.
     """
     # As much is kept as of other memory for results, by the same rule, which reads the environment at its first use.
-    keep_at_most(recycling_cap() if recycling_is_on() else 0)
+    keep_at_most(min(recycling_cap(), cap_of_tests) if recycling_is_on() else 0)
     segment.payload = segment.held.payload
     segment.nbytes = segment.held.bytes
     segment.token = (<const char*>&segment.held.id)[:sizeof(identity)]
@@ -277,8 +279,9 @@ def kept():
     return kept_bytes()
 
 def keep(size_t nbytes):
-    """For tests: at most so much is kept."""
-    keep_at_most(nbytes)
+    """For tests: from now on no more than so much is kept."""
+    global cap_of_tests
+    cap_of_tests = nbytes
 
 def release_memory():
     """Gives them back to the system, and returns how many they were."""
