@@ -96,6 +96,7 @@ rlim_t address_space() noexcept {
 pid_t waiting_child() {
     pid_t const child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         alarm(limit);
         while (true) pause();
     }
@@ -154,6 +155,7 @@ public:
         REQUIRE(pipe2(from_, O_CLOEXEC) == 0);
     }
     ~actor() {
+        if (pid != 0) end();
         for (int const end : {to_[0], to_[1], from_[0], from_[1]}) close(end);
     }
     actor(actor const&) = delete;
@@ -573,10 +575,6 @@ TEST_CASE("memory is given back by the last that holds it, whoever was killed be
                 }
             }
             CHECK(memory.is_empty());
-            for (std::size_t const i : {1, 3, 0, 2}) {
-                if (all[i].pid != 0) all[i].end();
-            }
-            waiting.end();
         }
     } while (std::next_permutation(order.begin(), order.end()));
     REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
