@@ -125,6 +125,7 @@ MODULES_FOR_LINUX = [
         extra_compile_args=CXX_FLAGS,
         language="c++",
     ),
+    module("_signals", extra_compile_args=C_FLAGS),
 ]
 
 

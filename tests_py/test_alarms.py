@@ -36,6 +36,22 @@ def test_every_alarm_arrives(tmp_path, name):
 EXPECTED_BY_PYTHON = ["own", "ProcessPoolExecutor", "Pool"]
 
 
+# More on demand: see CONTRIBUTING.md.
+INTERRUPTIONS = int(os.environ.get("TWOFOLD_TEST_INTERRUPTIONS", "50"))
+
+INTERRUPTED = [
+    *("num_threads", "decorated", "threads=", "masked", "masked, in place", "narrows", "fork", "list, fork", "spawn"),
+    *("forkserver", "file", "two files", "file, opened by a worker", "SharedArray", "share"),
+]
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_what_an_interrupted_call_has_changed_is_as_before(tmp_path, name):
+    """The signals that are blocked, the limit of threads, np.errstate, the environment, processes, descriptors."""
+    seconds = 60 + INTERRUPTIONS // 5
+    print(run_scenario(tmp_path, "interrupted", name, INTERRUPTIONS, seconds=seconds))
+
+
 # ---- whose an exception is
 
 

@@ -282,24 +282,32 @@ def test_the_caller_does_all_where_no_memory_can_be_shared(tmp_path, error):
     run_scenario(tmp_path, "no_shared_memory", error, tmp_path / "mapped")
 
 
-UNBLOCKED = "import contextlib; _jobs._ctrl_c_later = lambda method: contextlib.nullcontext()"
+UNBLOCKED = "_jobs.call_undisturbed = lambda function, *arguments: function(*arguments)"
 NOT_IGNORED = """
 import functools
 
 _jobs.WorkUndisturbed.__reduce__ = lambda self: (functools.partial, (_jobs.work, self._order))
 """
 STAYS_BLOCKED = """
-import contextlib, signal
+import signal
 
-@contextlib.contextmanager
-def ctrl_c_later(method):
+def call_undisturbed(function, *arguments):
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        return function(*arguments)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-_jobs._ctrl_c_later = ctrl_c_later
+_jobs.call_undisturbed = call_undisturbed
+"""
+ENDS_ONCE = """
+def call_and_end(function, end):
+    try:
+        return function()
+    finally:
+        end()
+
+_jobs.call_and_end = call_and_end
 """
 
 # What a scenario is to see: with this in the place of a mechanism it fails.
@@ -309,7 +317,9 @@ MUTATIONS = {
     "Ctrl-C meets who was forked": (UNBLOCKED, "early_interrupt", "fork"),
     "Ctrl-C meets who was spawned": (UNBLOCKED, "early_interrupt", "spawn"),
     "Ctrl-C meets who was forked by the server": (NOT_IGNORED, "early_interrupt", "forkserver"),
-    "Ctrl-C stays blocked": (STAYS_BLOCKED, "interrupted_start"),
+    "Ctrl-C stays blocked": (STAYS_BLOCKED, "interrupted", "fork", "100"),
+    "an end that was interrupted": (ENDS_ONCE, "interrupted", "fork", "100"),
+    "a start that was interrupted": (UNBLOCKED, "interrupted", "fork", "100"),
     "processes are left": ("_jobs.OwnProcesses.part = lambda self: None", "own_processes", "fork", "unused"),
     "no error is kept from the pool": (
         "_jobs.Pool.ask = lambda self, order: self._submit(order)",

@@ -1,23 +1,17 @@
 # distutils: language = c++
 """The table of chunks, _claims/claims.hpp, over memory that somebody gives, and a worker's loop over it without the GIL.
 
-Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes, but for the signal
-mask that they begin with.
+Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes.
 """
 cimport cython
 from cpython.object cimport PyObject
-from libc.signal cimport SIGINT
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from posix.signal cimport SIG_BLOCK, SIG_SETMASK, sigaddset, sigemptyset, sigset_t
 
 from twofold._core cimport (
     Policy, clear_float_flags, element_from_dtype, element_size, policy_argument, raised_float_flags, run,
 )
 
 from time import monotonic
-
-cdef extern from "<signal.h>":
-    int pthread_sigmask(int how, const sigset_t* mask, sigset_t* before) noexcept
 
 cdef extern from "Python.h":
     PyObject* PyErr_Occurred() noexcept
@@ -280,22 +274,3 @@ cdef int check_length(table claims, Py_ssize_t nbytes) except -1:
 
 def itemsize_of(element):
     return element_size(element_from_dtype(element))
-
-
-@cython.final
-cdef class CtrlCBlocked:
-    """A context in which SIGINT is blocked for this thread, and for what it starts; afterwards its mask is what it was.
-
-    signal.pthread_sigmask would not do: it runs handlers before it sets the mask back, and they may raise something.
-    """
-
-    cdef sigset_t before
-
-    def __enter__(self):
-        cdef sigset_t interrupt
-        sigemptyset(&interrupt)
-        sigaddset(&interrupt, SIGINT)
-        pthread_sigmask(SIG_BLOCK, &interrupt, &self.before)
-
-    def __exit__(self, *_):
-        pthread_sigmask(SIG_SETMASK, &self.before, NULL)

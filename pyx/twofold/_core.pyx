@@ -2,6 +2,7 @@
 """The engine as Cython has it: pointers in, threads and signals seen to. The only module that holds kernels."""
 from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
+from cpython.pythread cimport PyThread_get_thread_ident
 from libcpp cimport bool as cpp_bool
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -224,29 +225,44 @@ cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
 cdef class ThreadLimit:
     """A context that limits the threads of calls that this thread makes; None: no limit.
 
-    In C, so that no signal handler can run, and raise something, between what is changed and what is noted.
+    In C, so that no signal handler can run, and raise something, between what is changed and what is noted. From Python
+    3.14 on one can where `with` has called __enter__, but does not yet see to exceptions: then this object goes, and
+    takes back what it has set.
     """
     cdef unsigned int limit
     cdef list before  # one for each time that this object was entered
+    cdef bint is_entered
+    cdef unsigned int outermost  # what was before the first time
+    cdef unsigned long thread
 
     def __init__(self, limit):
         self.limit = threads_argument(limit)
         self.before = []
 
     def __enter__(self):
-        self.before.append(current_thread_limit())
+        cdef unsigned int before = current_thread_limit()
+        self.before.append(before)
         exchange_thread_limit(self.limit)
+        if not self.is_entered:
+            self.is_entered = True
+            self.outermost = before
+            self.thread = PyThread_get_thread_ident()
         return self
 
     def __exit__(self, kind, error, trace):
         exchange_thread_limit(self.before[-1])  # first, as what else is done may fail for want of memory
+        self.is_entered = len(self.before) > 1
         del self.before[-1]
 
-def call_with_limit(limit, function, *arguments):
+    def __dealloc__(self):
+        if self.is_entered and self.thread == PyThread_get_thread_ident():
+            exchange_thread_limit(self.outermost)
+
+def call_with_limit(limit, function, *arguments, **keywords):
     """What a function returns that is called under such a limit. In C, as ThreadLimit is, and for the same reason."""
     cdef unsigned int before = exchange_thread_limit(threads_argument(limit))
     try:
-        return function(*arguments)
+        return function(*arguments, **keywords)
     finally:
         exchange_thread_limit(before)
 

@@ -6,14 +6,15 @@ What has to be done at all stands in pools.py; what a worker and the table are, 
 import mmap
 import os
 import signal
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
 
-from twofold._claims import Claims, CtrlCBlocked, itemsize_of
+from twofold._claims import Claims, itemsize_of
 from twofold._core import decided_by, raise_again_if_callers
 from twofold._places import open_place, segment_place
 from twofold._segments import NO_PROC, AccessError, NoSharedMemoryError, Segment, SharedArrayError
+from twofold._signals import call_and_end, call_undisturbed
 from twofold._transit import PROC, why_closed
 
 # The workers of a pool that is warm are done with tens of megabytes in this time. Then the caller takes chunks, too.
@@ -100,18 +101,20 @@ class Job:
             task.element,
             task.overflow,
         )
-        owner = os.getpid()
         wanted = asked
         closed = why_closed(table.view) if asked else None
         if closed == NO_PROC:  # by which it is known, too, who is dead
             asked = 0
         # To look is only half of the work, and the other half tells of itself.
         report = Report(self.progress if task.way != "look" else False, claims, itemsize, nbytes // itemsize)
-        try:
-            asked = sum(self.lender.ask(order) for _ in range(asked))
+        owner = os.getpid()
+
+        def do():
+            given = sum(self.lender.ask(order) for _ in range(asked))
             report.begin()
-            self._finish(claims, task, order, report, alone=asked == 0)
-        finally:
+            self._finish(claims, task, order, report, alone=given == 0)
+
+        def end():
             if os.getpid() == owner:  # else `progress`, or a signal handler, has forked: the call is the parent's
                 claims.stop()
                 try:
@@ -119,6 +122,8 @@ class Job:
                     report.end()
                 finally:
                     _settle(claims, task.target.view)
+
+        call_and_end(do, end)
         check_is_callers(table)
         if closed is not None and wanted and not self.lender.inherits and claims.workers_joined == 1:  # this process
             self.lender.failure = self.lender.failure or SharedArrayError(closed)
@@ -245,17 +250,23 @@ class WorkUndisturbed:
 
     def __init__(self, order):
         self._order = order
+        self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def __call__(self):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._begin()
         with suppress(AccessError):  # which the caller knows of
             work(self._order)
 
     def __setstate__(self, state):
         # A forkserver's process does not begin with the signals that its caller has blocked: see OwnProcesses. While
         # it opens what it was sent it ends without a word, and afterwards multiprocessing would print a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.__dict__.update(state)
+        self._begin()
+
+    def _begin(self):
+        """It was started with all signals blocked, so that Ctrl-C does not come first."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
 
 def threads_of_worker():
@@ -448,15 +459,16 @@ def _failure_of(answer):
     return error if isinstance(error, BaseException) and not has_ended else None
 
 
-def _ctrl_c_later(method):
-    """A context: what is started in it begins with Ctrl-C blocked, so that it can say that it ignores it."""
-    if method == "forkserver":  # its processes begin as it did itself: all of them, whoever asks for them later
-        return nullcontext()
+def _start_servers(method):
+    """Those of multiprocessing, which start with the first process; all processes begin as a forkserver itself did."""
     if method == "spawn":
         from multiprocessing import resource_tracker  # noqa: PLC0415
 
-        resource_tracker.ensure_running()  # which unblocks it when it is started
-    return CtrlCBlocked()
+        resource_tracker.ensure_running()  # which unblocks Ctrl-C when it is started
+    elif method == "forkserver":
+        from multiprocessing import forkserver  # noqa: PLC0415
+
+        forkserver.ensure_running()
 
 
 class OwnProcesses:
@@ -466,7 +478,7 @@ class OwnProcesses:
         self.count = count
         self.failure = None
         self.inherits = False  # the memory of a call, since they are forked during it
-        self._started = []
+        self._started = {}  # each with what tells it from a later one with its number
 
     def ask(self, order):
         import multiprocessing  # noqa: PLC0415
@@ -474,25 +486,36 @@ class OwnProcesses:
         process = multiprocessing.Process(target=WorkUndisturbed(order), daemon=True)
         method = multiprocessing.get_start_method()
         self.inherits = method == "fork"
-        with _ctrl_c_later(method):
-            try:
-                process.start()
-            except (*REFUSALS, AttributeError) as error:  # AttributeError: loky has it for that, in its workers
-                raise_again_if_callers(error)
-                return False
-            self._started.append((process, identity_of(process.pid)))
+        try:
+            _start_servers(method)
+            call_undisturbed(self._start, process)
+        except (*REFUSALS, AttributeError) as error:  # AttributeError: loky has it for that, in its workers
+            raise_again_if_callers(error)
+            return False
         return True
 
+    def _start(self, process):
+        self._started[process] = None  # before it can be interrupted
+        process.start()
+        self._started[process] = identity_of(process.pid)
+
     def part(self):
+        """Wait for their end, or see to it. Can be called again if it was interrupted."""
         end = monotonic() + EXIT_SECONDS
-        for process, identity in self._started:
-            process.join(max(end - monotonic(), 0))
-            if process.exitcode is None and identity is not None and not is_dead(identity):
-                process.kill()
-                process.join()
-            if process.exitcode is None:
-                # Somebody else has waited for it: another thread that starts processes, a handler of SIGCHLD, or the
-                # kernel, where that is ignored. multiprocessing would take it for alive for ever.
-                process._popen.returncode = 0
+        while self._started:
+            process, identity = next(iter(self._started.items()))
+            if process.pid is not None:  # else it was refused
+                _see_to_the_end(process, identity or identity_of(process.pid), end)
+            del self._started[process]
             process.close()
-        self._started.clear()
+
+
+def _see_to_the_end(process, identity, end):
+    process.join(max(end - monotonic(), 0))
+    if process.exitcode is None and identity is not None and not is_dead(identity):
+        process.kill()
+        process.join()
+    if process.exitcode is None:
+        # Somebody else has waited for it: another thread that starts processes, a handler of SIGCHLD, or the
+        # kernel, where that is ignored. multiprocessing would take it for alive for ever.
+        process._popen.returncode = 0

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from twofold._core import raise_again_if_callers
 from twofold._numpy import find_numpy
 from twofold._segments import Segment
+from twofold._signals import OpenFile
 from twofold._transit import PROC
 from twofold.shared import find_segment
 
@@ -52,12 +53,12 @@ def place_of(array):
     if file is None:
         yield None
         return
-    fd, first = file
+    opened, first = file
     try:
-        status = os.fstat(fd)
-        yield Place(os.getpid(), fd, (status.st_dev, status.st_ino), True, first, array.nbytes)
+        status = os.fstat(opened.fd)
+        yield Place(os.getpid(), opened.fd, (status.st_dev, status.st_ino), True, first, array.nbytes)
     finally:
-        os.close(fd)
+        opened.close()
 
 
 def open_place(place):
@@ -67,19 +68,19 @@ def open_place(place):
         segment = Segment.attach(place.pid, place.fd, token, nbytes)
         return memoryview(segment)[place.first : place.first + place.nbytes]
     # Whatever has that descriptor by now, to open it should do nothing.
-    harmless = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    harmless = os.O_NONBLOCK | os.O_NOCTTY
     path = f"{PROC}/{place.pid}/fd/{place.fd}"
     is_writable = bool(int(_first_line(f"{PROC}/{place.pid}/fdinfo/{place.fd}", "flags:"), 8) & os.O_RDWR)
-    fd = os.open(path, (os.O_RDWR if is_writable else os.O_RDONLY) | harmless)
+    file = OpenFile(path, (os.O_RDWR if is_writable else os.O_RDONLY) | harmless)
     try:
-        status = os.fstat(fd)
+        status = os.fstat(file.fd)
         if (status.st_dev, status.st_ino) != place.name:
             raise ValueError(f"{path} is another file by now")
         before = place.first % mmap.ALLOCATIONGRANULARITY
         access = mmap.ACCESS_WRITE if is_writable else mmap.ACCESS_READ
-        mapped = mmap.mmap(fd, before + place.nbytes, offset=place.first - before, access=access)
+        mapped = mmap.mmap(file.fd, before + place.nbytes, offset=place.first - before, access=access)
     finally:
-        os.close(fd)
+        file.close()
     return memoryview(mapped)[before:]
 
 
@@ -92,7 +93,7 @@ def _first_line(path, key):
 
 
 def _open_file_of(array):
-    """A descriptor of the file that an array is mapped from, and its first byte there; None where it is none."""
+    """The file that an array is mapped from, opened, and its first byte there; None where it is none."""
     if not is_file_mapping(array):
         return None
     address = array.__array_interface__["data"][0]
@@ -101,19 +102,19 @@ def _open_file_of(array):
         return None
     flags = os.O_RDWR if array.flags.writeable else os.O_RDONLY
     try:
-        fd = os.open(mapping.path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = OpenFile(mapping.path, flags | os.O_NONBLOCK)
     except OSError as error:  # it was deleted, say
         raise_again_if_callers(error)
         return None
     is_same = False
     try:
-        is_same = _is_mapped_as(fd, mapping)
+        is_same = _is_mapped_as(file.fd, mapping)
     except (OSError, ValueError) as error:  # ValueError: it is empty
         raise_again_if_callers(error)
     finally:
         if not is_same:
-            os.close(fd)
-    return (fd, address - mapping.begin + mapping.offset) if is_same else None
+            file.close()
+    return (file, address - mapping.begin + mapping.offset) if is_same else None
 
 
 def is_file_mapping(array):

@@ -1,6 +1,6 @@
 """How many threads a call may use: what users say about it, and what they can ask."""
 
-from twofold._core import ThreadLimit, decided_by, set_thread_limit
+from twofold._core import ThreadLimit, call_with_limit, decided_by, set_thread_limit
 
 
 def set_num_threads(n):
@@ -88,8 +88,7 @@ class num_threads(ThreadLimit):  # noqa: N801 - used as a function is, like deci
 
         @functools.wraps(function)
         def limited(*args, **kwargs):
-            with num_threads(self._n):  # another object for each call: calls may come from several threads
-                return function(*args, **kwargs)
+            return call_with_limit(self._n, function, *args, **kwargs)
 
         return limited
 

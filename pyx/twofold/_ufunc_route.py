@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextvars import copy_context
 
 from twofold import _arrays, _core, ufuncs
 from twofold._double import double
@@ -145,8 +146,7 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if out is not None and counts is not None:
         keywords = {**keywords, "where": where}
     if policy == RAISE and computed.kind not in "mO" and array.dtype.kind != "O":  # then nothing is left to fail
-        with np.errstate(all="ignore"):
-            return ufuncs.doubled(values, **keywords)
+        return with_errors({"all": "ignore"}, ufuncs.doubled, values, **keywords)
     # An array of its class, with its mask, which NumPy then puts where it belongs.
     holder: Any = np.empty_like(values, stored)
     np.copyto(np.asarray(holder), doubled)
@@ -236,8 +236,8 @@ def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -
         result, below, above = to_unit(array, dtype)
         lost = np.zeros(array.shape, bool)
     else:
-        with np.errstate(over="ignore" if policy == RAISE else None, invalid="ignore"):
-            result = array.astype(dtype)
+        errors = {"over": "ignore" if policy == RAISE else None, "invalid": "ignore"}
+        result = with_errors(errors, array.astype, dtype)
         below, above, lost = misfits(array, result)
     if policy == RAISE:
         check_that_none(below | above | lost, values, what, dtype)
@@ -245,6 +245,20 @@ def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -
         check_that_none(lost, values, what, dtype)
         result[below], result[above] = limits(dtype)
     return result
+
+
+def with_errors(settings: dict[str, Any], function: Any, *arguments: Any, **keywords: Any) -> Any:
+    """What a function returns under these settings of np.errstate.
+
+    That is written in Python: what a signal's handler raises in it leaves the settings as they are just then. So they
+    are those of a context, which goes.
+    """
+
+    def call() -> Any:
+        np.seterr(**settings)
+        return function(*arguments, **keywords)
+
+    return copy_context().run(call)
 
 
 def limits(dtype: Dtype) -> tuple[int, int]:

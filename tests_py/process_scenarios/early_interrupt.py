@@ -23,7 +23,7 @@ exit_codes = []
 
 class Noted(_jobs.OwnProcesses):
     def part(self):
-        for process, _ in self._started:
+        for process in self._started:
             process.join()
             exit_codes.append(process.exitcode)
         super().part()

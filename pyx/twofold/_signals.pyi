@@ -1,0 +1,13 @@
+from collections.abc import Callable
+from typing import TypeVar, final
+
+_T = TypeVar("_T")
+
+def call_undisturbed(function: Callable[..., _T], *arguments: object) -> _T: ...
+def call_and_end(function: Callable[[], _T], end: Callable[[], object]) -> _T: ...
+
+@final
+class OpenFile:
+    fd: int
+    def __init__(self, path: str, flags: int) -> None: ...
+    def close(self) -> None: ...
