@@ -317,7 +317,7 @@ MUTATIONS = {
     "Ctrl-C meets who was forked": (UNBLOCKED, "early_interrupt", "fork"),
     "Ctrl-C meets who was spawned": (UNBLOCKED, "early_interrupt", "spawn"),
     "Ctrl-C meets who was forked by the server": (NOT_IGNORED, "early_interrupt", "forkserver"),
-    "Ctrl-C stays blocked": (STAYS_BLOCKED, "interrupted", "fork", "100"),
+    "Ctrl-C stays blocked": (STAYS_BLOCKED, "interrupted", "undisturbed", "100"),
     "an end that was interrupted": (ENDS_ONCE, "interrupted", "fork", "100"),
     "a start that was interrupted": (UNBLOCKED, "interrupted", "fork", "100"),
     "processes are left": ("_jobs.OwnProcesses.part = lambda self: None", "own_processes", "fork", "unused"),

@@ -65,10 +65,12 @@ def in_processes(x, out, pool=None, **keywords):
     twofold.double_in_processes(x, pool, out=out, chunk_bytes=1, **keywords)
 
 
+file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - which has a name until `main` ends
+
+
 def file_array():
-    with tempfile.TemporaryFile() as file:
-        file.truncate(1 << 14)
-        return np.frombuffer(mmap.mmap(file.fileno(), 0), np.int64)
+    file.truncate(1 << 14)
+    return np.frombuffer(mmap.mmap(file.fileno(), 0), np.int64)
 
 
 class NoPool:
@@ -173,6 +175,7 @@ def main(name, count, *bases):
     gc.freeze()
     for base in bases:
         send(name, count, base)
+    file.close()
     os._exit(0)  # pools that were interrupted may not end; who runs this kills their workers
 
 

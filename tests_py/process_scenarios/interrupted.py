@@ -18,6 +18,7 @@ from contextlib import suppress
 
 import numpy as np
 import twofold
+from twofold import _jobs
 
 matrix = np.asmatrix(np.arange(10))
 masked = np.ma.MaskedArray(np.arange(4), [0, 1, 0, 0])
@@ -112,6 +113,7 @@ CALLS = {
     "masked": lambda: twofold.double(masked, overflow="raise"),
     "masked, in place": lambda: twofold.double(masked, out=masked, overflow="raise"),
     "narrows": lambda: twofold.double(matrix, dtype="i4", overflow="saturate"),
+    "undisturbed": lambda: _jobs.call_undisturbed(limit),
     "fork": lambda: in_processes(shared, shared),
     "list, fork": lambda: in_processes([1, 2] * 500),
     "spawn": lambda: in_processes(shared, shared),
@@ -214,6 +216,8 @@ def main(name, count):
     senders = ["this thread"] if name in {"spawn", "forkserver"} else SENDERS
     results = [interrupt(name, sender, int(count)) for sender in senders]
     assert all(results)
+    for file in files:
+        file.close()
 
 
 if __name__ == "__main__":
