@@ -1,5 +1,6 @@
 """A process that has used pools ends in any way, at once: with sys.exit, os._exit, or an exception."""
 
+import multiprocessing
 import os
 import sys
 
@@ -21,4 +22,5 @@ def main(kind, how):
 
 
 if __name__ == "__main__":
+    multiprocessing.set_start_method("fork")  # a forkserver leaves its socket at os._exit
     main(*sys.argv[1:])

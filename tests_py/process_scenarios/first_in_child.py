@@ -1,5 +1,6 @@
 """Eight threads enter at once, first thing in the child of a fork, each by another door."""
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -73,4 +74,5 @@ def main(threads, children):
 
 
 if __name__ == "__main__":
+    multiprocessing.set_start_method("fork")  # a forkserver leaves its socket where a child ends by os._exit
     main(*sys.argv[1:])

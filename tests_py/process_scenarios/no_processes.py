@@ -1,5 +1,6 @@
 """The system gives no more processes: the caller does all."""
 
+import multiprocessing
 import os
 import resource
 
@@ -7,6 +8,7 @@ import numpy as np
 import twofold
 from checks import Call
 
+multiprocessing.set_start_method("fork")  # a forkserver of root's would have processes, still
 call = Call("elsewhere", 8)
 call(None, processes=2)  # which imports all there is, while it may be read
 if os.getuid() == 0:  # for whom there is no limit
