@@ -234,30 +234,35 @@ private:
 
     [[noreturn]] void act(segment mine) const noexcept {
         alarm(limit);
+        actor const* me = this;
         while (true) {
-            auto const letter = told<char>();
+            auto const letter = me->told<char>();
             if (letter == 'c') {
                 keep_at_most(0);  // the others do keep mappings
                 if (twofold_segments::create(MiB, mine) == 0) std::memset(mine.payload, 7, MiB);
-                answer(mine);
+                me->answer(mine);
             } else if (letter == 'a') {
-                auto const owner = told<pid_t>();
-                auto const other = told<segment>();
-                answer(twofold_segments::attach(owner, other.descriptor, other.id, MiB, mine) == 0);
+                auto const owner = me->told<pid_t>();
+                auto const other = me->told<segment>();
+                me->answer(twofold_segments::attach(owner, other.descriptor, other.id, MiB, mine) == 0);
             } else if (letter == 'f') {
-                auto const* const child = told<actor*>();
+                auto const* const child = me->told<actor*>();
                 pid_t const child_pid = fork();
-                if (child_pid == 0) child->act(mine);
-                answer(child_pid);
+                if (child_pid == 0) {
+                    me = child;
+                    alarm(limit);
+                } else {
+                    me->answer(child_pid);
+                }
             } else if (letter == 'k') {
-                auto const child = told<pid_t>();
+                auto const child = me->told<pid_t>();
                 kill(child, SIGKILL);
-                answer(waitpid(child, nullptr, 0) == child);
+                me->answer(waitpid(child, nullptr, 0) == child);
             } else if (letter == 'r') {
-                answer(std::all_of(mine.payload, mine.payload + MiB, [](char byte) { return byte == 7; }));
+                me->answer(std::all_of(mine.payload, mine.payload + MiB, [](char byte) { return byte == 7; }));
             } else {
                 release(mine);
-                answer(true);
+                me->answer(true);
             }
         }
     }

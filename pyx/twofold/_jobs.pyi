@@ -17,7 +17,10 @@ MOST_REPLACED_FOR_RETRIES: int
 
 class Bytes(NamedTuple):
     view: Any
-    place: Place
+    place: Place | None
+
+def new_bytes(nbytes: int) -> Bytes: ...
+def check_is_callers(own: Bytes) -> None: ...
 
 class Task(NamedTuple):
     way: str
