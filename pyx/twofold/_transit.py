@@ -86,30 +86,44 @@ def sweep():
 
 # ---- the end of a worker
 
+PACKAGES = ("multiprocessing", "multiprocess")  # billiard uses modules of the first one
+
 _utils = []  # where the wait is registered: `util` of multiprocessing, or of a package made of it; none if not a worker
-_hooked = set()  # those that register it in children that are forked or that have just begun
+_hooked = set()  # the packages whose workers register it when they begin
 _is_waiting = False  # a thread does, in the place of what is registered, for which it was too late
 _end = 0.0
 
 
-def _watch(_=None):
+def _watch():
     """A worker of a process pool that ends has the results that it sent until they are opened.
 
-    Registered when it makes or receives a segment, before it sends it: the feeder of a queue does so when finalizers
-    may already run. (Workers do nothing of what is registered with atexit, and forget finalizers of earlier.)
+    Registered when it begins, if twofold is there by then, or when it makes or receives a segment, before it sends it:
+    the feeder of a queue does so when finalizers may already run. (Workers forget what was registered earlier.)
     """
     if _utils:
         return
-    for package in ("multiprocessing", "multiprocess"):  # billiard uses the modules of the first one
+    for package in PACKAGES:
         process, util = map(sys.modules.get, (f"{package}.process", f"{package}.util"))
         # By look-ups alone: either module may be at its import, in another thread.
         if getattr(getattr(process, "_current_process", None), "_parent_pid", None) is not None:
             # Last: the queues have ends of their own, in which they send what they still hold.
             util.Finalize(None, _wait_for_receivers, exitpriority=-100)
             _utils.append(util)
-        elif package not in _hooked and hasattr(util, "register_after_fork"):
-            util.register_after_fork(_watch, _watch)
+    _hook()
+
+
+def _hook():
+    for package in PACKAGES:
+        util = sys.modules.get(f"{package}.util")
+        if package not in _hooked and hasattr(util, "register_after_fork"):
+            util.register_after_fork(_begin, _begin)
             _hooked.add(package)
+
+
+def _begin(_):
+    """In a worker that has just forgotten the finalizers of its parent."""
+    _utils.clear()
+    _watch()
 
 
 def _wait_for_receivers():
@@ -156,6 +170,8 @@ def _start_as_child():
     _sent.clear()  # what the parent sent is kept by the parent
     _utils.clear()
     _is_waiting = False
+    _hook()
 
 
 os.register_at_fork(after_in_child=_start_as_child)
+_hook()

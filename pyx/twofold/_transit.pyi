@@ -2,6 +2,7 @@ from twofold._segments import Segment
 
 EXIT_SECONDS: int
 PROC: str
+PACKAGES: tuple[str, ...]
 
 def create(nbytes: int) -> Segment: ...
 def send(segment: Segment) -> int | None: ...

@@ -39,8 +39,9 @@ class Made:
 
 
 def wait_for_end(package):
+    """Of the worker's main thread, which from Python 3.13 on waits for other threads first."""
     util = importlib.import_module(f"{package}.util")
-    while not util.is_exiting():
+    while not (util.is_exiting() or getattr(threading, "_SHUTTING_DOWN", False)):
         time.sleep(0.001)
     time.sleep(0.02)  # It has said so, and will look.
 
