@@ -105,7 +105,9 @@ def _watch():
     for package in PACKAGES:
         process, util = map(sys.modules.get, (f"{package}.process", f"{package}.util"))
         # By look-ups alone: either module may be at its import, in another thread.
-        if getattr(getattr(process, "_current_process", None), "_parent_pid", None) is not None:
+        current = getattr(process, "_current_process", None)
+        # The latter while a spawned one is told what to do. It forgets no finalizers, and runs no hooks.
+        if getattr(current, "_parent_pid", None) is not None or hasattr(current, "_inheriting"):
             # Last: the queues have ends of their own, in which they send what they still hold.
             util.Finalize(None, _wait_for_receivers, exitpriority=-100)
             _utils.append(util)
@@ -174,4 +176,4 @@ def _start_as_child():
 
 
 os.register_at_fork(after_in_child=_start_as_child)
-_hook()
+_watch()
