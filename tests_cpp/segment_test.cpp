@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -147,6 +148,15 @@ private:
     int file_ = -1;
 };
 
+// Not once it has ended, whether or not somebody has waited for it.
+bool lives(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string stat;
+    std::getline(file, stat);
+    std::size_t const state = stat.rfind(')') + 2;
+    return state < stat.size() && stat[state] != 'Z' && stat[state] != 'X';
+}
+
 // Another process, which does what it is told: a letter, and what that takes.
 class actor {
 public:
@@ -194,7 +204,11 @@ public:
             static_cast<void>(parent_->receive<bool>());
         } else {
             kill(pid, SIGKILL);
-            wait_for(pid, limit);
+            if (parent_ == nullptr) {
+                wait_for(pid, limit);
+            } else {
+                while (lives(pid)) usleep(100);  // its parent was killed, and somebody else waits for it
+            }
         }
         pid = 0;
     }
@@ -552,7 +566,6 @@ TEST_CASE("a segment is used again after the children that had it have ended", "
 
 TEST_CASE("memory is given back by the last that holds it, whoever was killed before", "[segment]") {
     // Beside those who hold it, one has let go of it, keeps the mapping, and waits.
-    REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     std::array<char const*, 4> const names{"owner", "child of the owner", "attached", "child of the attached"};
     std::array<std::size_t, 4> order{0, 1, 2, 3};
     do {
@@ -582,7 +595,6 @@ TEST_CASE("memory is given back by the last that holds it, whoever was killed be
             CHECK(memory.is_empty());
         }
     } while (std::next_permutation(order.begin(), order.end()));
-    REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
 }
 
 TEST_CASE("what is hidden is not the children's, and comes to light in them", "[segment][guarded]") {
