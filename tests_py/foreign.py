@@ -9,7 +9,8 @@ import math
 import struct
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_ssize_t, c_uint8, c_uint16, c_uint32, c_void_p
 
-api = ctypes.pythonapi
+# Not ctypes.pythonapi, in which any library of the process may say other types of the same functions.
+api = ctypes.PyDLL(None)
 api.PyCapsule_New.restype = ctypes.py_object
 api.PyCapsule_New.argtypes = [c_void_p, c_char_p, c_void_p]
 api.PyCapsule_IsValid.argtypes = [c_void_p, c_char_p]

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import run_script
 
 SCENARIOS = sorted(Path(__file__).with_name("fork_scenarios").glob("fork_*.py"))
 SECONDS = max(120, int(os.environ.get("TWOFOLD_TEST_FORKS", "0")))
@@ -58,3 +59,32 @@ def test_the_tests_fail_without_the_fork_handlers(tmp_path, name):
     path_of_modules = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": path_of_modules}
     assert run_scenario(path, env=env).returncode != 0
+
+
+def test_the_child_of_a_fork_by_c_forgets_which_forks_its_parent_was_told_of():
+    run_script("""
+        import ctypes, os, threading
+        from array import array
+        between = threading.Event(), threading.Event()
+        os.register_at_fork(before=lambda: (between[0].set(), between[1].wait()))  # runs after that of twofold
+        import twofold
+        values = array("I", bytes(32 << 20))
+
+        def fork():
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            os.waitpid(pid, 0)
+
+        thread = threading.Thread(target=fork)
+        thread.start()
+        between[0].wait()
+        pid = ctypes.PyDLL(None).fork()
+        if pid == 0:
+            twofold.double(values, out=values, threads=2)
+            os._exit(len(os.listdir("/proc/self/task")))
+        threads = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        between[1].set()
+        thread.join()
+        assert threads == 2, threads
+    """)

@@ -37,7 +37,7 @@ def test_first_calls_beside_forks(route):
     first_calls(route, "before", "fork")
 
 
-@pytest.mark.parametrize("route", ["arrays", "ufuncs", "share", "SharedArray"])
+@pytest.mark.parametrize("route", ["arrays", "ufuncs", "share", "SharedArray", "double_in_processes"])
 def test_first_calls_beside_forks_where_numpy_came_later(route):
     first_calls(route, "after", "fork")
 

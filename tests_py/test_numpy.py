@@ -353,3 +353,16 @@ def test_without_numpy_lists_and_buffers_work():
         assert twofold.double(array("d", [1.5])) == array("d", [3.0])
         assert twofold.double(b"ab").tobytes() == bytes([194, 196])
     """)
+
+
+def test_a_dtype_of_the_newer_kind_is_not_taken_for_another_one():
+    """Those of packages such as numpy_quaddtype have no number. This one is of NumPy's tests."""
+    from numpy._core._multiarray_umath import _get_sfloat_dtype  # noqa: PLC0415
+
+    values = np.array([1.0, 2.0, 3.0]).view(_get_sfloat_dtype()(1.0))
+    for call in (twofold.double, *(getattr(twofold.ufuncs, name) for name in twofold.ufuncs.__all__)):
+        try:
+            doubled = call(values)
+        except TypeError:
+            continue
+        assert doubled.view(np.float64).tolist() == [2.0, 4.0, 6.0]

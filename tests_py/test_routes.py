@@ -4,6 +4,7 @@ An overflow is an error and nothing else, and nothing has been written then; `dt
 policy says; and what stands under a mask, or where `where=` says no, does not count.
 """
 
+import contextvars
 import math
 import pickle
 import warnings
@@ -781,3 +782,21 @@ def test_a_wrong_route_is_noticed(wrong, monkeypatch):
     monkeypatch.setattr(_ufunc_route, name, function)
     with pytest.raises((AssertionError, OverflowError, pytest.fail.Exception)):
         check()
+
+
+@pytest.mark.parametrize("overflow", ["wrap", "saturate", "raise"])
+def test_what_code_of_a_class_sets_in_the_context_stays(overflow):
+    variable = contextvars.ContextVar("variable", default=0)
+
+    class Sets(np.ndarray):
+        def __array_wrap__(self, array, context=None, return_scalar=False):
+            variable.set(1)
+            return super().__array_wrap__(array, context, return_scalar)
+
+    def call():
+        with np.errstate(over="ignore"):
+            twofold.double(np.arange(3.0).view(Sets), overflow=overflow)
+            assert np.geterr()["over"] == "ignore"
+        return variable.get()
+
+    assert contextvars.copy_context().run(call) == 1

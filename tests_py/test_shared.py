@@ -1199,3 +1199,43 @@ def test_threads_that_open_the_same_reference_have_the_same_memory():
         sender.join()
         """
     )
+
+
+def test_the_class_names_its_methods():
+    for name, method in vars(twofold.SharedArray).items():
+        method = getattr(method, "__func__", method)  # noqa: PLW2901
+        assert "<locals>" not in getattr(method, "__qualname__", ""), name
+    assert pickle.loads(pickle.dumps(twofold.SharedArray.empty))((2,), "u1").shape == (2,)
+
+
+def test_a_lost_array_raises_also_after_its_module_was_loaded_again():
+    run_script("""
+        import importlib
+        import pytest
+        import twofold
+        twofold.share([1])
+        importlib.reload(twofold.shared)
+        twofold.share([1])
+        with pytest.raises(twofold.shared.SharedArrayError):
+            len(twofold.shared.LostArray("gone"))
+    """)
+
+
+def test_a_file_is_closed_once():
+    """Also where the arguments were wrong, and no file was opened."""
+    run_script("""
+        import os
+        from twofold._signals import OpenFile
+        for arguments in ((), ("x",), ("x", "r"), ("/dev/null\\0x", 0), (1.5, 0), ("/no/such/file", 0)):
+            try:
+                OpenFile(*arguments)
+            except (TypeError, ValueError, OSError):
+                continue
+            raise AssertionError(arguments)
+        file = OpenFile("/dev/null", os.O_RDONLY)
+        file.close()
+        again = os.open("/dev/null", os.O_RDONLY)
+        file.close()
+        del file
+        os.fstat(again), os.fstat(0)
+    """)

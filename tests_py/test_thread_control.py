@@ -1,7 +1,9 @@
 """What users say about threads, and what they are told: limits, threads_info, show_config."""
 
 import contextlib
+import copy
 import doctest
+import pickle
 import threading
 
 import pytest
@@ -301,3 +303,43 @@ def test_an_old_threadpoolctl_is_left_alone(tmp_path):
         """,
         str(tmp_path),
     )
+
+
+def test_a_decorated_function_has_any_parameters():
+    @twofold.num_threads(2)
+    def called(limit, function, *, self):
+        return limit, function, self, twofold.get_num_threads()
+
+    assert called(limit=1, function=3, self=4) == (1, 3, 4, 2)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda limit: pickle.loads(pickle.dumps(limit))])
+def test_a_copy_of_a_limit_has_entered_nothing(copied):
+    with twofold.num_threads(1) as limit:
+        another = copied(limit)
+        with another:
+            pass
+        del another
+        assert twofold.get_num_threads() == 1
+
+
+def test_a_limit_that_goes_is_that_of_its_own_thread():
+    """Not of a later one, to which the system gives the same identifier."""
+    entered, identifiers, limits = [], [], []
+
+    def enter():
+        identifiers.append(threading.get_ident())
+        entered.append(twofold.num_threads(1).__enter__())
+
+    def drop():
+        identifiers.append(threading.get_ident())
+        twofold.set_num_threads(2)
+        entered.clear()
+        limits.append(twofold.threads_info()["limit"])
+
+    for function in [enter, drop] * 20:
+        thread = threading.Thread(target=function)
+        thread.start()
+        thread.join()
+    assert limits == [2] * 20
+    assert len(set(identifiers)) < len(identifiers), "this system uses none again"

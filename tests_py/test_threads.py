@@ -226,3 +226,36 @@ def test_signals_reach_the_main_thread_only():
             blockable = ~(1 << 8 | 1 << 18 | 3 << 31) & (1 << 64) - 1  # not SIGKILL, SIGSTOP, nor glibc's own two
             assert blocked & blockable == blockable, hex(blocked)
     """)
+
+
+def test_the_process_ends_while_a_daemon_thread_forks():
+    """For which the thread waits for the GIL, in a hook of ours, too: Python ends it there."""
+    script = """
+        import os, sys, threading, time
+        from array import array
+        import twofold
+
+        class Slow:  # so that the end takes a moment
+            def __del__(self, now=time.monotonic):
+                end = now() + 0.05
+                while now() < end:
+                    pass
+
+        sys.slow = Slow()
+        values = array("I", bytes(16 << 20))
+
+        def forks():
+            while True:
+                twofold.double(values, out=values, threads=2)
+                pid = os.fork()
+                if pid == 0:
+                    os._exit(0)
+                os.waitpid(pid, 0)
+
+        threading.Thread(target=forks, daemon=True).start()
+        end = time.monotonic() + 0.1 + os.getpid() % 50 / 1000
+        while time.monotonic() < end:
+            pass
+    """
+    for _ in range(12):
+        run_script(script, "-W", "ignore")

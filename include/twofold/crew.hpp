@@ -175,6 +175,11 @@ public:
     // ---- for those who know of a fork before *prepare* does: expect_fork; stop_for_fork, unless there is no need; the
     // fork, done or failed; fork_is_over, or in the child fork_is_over_in_child. Any number of threads at a time.
 
+    /// Once, before all of these: so a child of any fork forgets which ones its parent was told of.
+    static void watch_forks() noexcept {
+        if (the_crew.process.load(std::memory_order_acquire) == 0) static_cast<void>(set_up());
+    }
+
     /// Calls go alone from here on, and no helper is started. Whether there may be some that have to be stopped.
     [[nodiscard]] static bool expect_fork() noexcept {
         the_crew.forks_ahead.fetch_add(1, std::memory_order_seq_cst);
@@ -418,10 +423,10 @@ private:
             // Set first: were a fork to copy this process in between, its child would go without handlers, not with two
             // sets of them.
             if (!the_crew.handlers_registered) {
-                the_crew.handlers_registered = true;
                 pthread_key_t key;
                 bool const has_key = pthread_key_create(&key, nullptr) == 0;
                 if (has_key) the_crew.helper_key.store(key, std::memory_order_relaxed);
+                the_crew.handlers_registered = true;
                 if (!has_key || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
                     if (has_key) pthread_key_delete(key);
                     the_crew.handlers_registered = false;
@@ -648,6 +653,7 @@ public:
     }
     [[nodiscard]] static helpers state_of_helpers() noexcept { return helpers::none; }
     [[nodiscard]] static unsigned helper_count() noexcept { return 0; }
+    static void watch_forks() noexcept {}
     [[nodiscard]] static bool expect_fork() noexcept { return false; }
     static void stop_for_fork() noexcept {}
     static void fork_is_over() noexcept {}

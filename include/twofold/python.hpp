@@ -37,6 +37,7 @@ class
     fork_hooks {
 public:
     static int add() noexcept {
+        crew<Arch>::watch_forks();
         PyObject* const os = PyImport_ImportModule("os");
         PyObject* const add_hooks = os == nullptr ? nullptr : PyObject_GetAttrString(os, "register_at_fork");
         PyObject* const no_arguments = PyTuple_New(0);
@@ -52,7 +53,9 @@ public:
     }
 
 private:
-    static PyObject* before_fork(PyObject*, PyObject*) noexcept {
+    // Not noexcept: at the end of the interpreter, up to Python 3.13, the wait for the GIL ends a daemon thread by an
+    // exception.
+    static PyObject* before_fork(PyObject*, PyObject*) {
         // Mostly there is no helper. To let go of the GIL is to wait for it, where other threads want it, too.
         if (crew<Arch>::expect_fork()) {
             PyThreadState* const state = PyEval_SaveThread();

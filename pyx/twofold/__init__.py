@@ -16,7 +16,6 @@ from twofold._threads import get_num_threads, num_threads, set_num_threads, thre
 
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:
-    from twofold.pools import double_in_processes
     from twofold.shared import SharedArray
 
 __all__ = [
@@ -38,24 +37,18 @@ __all__ = [
 # All that calls need is imported here, and NumPy, which is not, is looked up when there are arrays of it: a call that
 # imports would leave the lock of that to the child of a fork in another thread.
 if sys.platform == "linux":  # whose means these take
+    from twofold.pools import double_in_processes
     from twofold.shared import share
-
-    if "numpy" in sys.modules:  # with most of what this imports
-        import twofold.pools
+else:
+    __all__ = [name for name in __all__ if name not in {"SharedArray", "double_in_processes", "share"}]
 
 if hasattr(sys.modules.get("threadpoolctl"), "register"):  # of 3.2 and later. Else it may be imported by hand
     import twofold.threadpoolctl  # noqa: F401
 
 
 def __getattr__(name: str) -> object:
-    if name == "SharedArray":  # which is made when it is asked for, and then imports NumPy where nobody has
-        import twofold.shared  # noqa: PLC0415
-
-        return twofold.shared.SharedArray
-    if name == "double_in_processes":  # which without NumPy takes as long to import as all of this
-        import twofold.pools  # noqa: PLC0415
-
-        return twofold.pools.double_in_processes
+    if name in __all__:  # SharedArray, which is made when it is asked for, and then imports NumPy where nobody has
+        return sys.modules["twofold.shared"].SharedArray
     raise AttributeError(f"module 'twofold' has no attribute {name!r}")
 
 
@@ -80,7 +73,7 @@ def release_memory() -> int:
     """
     if "twofold._transit" in sys.modules:
         sys.modules["twofold._transit"].sweep()
-    # Imported with the first array of NumPy, and with the first one that is shared.
+    # The second one is there on Linux alone.
     memories = map(sys.modules.get, ("twofold._memory", "twofold._segments"))
     return sum(memory.release_memory() for memory in memories if memory is not None)
 

@@ -64,7 +64,7 @@ cdef int timedelta64 = find_element_of(c'm', 8)
 
 cdef int element_of(const Descr* descr) except -2:
     """The element of a dtype; -1 where it is none of ours."""
-    if descr.type_num < <int>NPY_NTYPES_LEGACY:
+    if 0 <= descr.type_num < <int>NPY_NTYPES_LEGACY:  # -1: one of the newer kind, which others have made
         return element_of_type[descr.type_num]
     if ufuncs.is_bfloat16(<object><PyObject*>descr):
         return find_element_of(c'b', 2)

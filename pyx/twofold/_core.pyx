@@ -2,7 +2,6 @@
 """The engine as Cython has it: pointers in, threads and signals seen to. The only module that holds kernels."""
 from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
-from cpython.pythread cimport PyThread_get_thread_ident
 from libcpp cimport bool as cpp_bool
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -90,6 +89,7 @@ cdef extern from "_kernels/wheel.hpp" namespace "twofold_wheel" nogil:
     int find_element(char kind, size_t size) noexcept
     unsigned int exchange_thread_limit_here "twofold_wheel::exchange_thread_limit"(unsigned int limit) noexcept
     unsigned int current_thread_limit() noexcept
+    uint64_t number_of_this_thread() noexcept
     thread_decision decide_threads(bint pool_worker) noexcept
     unsigned int decided_threads(bint pool_worker) noexcept
     unsigned int recently_decided_threads() noexcept
@@ -233,11 +233,14 @@ cdef class ThreadLimit:
     cdef list before  # one for each time that this object was entered
     cdef bint is_entered
     cdef unsigned int outermost  # what was before the first time
-    cdef unsigned long thread
+    cdef uint64_t thread
 
     def __init__(self, limit):
         self.limit = threads_argument(limit)
         self.before = []
+
+    def __reduce__(self):
+        return type(self), (self.limit or None,)  # a copy has entered nothing
 
     def __enter__(self):
         cdef unsigned int before = current_thread_limit()
@@ -246,7 +249,7 @@ cdef class ThreadLimit:
         if not self.is_entered:
             self.is_entered = True
             self.outermost = before
-            self.thread = PyThread_get_thread_ident()
+            self.thread = number_of_this_thread()
         return self
 
     def __exit__(self, kind, error, trace):
@@ -255,10 +258,10 @@ cdef class ThreadLimit:
         del self.before[-1]
 
     def __dealloc__(self):
-        if self.is_entered and self.thread == PyThread_get_thread_ident():
+        if self.is_entered and self.thread == number_of_this_thread():
             exchange_thread_limit(self.outermost)
 
-def call_with_limit(limit, function, *arguments, **keywords):
+def call_with_limit(limit, function, /, *arguments, **keywords):
     """What a function returns that is called under such a limit. In C, as ThreadLimit is, and for the same reason."""
     cdef unsigned int before = exchange_thread_limit(threads_argument(limit))
     try:

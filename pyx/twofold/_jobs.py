@@ -3,12 +3,12 @@
 What has to be done at all stands in pools.py; what a worker and the table are, in _claims/claims.hpp.
 """
 
+import _signal as signal  # without the enums of `signal`, which take longer to import than all of this
 import mmap
 import os
-import signal
+from collections import namedtuple
 from contextlib import suppress
 from time import monotonic
-from typing import NamedTuple
 
 from twofold._claims import Claims, itemsize_of
 from twofold._core import decided_by, raise_again_if_callers
@@ -38,11 +38,10 @@ EXIT_SECONDS = 0.1
 MOST_REPLACED_FOR_RETRIES = 8
 
 
-class Bytes(NamedTuple):
+class Bytes(namedtuple("Bytes", ("view", "place"))):
     """The bytes of an array in this process, and their place for the others; None where they do not find them."""
 
-    view: object
-    place: object
+    __slots__ = ()
 
 
 def new_bytes(nbytes):
@@ -62,14 +61,10 @@ def check_is_callers(own):
         own.view.show()
 
 
-class Task(NamedTuple):
+class Task(namedtuple("Task", ("way", "source", "target", "element", "overflow"))):
     """`way` is one of those of claims.hpp; `source` and `target` are `Bytes`, the same ones where it is in place."""
 
-    way: str
-    source: Bytes
-    target: Bytes
-    element: str
-    overflow: str
+    __slots__ = ()
 
 
 class Job:

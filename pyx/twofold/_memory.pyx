@@ -82,6 +82,7 @@ cdef bint has_begun = False
 cdef int begin() except -1:
     global has_begun
     if not has_begun:
+        find_numpy()  # whose error is clearer
         find_functions()
         has_begun = True
     return 0

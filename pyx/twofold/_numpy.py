@@ -15,7 +15,8 @@ def find_numpy():
             raise
         raise ImportError(f"{NEEDED}, and none is installed", name="numpy") from None
     version = getattr(numpy, "__version__", "")
-    if not version or int(version.partition(".")[0]) < 2:
+    major = version.partition(".")[0]
+    if not major.isdecimal() or int(major) < 2:
         found = f"NumPy {version or '(no version)'} ({getattr(numpy, '__file__', None)})"
         raise ImportError(f"{NEEDED}, and found is {found}", name="numpy")
     return numpy

@@ -6,8 +6,8 @@ has become of its name meanwhile.
 
 import mmap
 import os
+from collections import namedtuple
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from twofold._core import raise_again_if_callers
 from twofold._numpy import find_numpy
@@ -17,15 +17,13 @@ from twofold._transit import PROC
 from twofold.shared import find_segment
 
 
-class Place(NamedTuple):
-    """Bytes `first` to `first + nbytes` of the memory that process `pid` has under the descriptor `fd`."""
+class Place(namedtuple("Place", ("pid", "fd", "name", "is_file", "first", "nbytes"))):
+    """Bytes `first` to `first + nbytes` of the memory that process `pid` has under the descriptor `fd`.
 
-    pid: int
-    fd: int
-    name: tuple  # tells the memory from any other: (token, its bytes) of a segment, (device, inode) of a file
-    is_file: bool
-    first: int
-    nbytes: int
+    `name` tells the memory from any other: (token, its bytes) of a segment, (device, inode) of a file.
+    """
+
+    __slots__ = ()
 
     def overlaps(self, other):
         return (
@@ -131,12 +129,9 @@ def _end_of_bases(array):
         owner = base
 
 
-class _Mapping(NamedTuple):
-    begin: int
-    offset: int
-    file: tuple  # (device, inode) as the kernel shows them here; on some file systems fstat has others
-    is_shared: bool  # and not copied when it is written to
-    path: str
+# `file` is (device, inode) as the kernel shows them here; on some file systems fstat has others. What is not shared is
+# copied when it is written to.
+_Mapping = namedtuple("_Mapping", ("begin", "offset", "file", "is_shared", "path"))
 
 
 def _mapping_at(address):

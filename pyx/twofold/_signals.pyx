@@ -42,7 +42,8 @@ def call_undisturbed(function, *arguments):
         pthread_sigmask(SIG_SETMASK, &before, NULL)
 
 def call_and_end(function, end):
-    """What `function` returns. `end` is called in any case, undisturbed; again if a handler has raised something in it.
+    """What `function` returns. `end` is called in any case, undisturbed; again if it raises something, as
+    a handler may in it.
     """
     cdef sigset_t before
     try:
@@ -69,23 +70,26 @@ cdef class OpenFile:
     """A descriptor, closed at the latest when nobody has this object any more."""
 
     cdef readonly int fd
+    cdef bint is_open
 
     def __cinit__(self, path, int flags):
-        self.fd = -1
         cdef bytes name = os.fsencode(path)
+        if 0 in name:
+            raise ValueError("embedded null byte")
         cdef const char* name_ = name
         cdef int how = flags | O_CLOEXEC
-        while self.fd < 0:
+        while not self.is_open:
             with nogil:
                 self.fd = open(name_, how)
-            if self.fd < 0 and errno != EINTR:
+            self.is_open = self.fd >= 0
+            if not self.is_open and errno != EINTR:
                 PyErr_SetFromErrnoWithFilenameObject(OSError, path)
             PyErr_CheckSignals()
 
-    def close(self):
-        if self.fd >= 0:
+    cpdef void close(self) noexcept:
+        if self.is_open:
             close(self.fd)
-        self.fd = -1
+        self.is_open = False
 
     def __dealloc__(self):
         self.close()

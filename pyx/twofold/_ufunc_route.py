@@ -9,17 +9,16 @@ All of this is imported with twofold, but NumPy is not: `begin` has it, before a
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
-from contextvars import copy_context
 
-from twofold import _arrays, _core, ufuncs
+from twofold import _arrays, _core, _signals, ufuncs
 from twofold._double import double
 from twofold._numpy import find_numpy
 
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:
-    import functools
     from typing import Any
 
     import numpy as np
@@ -44,10 +43,7 @@ def begin() -> None:
     That it is done twice, by two threads or in the child of a fork that came in between, does no harm.
     """
     numpy = find_numpy()
-    import functools  # noqa: PLC0415 - which NumPy has imported, and is a part of what `import twofold` would take
-
     globals().update(
-        functools=functools,
         np=numpy,
         UFUNCS=(ufuncs.doubled, ufuncs.doubled_saturating, ufuncs.doubled_checked),
         OF_NUMPY=(numpy.ndarray, numpy.generic),
@@ -247,18 +243,19 @@ def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -
     return result
 
 
-def with_errors(settings: dict[str, Any], function: Any, *arguments: Any, **keywords: Any) -> Any:
+def with_errors(settings: dict[str, Any], function: Any, /, *arguments: Any, **keywords: Any) -> Any:
     """What a function returns under these settings of np.errstate.
 
-    That is written in Python: what a signal's handler raises in it leaves the settings as they are just then. So they
-    are those of a context, which goes.
+    That is written in Python: what a signal's handler raises in it leaves the settings as they are just then.
     """
+    before = np.geterr()
+    calls = functools.partial(set_errors_and_call, settings, function, *arguments, **keywords)
+    return _signals.call_and_end(calls, functools.partial(np.seterr, **before))
 
-    def call() -> Any:
-        np.seterr(**settings)
-        return function(*arguments, **keywords)
 
-    return copy_context().run(call)
+def set_errors_and_call(settings: dict[str, Any], function: Any, /, *arguments: Any, **keywords: Any) -> Any:
+    np.seterr(**settings)
+    return function(*arguments, **keywords)
 
 
 def limits(dtype: Dtype) -> tuple[int, int]:

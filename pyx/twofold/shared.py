@@ -5,6 +5,7 @@ is decided by that chain alone, so views are, however they were made, and copies
 classes: of `np.asarray(a)`, say, the values.)
 """
 
+import functools
 import sys
 
 from twofold import _transit, _ufunc_route
@@ -15,8 +16,6 @@ from twofold._segments import AnyMemory, SharedArrayError, segment_beneath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `_begin`
-    import functools
-
     import numpy as np
 
     class SharedArray(np.ndarray): ...
@@ -27,6 +26,9 @@ __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 # How many bytes of an array are mapped when it comes: this takes some 60 us for each MiB.
 # Measured by `benchmarks/shared_arrays.py`.
 MOST_MAPPED_AHEAD = 256 << 20
+
+
+_has_begun = False
 
 
 def __getattr__(name):
@@ -41,13 +43,12 @@ def _begin():
 
     `import twofold` imports this module, but no NumPy. Two threads may do this at once: the class of the first stays.
     """
-    if "SharedArray" in globals():
+    global _has_begun  # noqa: PLW0603
+    if _has_begun:
         return
     np = find_numpy()
-    import functools  # noqa: PLC0415 - which NumPy has imported
-
     _ufunc_route.begin()
-    globals().update(np=np, functools=functools)
+    globals().update(np=np)
 
     class SharedArray(np.ndarray):
         """An array of NumPy in memory that other processes can share, filled with zeros.
@@ -158,7 +159,13 @@ def _begin():
             setattr(LostArray, name, LostArray._raise)
     LostArray.__setattr__ = LostArray.__delattr__ = LostArray._raise
     SharedArray.__qualname__ = "SharedArray"
-    _ufunc_route.take_for_plain(globals().setdefault("SharedArray", SharedArray))
+    for method in vars(SharedArray).values():
+        method = getattr(method, "__func__", method)  # noqa: PLW2901
+        if isinstance(method, type(_begin)):
+            method.__qualname__ = f"SharedArray.{method.__name__}"
+    _ufunc_route.take_for_plain(SharedArray)
+    globals().setdefault("SharedArray", SharedArray)
+    _has_begun = True
 
 
 def _model(shape, dtype, order):

@@ -95,7 +95,7 @@ cdef int element_of_type[NPY_NTYPES_LEGACY]  # by NumPy's number of a type
 cdef int bfloat16 = find_element_of(c'b', 2)  # the only one with a number beyond those
 
 cdef inline int element_of(const Descr* descr) noexcept nogil:
-    return element_of_type[descr.type_num] if descr.type_num < <int>NPY_NTYPES_LEGACY else bfloat16
+    return element_of_type[descr.type_num] if 0 <= descr.type_num < <int>NPY_NTYPES_LEGACY else bfloat16
 
 cdef int double_piece(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                       Policy policy) except -1 nogil:

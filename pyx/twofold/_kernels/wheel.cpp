@@ -111,6 +111,13 @@ unsigned current_thread_limit() noexcept {
     return thread_limit;
 }
 
+std::uint64_t number_of_this_thread() noexcept {
+    static constinit std::atomic<std::uint64_t> threads{0};
+    thread_local std::uint64_t number = 0;
+    if (number == 0) number = ++threads;
+    return number;
+}
+
 twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept {
     return twofold::detail::decide_threads<baseline>({.thread_limit = thread_limit, .pool_worker = pool_worker});
 }

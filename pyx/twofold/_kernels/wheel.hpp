@@ -88,6 +88,9 @@ unsigned exchange_thread_limit(unsigned limit) noexcept;
 /// The limit of this thread; 0: none.
 unsigned current_thread_limit() noexcept;
 
+/// Of this thread alone, also once it has ended, as no identifier of the system's is.
+std::uint64_t number_of_this_thread() noexcept;
+
 /// How many threads a call of this thread may use that does not say, and by which rule. Reads the environment.
 /// `pool_worker`: whether this process is a worker of a process pool.
 twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept;
