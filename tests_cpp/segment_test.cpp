@@ -564,6 +564,135 @@ TEST_CASE("a segment is used again after the children that had it have ended", "
     release(again);
 }
 
+// Puts a file of somebody else's in the place of a descriptor that he has closed, and tells later whether it was let
+// be.
+class other_file {
+public:
+    explicit other_file(int descriptor) : descriptor_(descriptor) {
+        std::FILE* const file = std::tmpfile();
+        REQUIRE(file != nullptr);
+        std::vector<char> const ones(2 * MiB, 1);
+        REQUIRE(std::fwrite(ones.data(), 1, ones.size(), file) == ones.size());
+        REQUIRE(std::fflush(file) == 0);
+        REQUIRE(dup2(fileno(file), descriptor) == descriptor);
+        std::fclose(file);
+    }
+    ~other_file() { close(descriptor_); }
+    other_file(other_file const&) = delete;
+    other_file& operator=(other_file const&) = delete;
+
+    [[nodiscard]] bool is_whole() const {
+        std::vector<char> found(2 * MiB);
+        return pread(descriptor_, found.data(), found.size(), 0) == static_cast<ssize_t>(found.size()) &&
+               std::all_of(found.begin(), found.end(), [](char byte) { return byte == 1; });
+    }
+
+private:
+    int descriptor_;
+};
+
+TEST_CASE("files that have the number of a descriptor which others closed are let be", "[segment]") {
+    fresh_start const start;
+    SECTION("of a segment") {
+        segment one = made(MiB);
+        other_file const other(one.descriptor);
+        release(one);
+        CHECK(other.is_whole());
+    }
+    SECTION("of a segment, after a fork") {
+        segment one = made(MiB);
+        other_file const other(one.descriptor);
+        end_of(waiting_child());
+        release(one);
+        CHECK(other.is_whole());
+    }
+    SECTION("of one that is kept") {
+        segment one = made(MiB);
+        int const descriptor = one.descriptor;
+        release(one);
+        REQUIRE(kept_bytes() == MiB);
+        other_file const other(descriptor);
+        segment again = made(MiB);
+        CHECK(again.descriptor != descriptor);
+        release(again);
+        release_kept();
+        CHECK(other.is_whole());
+    }
+    SECTION("of a mapping that is kept") {
+        segment one = made(MiB);
+        segment found = attached_to(one);
+        int const descriptor = found.descriptor;
+        release(found);
+        other_file const other(descriptor);
+        found = attached_to(one);
+        CHECK(found.descriptor != descriptor);
+        std::memset(found.payload, 2, MiB);
+        segment const before = one;
+        release(one);
+        segment again = made(MiB);  // not in the memory that is still held
+        CHECK_FALSE(is_of_same_file(again, before));
+        std::memset(again.payload, 3, MiB);
+        CHECK(std::all_of(found.payload, found.payload + MiB, [](char byte) { return byte == 2; }));
+        release(found);
+        release(again);
+        CHECK(other.is_whole());
+    }
+    SECTION("of what a call hides from children") {
+        segment one = made(MiB);
+        hide(one);
+        other_file const other(one.descriptor);
+        pid_t const child = fork();
+        if (child == 0) _exit(other.is_whole() ? 0 : 1);
+        CHECK(wait_for(child, limit) == 0);
+        CHECK(show(one));
+        release(one);
+        CHECK(other.is_whole());
+    }
+}
+
+TEST_CASE("a child that has closed all descriptors holds what it has", "[segment]") {
+    fresh_start const start;
+    segment one = made(MiB);
+    std::memset(one.payload, 7, MiB);
+    std::array<int, 2> to{}, from{};
+    REQUIRE(pipe(to.data()) == 0);
+    REQUIRE(pipe(from.data()) == 0);
+    pid_t const child = fork();
+    if (child == 0) {
+        alarm(limit);
+        close(one.descriptor);
+        char letter = 'c';
+        if (write(from[1], &letter, 1) != 1 || read(to[0], &letter, 1) != 1) _exit(2);
+        _exit(std::all_of(one.payload, one.payload + MiB, [](char byte) { return byte == 7; }) ? 0 : 1);
+    }
+    char letter = 0;
+    REQUIRE(read(from[0], &letter, 1) == 1);
+    release(one);
+    segment again = made(MiB);
+    std::memset(again.payload, 8, MiB);
+    REQUIRE(write(to[1], &letter, 1) == 1);
+    CHECK(wait_for(child, limit) == 0);
+    release(again);
+    for (int const end : {to[0], to[1], from[0], from[1]}) close(end);
+}
+
+TEST_CASE("what is kept is given back where it is all that is missing", "[segment]") {
+    fresh_start const start;
+    CHECK(holds_in_child(limit, []() noexcept {
+        std::array<segment, 4> held{};
+        for (segment& one : held) {
+            if (create(MiB, one) != 0) return false;
+        }
+        for (segment& one : held) release(one);
+        int const highest = dup(0);
+        if (!limit_to(RLIMIT_NOFILE, static_cast<rlim_t>(highest) + 1)) return false;
+        while (dup(0) >= 0) {
+        }
+        segment larger{};
+        return kept_bytes() == 4 * MiB && create(8 * MiB, larger) == 0 && kept_bytes() == 0;
+    }));
+}
+
 TEST_CASE("memory is given back by the last that holds it, whoever was killed before", "[segment]") {
     // Beside those who hold it, one has let go of it, keeps the mapping, and waits.
     std::array<char const*, 4> const names{"owner", "child of the owner", "attached", "child of the attached"};

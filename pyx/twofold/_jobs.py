@@ -104,7 +104,10 @@ class Job:
         report = Report(self.progress if task.way != "look" else False, claims, itemsize, nbytes // itemsize)
         owner = os.getpid()
 
+        given = 0
+
         def do():
+            nonlocal given
             given = sum(self.lender.ask(order) for _ in range(asked))
             report.begin()
             self._finish(claims, task, order, report, alone=given == 0)
@@ -120,7 +123,8 @@ class Job:
 
         call_and_end(do, end)
         check_is_callers(table)
-        if closed is not None and wanted and not self.lender.inherits and claims.workers_joined == 1:  # this process
+        is_alone = claims.workers_joined == 1
+        if closed is not None and (given or (wanted and closed == NO_PROC)) and is_alone and not self.lender.inherits:
             self.lender.failure = self.lender.failure or SharedArrayError(closed)
         self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))
         return None if claims.first_failure is None else claims.first_failure // itemsize

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -30,15 +29,14 @@ constexpr std::uint64_t layout = 0x32'64'6c'6f'66'6f'77'74;  // "twofold2": rais
 struct header {
     std::uint64_t layout;
     std::array<unsigned char, 16> random;
-    std::uint64_t capacity;  // bytes there are for the payload, whole pages
-    std::int64_t owner;      // the process that made it
-    bool is_counted;         // each holder has a lock
-    std::atomic<bool> owner_left;
+    std::uint64_t capacity;                               // bytes there are for the payload, whole pages
+    std::int64_t owner;                                   // the process that made it
+    bool is_counted;                                      // each holder has a lock
     std::atomic<std::uint32_t> use;                       // its number
     std::array<std::atomic<std::uint64_t>, 500> tickets;  // a bit each; set: drawn, and not yet handed in
 };
 static_assert(sizeof(header) <= 4096);
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 std::size_t page_bytes() noexcept {
     return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -50,6 +48,8 @@ struct mapping {
     header* head;
     std::size_t capacity;
     int descriptor;
+    dev_t device;  // of the file, which has that descriptor unless somebody else has closed it: a daemon closes all
+    ino_t inode;
     bool is_hidden = false;
     bool is_lost = false;  // hidden, in the child of a fork: nothing but zeros, and no descriptor
 
@@ -59,18 +59,32 @@ struct mapping {
 
 namespace {
 
+bool is_file_of(mapping const& mapped, int descriptor) noexcept {
+    struct stat status{};
+    return !mapped.is_lost && fstat(descriptor, &status) == 0 && status.st_dev == mapped.device &&
+           status.st_ino == mapped.inode;
+}
+
+// Else the descriptor is closed, or another file's.
+bool has_file(mapping const& mapped) noexcept {
+    return is_file_of(mapped, mapped.descriptor);
+}
+
 // Undoes `map`, and nothing else: what becomes of the memory is for those to say who still have the file.
 void dispose(mapping* mapped) noexcept {
     munmap(mapped->head, mapped->bytes());
-    if (!mapped->is_lost) close(mapped->descriptor);
+    if (has_file(*mapped)) close(mapped->descriptor);
     delete mapped;
 }
 
 // Maps an open file that is a segment, or will be one. Null where that cannot be; then the file stays open.
 mapping* map(int descriptor, std::size_t capacity) noexcept {
+    struct stat status{};
+    if (fstat(descriptor, &status) != 0) return nullptr;
     void* const all = mmap(nullptr, page_bytes() + capacity, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     if (all == MAP_FAILED) return nullptr;
-    auto* const mapped = new (std::nothrow) mapping{static_cast<header*>(all), capacity, descriptor};
+    auto* const mapped =
+        new (std::nothrow) mapping{static_cast<header*>(all), capacity, descriptor, status.st_dev, status.st_ino};
     if (mapped == nullptr) munmap(all, page_bytes() + capacity);
     return mapped;
 }
@@ -83,6 +97,7 @@ constexpr std::size_t least_kept_bytes = std::size_t{256} << 10;
 // F_RDLCK: one of the holders; F_WRLCK: nobody else is; F_UNLCK: none. Returns 0, or EAGAIN where others do not allow
 // it, or why else not.
 int lock(mapping const& mapped, short kind) noexcept {
+    if (!has_file(mapped)) return EBADF;
     struct flock first_byte{};
     first_byte.l_type = kind;
     first_byte.l_whence = SEEK_SET;
@@ -98,6 +113,7 @@ bool open_anew(mapping& mapped) noexcept {
     int const file = open(path, O_RDWR | O_CLOEXEC);
     if (file < 0) return false;
     bool const is_open =
+        is_file_of(mapped, file) &&
         mmap(mapped.head, mapped.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED &&
         dup3(file, mapped.descriptor, O_CLOEXEC) >= 0;
     close(file);
@@ -106,6 +122,7 @@ bool open_anew(mapping& mapped) noexcept {
 
 // Gives the memory of a retired segment back, also where others keep the mapping for a next use.
 void empty(mapping const& retired) noexcept {
+    if (!has_file(retired)) return;
     fallocate(retired.descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(page_bytes()),
               static_cast<off_t>(retired.capacity));
 }
@@ -191,7 +208,6 @@ private:
 // Segments that this process made, retired. The exclusive lock stays, so nobody else holds them.
 
 void drop_unused(mapping* mapped) noexcept {
-    mapped->head->owner_left = true;
     empty(*mapped);
     dispose(mapped);
 }
@@ -209,12 +225,24 @@ mapping* take_unused(std::size_t bytes) noexcept {
 
 constinit shelf<dispose> idle;
 
-bool is_abandoned(mapping const& mapped) noexcept {
-    return mapped.head->owner_left || (kill(static_cast<pid_t>(mapped.head->owner), 0) != 0 && errno == ESRCH);
+// Whose last holder was killed, or whose file is gone. Nobody will use those again.
+void drop_abandoned() noexcept {
+    while (mapping* const mapped =
+               idle.take([](mapping const& candidate) noexcept { return lock(candidate, F_WRLCK) != EAGAIN; })) {
+        empty(*mapped);
+        dispose(mapped);
+    }
 }
 
-void drop_abandoned() noexcept {
-    while (mapping* const mapped = idle.take(is_abandoned)) dispose(mapped);
+// Returns how many bytes they were.
+std::size_t drop_all_kept() noexcept {
+    std::size_t const bytes = idle.drop_all();
+    return bytes + unused.drop_all();
+}
+
+// Whether what is kept may be all that is missing.
+bool is_shortage(int error) noexcept {
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
 // Lets go of the lock. True: nobody else holds the segment, and nobody will by the references there are; it is locked.
@@ -242,7 +270,7 @@ void lose(mapping& mapped) noexcept {
     void* const zeros = mmap(mapped.head, mapped.bytes(), PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     if (zeros == MAP_FAILED) return;
-    close(mapped.descriptor);
+    if (has_file(mapped)) close(mapped.descriptor);
     mapped.is_lost = true;
 }
 
@@ -322,10 +350,7 @@ int make(std::size_t bytes, mapping*& made) noexcept {
     std::size_t const capacity = (bytes + page - 1) / page * page;
     std::array<unsigned char, 16> random{};
     if (getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) return EIO;
-    if (!is_room_for(capacity)) {
-        // What is kept may be all that is missing.
-        if (release_kept() == 0 || !is_room_for(capacity)) return ENOMEM;
-    }
+    if (!is_room_for(capacity)) return ENOMEM;
     int descriptor = -1;
     if (int const error = make_file(page + capacity, descriptor); error != 0) return error;
     made = map(descriptor, capacity);
@@ -386,12 +411,15 @@ int create(std::size_t bytes, segment& made) noexcept {
     if (bytes > most_bytes) return ENOMEM;
     drop_abandoned();
     mapping* mapped = bytes >= least_kept_bytes ? take_unused(bytes) : nullptr;
+    while (mapped != nullptr && lock(*mapped, F_RDLCK) != 0) {
+        drop_unused(mapped);
+        mapped = take_unused(bytes);
+    }
     bool const is_new = mapped == nullptr;
     if (is_new) {
-        if (int const error = make(bytes, mapped); error != 0) return error;
-    } else if (int const error = lock(*mapped, F_RDLCK); error != 0) {
-        drop_unused(mapped);
-        return error;
+        int error = make(bytes, mapped);
+        if (is_shortage(error) && drop_all_kept() > 0) error = make(bytes, mapped);
+        if (error != 0) return error;
     }
     identity const id{mapped->head->random, mapped->head->use};
     made = {mapped, mapped->payload(), bytes, id, mapped->descriptor, is_new, true, forks_before};
@@ -404,7 +432,9 @@ int attach(pid_t pid, int descriptor, identity const& id, std::size_t bytes, seg
     mapping* mapped =
         idle.take([&id](mapping const& candidate) noexcept { return candidate.head->random == id.random; });
     if (mapped == nullptr) {
-        if (int const error = open_segment(pid, descriptor, mapped); error != 0) return error;
+        int error = open_segment(pid, descriptor, mapped);
+        if (is_shortage(error) && drop_all_kept() > 0) error = open_segment(pid, descriptor, mapped);
+        if (error != 0) return error;
     }
     header const& head = *mapped->head;
     int error = head.random != id.random || bytes > head.capacity ? ESTALE : 0;
@@ -433,16 +463,15 @@ void release(segment& held) noexcept {
     if (mapped->is_hidden) forget_hidden(*mapped);
     header& head = *mapped->head;
     // A child has the same lock: to unlock would be to unlock for it, too.
-    bool const is_alone = !mapped->is_lost && head.is_counted && (!has_forked || open_anew(*mapped));
+    bool const is_alone = has_file(*mapped) && head.is_counted && (!has_forked || open_anew(*mapped));
     bool const is_ours = was_owner && head.owner == getpid();
     bool const may_be_kept = mapped->capacity <= max_kept;
     if (is_alone && retire(*mapped)) {
         if (is_ours && may_be_kept && head.use == use + 1) return unused.put(mapped);
         empty(*mapped);
-    } else if (is_alone && !was_owner && may_be_kept && !is_abandoned(*mapped)) {
+    } else if (is_alone && !was_owner && may_be_kept) {
         return idle.put(mapped);
     }
-    if (is_ours) head.owner_left = true;
     dispose(mapped);
 }
 
@@ -471,7 +500,7 @@ void fill(segment const& made, void const* values) noexcept {
     auto const* const from = static_cast<char const*>(values);
     std::size_t done = 0;
     // Through the file, new pages are neither cleared nor mapped before. Measured by `benchmarks/shared_arrays.py`.
-    while (made.is_zero && done < made.bytes) {
+    while (made.is_zero && done < made.bytes && has_file(*made.mapped)) {
         ssize_t const written =
             pwrite(made.descriptor, from + done, made.bytes - done, static_cast<off_t>(page_bytes() + done));
         if (written <= 0 && errno != EINTR) break;

@@ -19,8 +19,10 @@
 //   own. Who lets go of it unlocks, and then tries the exclusive lock: with that, nobody holds the segment, the number
 //   of its use is raised, and its memory is used again or given back. Forks and kills do not falsify that count. The
 //   child of a fork has the open file descriptions of its parent, and so their locks; so who has forked does not unlock
-//   but closes, once it has opened the file anew. (Segments that are too small to be kept have no locks, and where the
-//   system knows none of these nothing is used again: a segment goes with its last mapping.)
+//   but closes, once it has opened the file anew. A mapping holds a lock as well as its descriptor does: so a daemon
+//   may close all descriptors, and what has their numbers later is left alone. (Segments that are too small to be kept
+//   have no locks, and where the system knows none of these nothing is used again: a segment goes with its last
+//   mapping.)
 //
 // Used again
 //   Pages that the system has to find, to clear and to map are what a segment costs. So who made one keeps it where
@@ -31,7 +33,7 @@
 //
 // In transit
 //   A reference is good for as long as somebody has the segment. A sender who wants to let go of it draws a ticket,
-//   which the receiver hands in once he is attached; until then the sender stays. There are some thousand tickets;
+//   which the receiver hands in once he is attached; until then the sender stays. There are 32,000 tickets;
 //   without one the sender cannot know.
 //
 // Fork
@@ -83,7 +85,8 @@ struct segment {
 /// Lets go of a segment. It is kept for another use, or goes with the last process that holds it.
 void release(segment& held) noexcept;
 
-/// Until `show`, children of a fork do not have it. (There is room for some dozens of them in a process.)
+/// Until `show`, children of a fork do not have it, unless this process is closed to others (not dumpable): then they
+/// could not open it. (There is room for some dozens of them in a process.)
 void hide(segment const& held) noexcept;
 
 /// False: this process is a child from meanwhile, and the memory is not the segment's.
