@@ -569,13 +569,12 @@ TEST_CASE("a segment is used again after the children that had it have ended", "
 class other_file {
 public:
     explicit other_file(int descriptor) : descriptor_(descriptor) {
-        std::FILE* const file = std::tmpfile();
-        REQUIRE(file != nullptr);
+        int const file = memfd_create("other", 0);  // on the device that a segment's is on
+        REQUIRE(file >= 0);
         std::vector<char> const ones(2 * MiB, 1);
-        REQUIRE(std::fwrite(ones.data(), 1, ones.size(), file) == ones.size());
-        REQUIRE(std::fflush(file) == 0);
-        REQUIRE(dup2(fileno(file), descriptor) == descriptor);
-        std::fclose(file);
+        REQUIRE(write(file, ones.data(), ones.size()) == static_cast<ssize_t>(ones.size()));
+        REQUIRE(dup2(file, descriptor) == descriptor);
+        close(file);
     }
     ~other_file() { close(descriptor_); }
     other_file(other_file const&) = delete;

@@ -120,6 +120,14 @@ bool open_anew(mapping& mapped) noexcept {
     return is_open;
 }
 
+// Lets go of the lock. True: nobody else holds the segment, and nobody will by the references there are; it is locked.
+bool retire(mapping const& mapped) noexcept {
+    // Each holder leaves first, and then looks whether anybody is left. So one of them finds that nobody is.
+    if (lock(mapped, F_UNLCK) != 0 || lock(mapped, F_WRLCK) != 0) return false;
+    ++mapped.head->use;
+    return true;
+}
+
 // Gives the memory of a retired segment back, also where others keep the mapping for a next use.
 void empty(mapping const& retired) noexcept {
     if (!has_file(retired)) return;
@@ -228,7 +236,7 @@ constinit shelf<dispose> idle;
 // Whose last holder was killed, or whose file is gone. Nobody will use those again.
 void drop_abandoned() noexcept {
     while (mapping* const mapped =
-               idle.take([](mapping const& candidate) noexcept { return lock(candidate, F_WRLCK) != EAGAIN; })) {
+               idle.take([](mapping const& candidate) noexcept { return retire(candidate) || !has_file(candidate); })) {
         empty(*mapped);
         dispose(mapped);
     }
@@ -243,14 +251,6 @@ std::size_t drop_all_kept() noexcept {
 // Whether what is kept may be all that is missing.
 bool is_shortage(int error) noexcept {
     return error == EMFILE || error == ENFILE || error == ENOMEM;
-}
-
-// Lets go of the lock. True: nobody else holds the segment, and nobody will by the references there are; it is locked.
-bool retire(mapping const& mapped) noexcept {
-    // Each holder leaves first, and then looks whether anybody is left. So one of them finds that nobody is.
-    if (lock(mapped, F_UNLCK) != 0 || lock(mapped, F_WRLCK) != 0) return false;
-    ++mapped.head->use;
-    return true;
 }
 
 // ---- what is hidden from children
