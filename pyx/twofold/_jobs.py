@@ -8,7 +8,7 @@ import mmap
 import os
 from collections import namedtuple
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 
 from twofold._claims import Claims, itemsize_of
 from twofold._core import decided_by, raise_again_if_callers
@@ -116,7 +116,7 @@ class Job:
             if os.getpid() == owner:  # else `progress`, or a signal handler, has forked: the call is the parent's
                 claims.stop()
                 try:
-                    self.lender.part()
+                    self.lender.part(have_come=claims.workers_joined > 1)
                     report.end()
                 finally:
                     _settle(claims, task.target.view)
@@ -417,6 +417,7 @@ class Pool:
         self._packages = _packages_of(pool)
         self._name = type(pool).__qualname__
         self._submit = submit
+        self._may_be_cut_short = callable(getattr(pool, "terminate", None))
         self._asked = []
 
     def ask(self, order):
@@ -431,12 +432,27 @@ class Pool:
             raise
         return True
 
-    def part(self):
+    def part(self, have_come):
+        """Ask no more of it. `have_come`: whether any worker has, so that answers are on their way."""
+        if have_come and self._may_be_cut_short:
+            # A multiprocessing.Pool hangs for good if it is terminated while a worker sends its answer.
+            end = monotonic() + GRACE_SECONDS
+            while not all(map(_has_come, self._asked)) and monotonic() < end:
+                sleep(0.0001)
         for answer in self._asked:
             self.failure = self.failure or _failure_of(answer)
         # Not cancelled: a ProcessPoolExecutor that breaks while it has a cancelled future is left half alive. Workers
         # that come to it later find nothing to do.
         self._asked.clear()
+
+
+def _has_come(answer):
+    ask = getattr(answer, "ready", None) or getattr(answer, "done", None)
+    try:
+        return not callable(ask) or ask()
+    except Exception as error:
+        raise_again_if_callers(error)
+        return True
 
 
 def _failure_of(answer):
@@ -498,7 +514,7 @@ class OwnProcesses:
         process.start()
         self._started[process] = identity_of(process.pid)
 
-    def part(self):
+    def part(self, have_come):
         """Wait for their end, or see to it. Can be called again if it was interrupted."""
         end = monotonic() + EXIT_SECONDS
         while self._started:

@@ -22,11 +22,11 @@ exit_codes = []
 
 
 class Noted(_jobs.OwnProcesses):
-    def part(self):
+    def part(self, have_come):
         for process in self._started:
             process.join()
             exit_codes.append(process.exitcode)
-        super().part()
+        super().part(have_come)
 
 
 def main(method):
