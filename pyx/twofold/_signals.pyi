@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import TypeVar, final
+from typing import Self, TypeVar, final
 
 _T = TypeVar("_T")
 
@@ -9,5 +9,5 @@ def call_and_end(function: Callable[[], _T], end: Callable[[], object]) -> _T: .
 @final
 class OpenFile:
     fd: int
-    def __init__(self, path: str, flags: int) -> None: ...
+    def __new__(cls, path: str, flags: int) -> Self: ...
     def close(self) -> None: ...
