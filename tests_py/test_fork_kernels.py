@@ -133,35 +133,35 @@ is_nested = False
 
 def hook_that_runs_after_ours():
     global is_nested
-    assert threads() == 1, threads()
+    assert settles_at(1), threads()
     double_large()
-    assert threads() == 1, threads()
+    assert settles_at(1), threads()
     if not is_nested:
         is_nested = True
         in_child(double_with_own_helpers)
         double_large()
-        assert threads() == 1, threads()
+        assert settles_at(1), threads()
         is_nested = False
         raise KeyboardInterrupt
 
 def hook_that_runs_before_ours():
     if not is_nested:
         double_large()
-        assert threads() == 3, threads()
+        assert settles_at(3), threads()
         raise KeyboardInterrupt
 
 os.register_at_fork(before=hook_that_runs_after_ours)
 import twofold
-from checks import double_large, double_with_own_helpers, in_child, threads
+from checks import double_large, double_with_own_helpers, in_child, settles_at, threads
 os.register_at_fork(before=hook_that_runs_before_ours)
 
 for _ in range(3):
     double_large()
-    assert threads() == 3
+    assert settles_at(3)
     in_child(double_with_own_helpers)
 assert raised == [KeyboardInterrupt] * 6, raised
 double_large()
-assert threads() == 3
+assert settles_at(3)
 """
     )
 
@@ -174,18 +174,18 @@ def test_a_fork_that_fails_leaves_helpers_allowed(tmp_path):
     run_script(
         BEGIN
         + """
-from checks import double_large, threads
+from checks import double_large, settles_at, threads
 for _ in range(3):
     double_large()
-    assert threads() == 3
+    assert settles_at(3)
     try:
         os.fork()
     except BlockingIOError:
-        assert threads() == 1
+        assert settles_at(1)
     else:
         raise AssertionError("it did not fail")
 double_large()
-assert threads() == 3
+assert settles_at(3)
 """,
         env={**os.environ, "LD_PRELOAD": str(library)},
     )
@@ -196,7 +196,7 @@ def test_what_a_signal_handler_raises_leaves_helpers_allowed():
     run_script(
         BEGIN
         + """
-from checks import double_large, double_small, threads
+from checks import double_large, double_small, settles_at, threads
 
 class Alarm(Exception):
     pass
@@ -223,7 +223,7 @@ except ChildProcessError:
     pass
 assert alarms > 0
 double_large()
-assert threads() == 3, threads()
+assert settles_at(3), threads()
 """
     )
 
@@ -232,7 +232,7 @@ def test_threads_that_fork_at_the_same_time_leave_helpers_allowed():
     run_script(
         BEGIN
         + """
-from checks import double_large, double_small, double_with_own_helpers, in_child, threads
+from checks import double_large, double_small, double_with_own_helpers, in_child, settles_at, threads
 failures = []
 
 def fork_often():
@@ -250,7 +250,7 @@ for thread in forking:
     thread.join()
 assert not failures, failures
 double_large()
-assert threads() == 3, threads()
+assert settles_at(3), threads()
 """,
         options=("-W", "ignore"),
     )
