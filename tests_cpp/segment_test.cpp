@@ -693,7 +693,7 @@ TEST_CASE("what is kept is given back where it is all that is missing", "[segmen
 }
 
 TEST_CASE("memory is given back by the last that holds it, whoever was killed before", "[segment]") {
-    // Beside those who hold it, one has let go of it, keeps the mapping, and waits.
+    // Beside those who hold it, one has released it, keeps the mapping, and waits.
     std::array<char const*, 4> const names{"owner", "child of the owner", "attached", "child of the attached"};
     std::array<std::size_t, 4> order{0, 1, 2, 3};
     do {

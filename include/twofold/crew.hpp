@@ -16,14 +16,14 @@
 //
 // Fork
 //   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; callers are not waited
-//   for. *parent* lets go of the lock; helpers are started again by the next call that wants them. *child* clears the
+//   for. *parent* releases the lock; helpers are started again by the next call that wants them. *child* clears the
 //   table of the threads that it does not have. A caller only ever tries the lock, and goes on alone when it is taken.
 //   Nothing here has a destructor that runs at exit, and nothing allocates.
 //
 //   A chunk may be a kernel of the user's, and wait for something that the forking thread has: a mutex, Python's GIL.
 //   So *prepare* waits two seconds at most, and then leaves those helpers behind. Helpers are of a generation, which
 //   each *prepare* ends: one that was left behind ends when its chunk does, and its caller waits for it as ever. Python
-//   is told sooner that a fork is to come, while that thread can still let go of the GIL: see python.hpp.
+//   is told sooner that a fork is to come, while that thread can still release the GIL: see python.hpp.
 //
 //   A call inside of a chunk runs on its thread alone. A fork there is one like any other if the thread is the
 //   caller's. On a helper it is an error: the child would be a helper without a crew.
@@ -486,7 +486,7 @@ private:
         the_crew.generation.fetch_add(1, std::memory_order_release);
         the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
         futex_wake(&the_crew.announcements, INT_MAX);
-        std::int64_t const end = now_ns<Arch>() + most_wait_ns;
+        std::int64_t const end = now_ns<Arch>() + max_wait_ns;
         bool all_joined = true;
         for (std::uint32_t i = 0; i < living; ++i) {
             if (join(the_crew.helpers[i], end)) continue;
@@ -506,7 +506,7 @@ private:
         while (pthread_tryjoin_np(helper, nullptr) != 0) {
             std::int64_t const left = end - now_ns<Arch>();
             if (left <= 0) return false;
-            if (left > most_wait_ns - short_wait_ns) {
+            if (left > max_wait_ns - short_wait_ns) {
                 sched_yield();
             } else {
                 timespec const nap{0, short_wait_ns / 8};
@@ -596,8 +596,8 @@ private:
 
     static constexpr unsigned spin_turns = 2000;  // about as long as a helper needs for a chunk; then the caller sleeps
     static constexpr std::int64_t retry_ns = 1'000'000'000;
-    static constexpr std::int64_t most_wait_ns = 2'000'000'000;  // of a fork for kernels; as its message says
-    static constexpr std::int64_t short_wait_ns = 1'000'000;     // within which helpers without such kernels end
+    static constexpr std::int64_t max_wait_ns = 2'000'000'000;  // of a fork for kernels; as its message says
+    static constexpr std::int64_t short_wait_ns = 1'000'000;    // within which helpers without such kernels end
 
     static void relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)

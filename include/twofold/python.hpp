@@ -11,7 +11,7 @@
 // Helpers are stopped before a process is copied, and so a fork waits for kernels. By the time that the handlers of the
 // C library run, Python (os.fork, multiprocessing) has the GIL, and other locks of the interpreter: a kernel that wants
 // the GIL would hold the fork up for the two seconds of crew.hpp. With this the helpers are stopped earlier, by a hook
-// of os.register_at_fork that has let go of the GIL. Forks of C code that has the GIL and runs no such hooks, as
+// of os.register_at_fork that has released the GIL. Forks of C code that has the GIL and runs no such hooks, as
 // subprocess does for `user=`, take the two seconds still.
 //
 // Each shared object has a crew of its own, and so registers its own. Compiles with Py_LIMITED_API, too.
@@ -56,7 +56,7 @@ private:
     // Not noexcept: at the end of the interpreter, up to Python 3.13, the wait for the GIL ends a daemon thread by an
     // exception.
     static PyObject* before_fork(PyObject*, PyObject*) {
-        // Mostly there is no helper. To let go of the GIL is to wait for it, where other threads want it, too.
+        // Mostly there is no helper. To release the GIL is to wait for it, where other threads want it, too.
         if (crew<Arch>::expect_fork()) {
             PyThreadState* const state = PyEval_SaveThread();
             crew<Arch>::stop_for_fork();

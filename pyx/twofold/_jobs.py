@@ -6,8 +6,6 @@ What has to be done at all stands in pools.py; what a worker and the table are, 
 import _signal as signal  # without the enums of `signal`, which take longer to import than all of this
 import mmap
 import os
-from collections import namedtuple
-from contextlib import suppress
 from time import monotonic, sleep
 
 from twofold._claims import Claims, itemsize_of
@@ -38,10 +36,12 @@ EXIT_SECONDS = 0.1
 MOST_REPLACED_FOR_RETRIES = 8
 
 
-class Bytes(namedtuple("Bytes", ("view", "place"))):
+class Bytes:
     """The bytes of an array in this process, and their place for the others; None where they do not find them."""
 
-    __slots__ = ()
+    def __init__(self, view, place):
+        self.view = view
+        self.place = place
 
 
 def new_bytes(nbytes):
@@ -61,10 +61,15 @@ def check_is_callers(own):
         own.view.show()
 
 
-class Task(namedtuple("Task", ("way", "source", "target", "element", "overflow"))):
+class Task:
     """`way` is one of those of claims.hpp; `source` and `target` are `Bytes`, the same ones where it is in place."""
 
-    __slots__ = ()
+    def __init__(self, way, source, target, element, overflow):
+        self.way = way
+        self.source = source
+        self.target = target
+        self.element = element
+        self.overflow = overflow
 
 
 class Job:
@@ -235,7 +240,7 @@ def _work(caller, table_place, place, out_place, element, overflow):  # noqa: PL
         return 0
     try:
         values = open_place(place)
-        out = values if out_place == place else open_place(out_place)
+        out = values if out_place.is_same(place) else open_place(out_place)
         # The caller first: the child of a fork has the memory, also when its parent has gone before it runs.
         while not is_dead(caller) and claims.work(values, out, element, overflow, threads_of_worker(), TURN_SECONDS):
             pass
@@ -253,8 +258,10 @@ class WorkUndisturbed:
 
     def __call__(self):
         self._begin()
-        with suppress(AccessError):  # which the caller knows of
+        try:
             work(self._order)
+        except AccessError:
+            return  # the caller knows of it
 
     def __setstate__(self, state):
         # A forkserver's process does not begin with the signals that its caller has blocked: see OwnProcesses. While

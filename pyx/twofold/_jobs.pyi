@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from twofold._claims import Claims
 from twofold._places import Place
@@ -15,19 +15,21 @@ SETTLE_SECONDS: float
 EXIT_SECONDS: float
 MOST_REPLACED_FOR_RETRIES: int
 
-class Bytes(NamedTuple):
+class Bytes:
     view: Any
     place: Place | None
+    def __init__(self, view: Any, place: Place | None) -> None: ...
 
 def new_bytes(nbytes: int) -> Bytes: ...
 def check_is_callers(own: Bytes) -> None: ...
 
-class Task(NamedTuple):
+class Task:
     way: str
     source: Bytes
     target: Bytes
     element: str
     overflow: str
+    def __init__(self, way: str, source: Bytes, target: Bytes, element: str, overflow: str) -> None: ...
 
 class Job:
     lender: Pool | OwnProcesses

@@ -88,7 +88,7 @@ cdef int begin() except -1:
     return 0
 
 cdef enum:
-    MOST_DIMENSIONS = 64  # of an array of NumPy
+    MAX_DIMENSIONS = 64  # of an array of NumPy
 
 cdef size_t bytes_of(size_t nbytes, int ndim, const npy_intp* shape) noexcept:
     """The bytes of an array with elements of `nbytes`; 0 where there can be no such array, which NumPy will say."""
@@ -120,7 +120,7 @@ cdef void fill_strides_like(object values, npy_intp* strides) noexcept:
     """
     cdef const npy_intp* shape = PyArray_DIMS(values)
     cdef int ndim = PyArray_NDIM(values)
-    cdef int axes[MOST_DIMENSIONS]  # from the innermost
+    cdef int axes[MAX_DIMENSIONS]  # from the innermost
     cdef int known, i, place
     cdef npy_intp own, other
     cdef npy_intp nbytes = PyArray_ITEMSIZE(values)
@@ -146,7 +146,7 @@ cdef inline npy_intp stride_or_none(object values, int axis) noexcept:
     return stride if stride >= 0 else -stride
 
 cdef object like_from_numpy(object values):
-    cdef npy_intp strides[MOST_DIMENSIONS]
+    cdef npy_intp strides[MAX_DIMENSIONS]
     cdef const npy_intp* layout = NULL
     if not PyArray_IS_C_CONTIGUOUS(values):
         fill_strides_like(values, strides)
@@ -165,10 +165,10 @@ cdef object new_like(object values, size_t nbytes):
 
 def empty(tuple shape not None, dtype="float64"):
     """As `numpy.empty`: what a new result of this shape and dtype is made of."""
-    cdef npy_intp lengths[MOST_DIMENSIONS]
+    cdef npy_intp lengths[MAX_DIMENSIONS]
     cdef int ndim = len(shape)
-    if ndim > MOST_DIMENSIONS:
-        raise ValueError(f"shape has {ndim} dimensions; there can be {MOST_DIMENSIONS} at most")
+    if ndim > MAX_DIMENSIONS:
+        raise ValueError(f"shape has {ndim} dimensions; there can be {MAX_DIMENSIONS} at most")
     for i, length in enumerate(shape):
         lengths[i] = length
     numpy = find_numpy()

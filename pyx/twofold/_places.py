@@ -6,8 +6,6 @@ has become of its name meanwhile.
 
 import mmap
 import os
-from collections import namedtuple
-from contextlib import contextmanager
 
 from twofold._core import raise_again_if_callers
 from twofold._numpy import find_numpy
@@ -17,13 +15,23 @@ from twofold._transit import PROC
 from twofold.shared import find_segment
 
 
-class Place(namedtuple("Place", ("pid", "fd", "name", "is_file", "first", "nbytes"))):
+class Place:
     """Bytes `first` to `first + nbytes` of the memory that process `pid` has under the descriptor `fd`.
 
     `name` tells the memory from any other: (token, its bytes) of a segment, (device, inode) of a file.
     """
 
-    __slots__ = ()
+    def __init__(self, pid, fd, name, is_file, first, nbytes):  # noqa: PLR0913, PLR0917
+        self.pid = pid
+        self.fd = fd
+        self.name = name
+        self.is_file = is_file
+        self.first = first
+        self.nbytes = nbytes
+
+    def is_same(self, other):
+        """Whether it is the same memory, by whatever descriptor."""
+        return (self.name, self.first, self.nbytes) == (other.name, other.first, other.nbytes)
 
     def overlaps(self, other):
         return (
@@ -37,26 +45,33 @@ def segment_place(segment, first, nbytes):
     return Place(segment.pid, segment.fd, (segment.token, segment.nbytes), False, first, nbytes)
 
 
-@contextmanager
-def place_of(array):
-    """The place of an array that is contiguous and not empty; None where no other process finds it.
+class HeldPlace:
+    """A context whose value is a place, or None; the file that it is in, if any, is open until the end of the block."""
 
-    Good until the end of the block.
-    """
+    def __init__(self, place=None, file=None):
+        self._place = place
+        self._file = file
+
+    def __enter__(self):
+        return self._place
+
+    def __exit__(self, *error):
+        if self._file is not None:
+            self._file.close()
+
+
+def place_of(array):
+    """The `HeldPlace` of an array that is contiguous and not empty; of None where no other process finds it."""
     found = find_segment(array)
     if found is not None:
-        yield segment_place(*found, array.nbytes)
-        return
-    file = _open_file_of(array)
-    if file is None:
-        yield None
-        return
-    opened, first = file
-    try:
-        status = os.fstat(opened.fd)
-        yield Place(os.getpid(), opened.fd, (status.st_dev, status.st_ino), True, first, array.nbytes)
-    finally:
-        opened.close()
+        return HeldPlace(segment_place(*found, array.nbytes))
+    found = _open_file_of(array)
+    if found is None:
+        return HeldPlace()
+    file, first = found
+    status = os.fstat(file.fd)
+    name = status.st_dev, status.st_ino
+    return HeldPlace(Place(os.getpid(), file.fd, name, True, first, array.nbytes), file)
 
 
 def open_place(place):
@@ -129,9 +144,13 @@ def _end_of_bases(array):
         owner = base
 
 
-# `file` is (device, inode) as the kernel shows them here; on some file systems fstat has others. What is not shared is
-# copied when it is written to.
-_Mapping = namedtuple("_Mapping", ("begin", "offset", "file", "is_shared", "path"))
+class _Mapping:
+    def __init__(self, begin, offset, file, is_shared, path):
+        self.begin = begin
+        self.offset = offset
+        self.file = file  # (device, inode) as the kernel shows them here; on some file systems fstat has others
+        self.is_shared = is_shared  # and not copied when it is written to
+        self.path = path
 
 
 def _mapping_at(address):

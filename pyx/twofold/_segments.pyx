@@ -220,10 +220,10 @@ cdef str why_not_made(int error):
 
 cdef str why_not(int error, pid_t pid, size_t nbytes):
     if error == ENOENT:
-        return (f"process {pid}, which sent it, has ended or has let go of it before it was opened here; or it is a "
+        return (f"process {pid}, which sent it, has ended or has dropped it before it was opened here; or it is a "
                 "process of another machine or container")
     if error == ESTALE:
-        return (f"process {pid} has let go of it before it was opened here; or it was sent by a process of another "
+        return (f"process {pid} has dropped it before it was opened here; or it was sent by a process of another "
                 "machine or container")
     if error == EPROTO:
         return f"process {pid} has another version of twofold"

@@ -21,7 +21,7 @@ cdef extern from "<signal.h>":
 cdef int[8] never_blocked = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGSYS, SIGTRAP]
 
 # A handler runs in this thread also where another thread has taken the signal.
-cdef int most_tries = 3
+cdef int max_tries = 3
 
 cdef sigset_t block_signals() noexcept:
     """Returns the signals that were blocked before."""
@@ -51,7 +51,7 @@ def call_and_end(function, end):
     finally:
         before = block_signals()
         try:
-            call_to_the_end(end, most_tries)
+            call_to_the_end(end, max_tries)
         finally:
             pthread_sigmask(SIG_SETMASK, &before, NULL)
 

@@ -1,7 +1,5 @@
 """How many threads a call may use: what users say about it, and what they can ask."""
 
-import functools
-
 from twofold._core import ThreadLimit, call_with_limit, decided_by, set_thread_limit
 
 
@@ -86,6 +84,8 @@ class num_threads(ThreadLimit):  # noqa: N801 - used as a function is, like deci
         self._n = n
 
     def __call__(self, function):
+        import functools  # noqa: PLC0415 - which costs as much as a fifth of `import twofold`; README says so
+
         @functools.wraps(function)
         def limited(*args, **kwargs):
             return call_with_limit(self._n, function, *args, **kwargs)

@@ -9,9 +9,9 @@ All of this is imported with twofold, but NumPy is not: `begin` has it, before a
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
+from _functools import partial  # type: ignore[import-not-found]  # of functools, which takes its time to import
 
 from twofold import _arrays, _core, _signals, ufuncs
 from twofold._double import double
@@ -249,8 +249,8 @@ def with_errors(settings: dict[str, Any], function: Any, /, *arguments: Any, **k
     That is written in Python: what a signal's handler raises in it leaves the settings as they are just then.
     """
     before = np.geterr()
-    calls = functools.partial(set_errors_and_call, settings, function, *arguments, **keywords)
-    return _signals.call_and_end(calls, functools.partial(np.seterr, **before))
+    calls = partial(set_errors_and_call, settings, function, *arguments, **keywords)
+    return _signals.call_and_end(calls, partial(np.seterr, **before))
 
 
 def set_errors_and_call(settings: dict[str, Any], function: Any, /, *arguments: Any, **keywords: Any) -> Any:
@@ -338,7 +338,7 @@ class Doubling:
         return self.as_partial()(values, out, **keywords)
 
     def as_partial(self) -> Any:
-        return functools.partial(double, dtype=self.dtype, overflow=self.overflow)
+        return partial(double, dtype=self.dtype, overflow=self.overflow)
 
     def __reduce__(self) -> Any:  # in a pickle there are public names only
         return self.as_partial().__reduce__()

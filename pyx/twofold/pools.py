@@ -6,9 +6,8 @@ the pool or of its workers, the call ends, and each chunk has been doubled once.
 out; who works on it stands in _jobs.py.
 """
 
-import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
+import _warnings as warnings  # which looks for those filters that `warnings` may have, and need not be imported
+from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
 
 from twofold import _lists, _plain_buffers, _ufunc_route, shared, ufuncs
 from twofold._claims import itemsize_of
@@ -16,7 +15,7 @@ from twofold._core import element_types, raise_again_if_callers
 from twofold._double import double
 from twofold._jobs import Bytes, Job, Task, check_is_callers, lender_of, new_bytes
 from twofold._numpy import find_numpy
-from twofold._places import is_file_mapping, place_of
+from twofold._places import HeldPlace, is_file_mapping, place_of
 from twofold._segments import NoSharedMemoryError, segment_beneath
 
 # So much of the array is a worker's next piece of work, unless the call says so. Measured by
@@ -328,7 +327,7 @@ def _double_where_it_is(job, array, target, native, overflow):
                 segment.hide()
         else:
             result = target
-        with nullcontext(target_place) if result is target else place_of(result) as result_place:
+        with HeldPlace(target_place) if result is target else place_of(result) as result_place:
             into = Bytes(_flat(result), result_place)
             if place and result_place and _order_of(array) == _order_of(result):
                 return result, job.run(Task("elsewhere", Bytes(_flat(array), place), into, element, overflow))
@@ -346,7 +345,7 @@ def _double_in_place(job, own, element, overflow):
 
 
 def _is_same(array, place, target, target_place):
-    return _order_of(array) == _order_of(target) and place == target_place._replace(fd=place.fd)
+    return _order_of(array) == _order_of(target) and place.is_same(target_place)
 
 
 def _may_overlap(array, place, target, target_place):
@@ -453,7 +452,7 @@ def _order_of(array):
 def _place_if_plain(array, native):
     """Its place, where other processes find it and can double it as it is."""
     is_plain = array is not None and array.dtype == native and _order_of(array) is not None
-    return place_of(array) if is_plain else nullcontext()
+    return place_of(array) if is_plain else HeldPlace()
 
 
 def _flat(array):

@@ -5,7 +5,6 @@ is decided by that chain alone, so views are, however they were made, and copies
 classes: of `np.asarray(a)`, say, the values.)
 """
 
-import functools
 import sys
 
 from twofold import _transit, _ufunc_route
@@ -16,6 +15,8 @@ from twofold._segments import AnyMemory, SharedArrayError, segment_beneath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `_begin`
+    import functools
+
     import numpy as np
 
     class SharedArray(np.ndarray): ...
@@ -47,8 +48,10 @@ def _begin():
     if _has_begun:
         return
     np = find_numpy()
+    import functools  # noqa: PLC0415 - which NumPy has imported
+
     _ufunc_route.begin()
-    globals().update(np=np)
+    globals().update(np=np, functools=functools)
 
     class SharedArray(np.ndarray):
         """An array of NumPy in memory that other processes can share, filled with zeros.

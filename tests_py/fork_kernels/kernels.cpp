@@ -132,7 +132,7 @@ std::thread other_thread;
 std::ptrdiff_t wrong_of_other_thread = 0;
 
 // start(name, callback=None): has another thread make a call, and returns when its helper does that, or is about to.
-// Does not let go of the GIL.
+// Does not release the GIL.
 PyObject* start(PyObject*, PyObject* arguments) noexcept {
     char const* name = nullptr;
     PyObject* callback = Py_None;

@@ -9,21 +9,18 @@ imported all that the route needs of other libraries, but has not called twofold
 
 import ctypes
 import importlib
-import os
-import signal
 import struct
 import sys
 import tempfile
 import threading
-import traceback
 from pathlib import Path
 
 route, order, way, runs = sys.argv[1:]
 if order == "before":
     import numpy  # noqa: F401
 import twofold  # noqa: E402 - its place matters
+from checks import in_child  # noqa: E402
 
-CHILD_SECONDS = 20
 CALLERS, FORKERS, FORKS = 6, 2, 4
 
 
@@ -85,21 +82,13 @@ def check():
     assert list(getattr(result, "tolist", lambda: result)()) == [0, 2, 4], result
 
 
-def in_child(function):
-    """Runs it in a child under a time limit. Returns whether it went well."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            signal.alarm(CHILD_SECONDS)  # a hang ends with -SIGALRM
-            function()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    return os.waitpid(pid, 0)[1] == 0
+def went_well(function):
+    """Whether it did, in a child under a time limit."""
+    try:
+        in_child(function)
+    except AssertionError:
+        return False
+    return True
 
 
 def one_run():
@@ -115,9 +104,9 @@ def one_run():
         start.wait()
         for i in range(FORKS):
             if way == "fork":
-                good.append(in_child(check))
+                good.append(went_well(check))
             else:
-                good.append(__import__(f"forking_{number}_{i}").went_well)
+                good.append(__import__(f"forking_{number}_{i}").result)
 
     threads = [threading.Thread(target=call_first) for _ in range(CALLERS)]
     threads += [threading.Thread(target=fork, args=(number,)) for number in range(FORKERS)]
@@ -133,9 +122,9 @@ with tempfile.TemporaryDirectory() as folder:
         sys.path.insert(0, folder)
         for number in range(FORKERS):
             for i in range(FORKS):
-                text = "from __main__ import check, in_child\nwent_well = in_child(check)\n"
+                text = "from __main__ import check, went_well\nresult = went_well(check)\n"
                 Path(folder, f"forking_{number}_{i}.py").write_text(text)
     sys.setswitchinterval(1e-5)
-    bad = sum(not in_child(one_run) for _ in range(int(runs)))
+    bad = sum(not went_well(one_run) for _ in range(int(runs)))
 if bad:
     sys.exit(f"{bad} of {runs} runs had a child that hung or failed")

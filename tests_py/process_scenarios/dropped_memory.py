@@ -47,7 +47,7 @@ def check_gone(what, but=0):
 
 
 def receive(line):
-    """Holds what came last, and lets go of it at the next word."""
+    """Holds what came last, and drops it at the next word."""
     held = None
     while True:
         held = line.recv()

@@ -16,7 +16,7 @@
 //
 // Holders
 //   The kernel counts them: whoever holds a segment has a shared lock on its file, on an open file description of its
-//   own. Who lets go of it unlocks, and then tries the exclusive lock: with that, nobody holds the segment, the number
+//   own. Who releases it unlocks, and then tries the exclusive lock: with that, nobody holds the segment, the number
 //   of its use is raised, and its memory is used again or given back. Forks and kills do not falsify that count. The
 //   child of a fork has the open file descriptions of its parent, and so their locks; so who has forked does not unlock
 //   but closes, once it has opened the file anew. A mapping holds a lock as well as its descriptor does: so a daemon
@@ -27,18 +27,18 @@
 // Used again
 //   Pages that the system has to find, to clear and to map are what a segment costs. So who made one keeps it where
 //   nobody else holds it, under the exclusive lock. A process that has attached keeps the mapping, too, without a lock,
-//   for the next use of the same segment. That does not hold the memory: whoever is the last to let go of it gives it
+//   for the next use of the same segment. That does not hold the memory: whoever is the last to release it gives it
 //   back, under all mappings. Only if the last one is killed instead, it stays with these, within their limit, until
 //   their process looks.
 //
 // In transit
-//   A reference is good for as long as somebody has the segment. A sender who wants to let go of it draws a ticket,
+//   A reference is good for as long as somebody has the segment. A sender who wants to release it draws a ticket,
 //   which the receiver hands in once he is attached; until then the sender stays. There are 32,000 tickets;
 //   without one the sender cannot know.
 //
 // Fork
 //   The child has the segments of its parent, the same memory under the same descriptors, and holds them until it lets
-//   go of them or ends. What either keeps for a next use the child lets go of, and so it does with what is hidden: what
+//   go of them or ends. What either keeps for a next use the child gives up, and so it does with what is hidden: what
 //   belongs to a call of the parent's. (Children of a bare clone or _Fork are outside this promise.)
 #pragma once
 
