@@ -106,9 +106,10 @@ def check_lost_array():
             answers.put(received())
             os._exit(0)
         array = twofold.share(np.array([1, 2]))
-        os.write(writer, pickle.dumps(array))
+        sent = pickle.dumps(array)
         if is_closed:
             close()
+        os.write(writer, sent)
         answer = answers.get()
         os.waitpid(child, 0)
         assert expected in answer, answer
