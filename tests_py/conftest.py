@@ -1,6 +1,7 @@
 """What the tests share: the table of element types, and scripts run in fresh interpreters."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,10 @@ from pathlib import Path
 
 import pytest
 from twofold import _core
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and what they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The struct module's letters, which `array.array` and `memoryview` know.
 LETTERS = {
