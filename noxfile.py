@@ -32,16 +32,18 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     folders = ["include", "pyx", "tests_cpp", "benchmarks", "examples"]
-    sources = [str(p) for folder in folders for p in Path(folder).rglob("*.[hc]pp") if is_ours(p)]
-    session.run("clang-format", "--dry-run", "--Werror", *sources)
-    session.run(
-        "mypy", "--strict", *map(str, Path("pyx/twofold").glob("*.pyi")), "pyx/twofold/_ufunc_route.py", "examples"
-    )
+    session.run("clang-format", "--dry-run", "--Werror", *(p for folder in folders for p in files(folder, "*.[hc]pp")))
+    stubs = files("pyx/twofold", "*.pyi")
+    session.run("mypy", "--strict", *stubs, "pyx/twofold/_containers/ufunc_route.py", "examples")
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a source was written, not generated or copied by a build."""
-    return not path.with_suffix(".pyx").exists() and Path("pyx/twofold/include") not in path.parents
+def files(folder: str, pattern: str) -> list[str]:
+    """The files of that folder, and of those in it, whose names match the pattern; there has to be one."""
+    copied = Path("pyx/twofold/include")  # by an editable install
+    found = sorted(str(path) for path in Path(folder).rglob(pattern) if copied not in path.parents)
+    if not found:
+        raise FileNotFoundError(f"{folder} has no {pattern}")
+    return found
 
 
 @nox.session

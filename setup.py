@@ -16,23 +16,31 @@ from setuptools.command.build_clib import build_clib
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-KERNELS = "pyx/twofold/_kernels"
-RECYCLING = "pyx/twofold/_recycling"
-SEGMENTS = "pyx/twofold/_segments"
+PACKAGE = "pyx/twofold"
+ENGINE, KERNELS = f"{PACKAGE}/_engine", f"{PACKAGE}/_engine/kernels"
 
 VERSION = run_path(str(ROOT / "scripts/version.py"))["version"]
 XSIMD = run_path(str(ROOT / "scripts/xsimd_include.py"))["xsimd_include"]()
+
+
+def files(folder, pattern):
+    """The files of that folder, and of those in it, whose names match the pattern; there has to be one."""
+    found = sorted(str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob(pattern))
+    if not found:
+        raise FileNotFoundError(f"{folder} has no {pattern}")
+    return found
+
 
 # What every object is built from, besides its own source. The build says so itself, since a stale object would have
 # kernels and callers that disagree. `setup.py` stands for the flags and for the place of xsimd.
 SHARED_SOURCES = [
     "setup.py",
-    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("include/twofold/*.hpp"))),
-    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob(f"{KERNELS}/*.hpp"))),
-    f"{KERNELS}/instruction_sets.def",
+    *files("include/twofold", "*.hpp"),
+    *files(ENGINE, "*.hpp"),
+    *files(ENGINE, "*.def"),
 ]
 
-INCLUDE_DIRS = ["include", "pyx/twofold", str(XSIMD)]
+INCLUDE_DIRS = ["include", PACKAGE, str(XSIMD)]
 # Debug information, which Python asks for by itself, would be two thirds of the wheel.
 CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden", "-g0"]
 
@@ -104,28 +112,31 @@ C_FLAGS = ["-fvisibility=hidden", "-g0"]
 def module(name, *sources, depends=(), suffix="pyx", **arguments):
     """An extension module of the package, made of <name>.pyx; cythonize sees by itself which .pxd files that uses."""
     return Extension(
-        f"twofold.{name}", [f"pyx/twofold/{name}.{suffix}", *sources], depends=["setup.py", *depends], **arguments
+        f"twofold.{name.replace('/', '.')}",
+        [f"{PACKAGE}/{name}.{suffix}", *sources],
+        depends=["setup.py", *depends],
+        **arguments,
     )
 
 
 # What processes share: memfd_create and futexes.
 MODULES_FOR_LINUX = [
     module(
-        "_claims",
-        include_dirs=["pyx/twofold"],
-        depends=["pyx/twofold/_claims/claims.hpp"],
+        "_processes/claims",
+        include_dirs=[PACKAGE],
+        depends=[f"{PACKAGE}/_processes/claims.hpp"],
         extra_compile_args=CXX_FLAGS,
         language="c++",
     ),
     module(
-        "_segments",
-        f"{SEGMENTS}/segment.cpp",
-        include_dirs=["include", "pyx/twofold"],
-        depends=[f"{SEGMENTS}/segment.hpp", "include/twofold/cgroup.hpp"],
+        "_processes/segments",
+        f"{PACKAGE}/_processes/segment.cpp",
+        include_dirs=["include", PACKAGE],
+        depends=[f"{PACKAGE}/_processes/segment.hpp", *files("include/twofold", "cgroup.hpp")],
         extra_compile_args=CXX_FLAGS,
         language="c++",
     ),
-    module("_signals", extra_compile_args=C_FLAGS),
+    module("_engine/signals", extra_compile_args=C_FLAGS),
 ]
 
 
@@ -135,52 +146,56 @@ setup(
         [
             # The one that holds the engine; the others call it there.
             module(
-                "_core",
-                f"{KERNELS}/wheel.cpp",
-                f"{KERNELS}/arrays.cpp",
-                f"{RECYCLING}/recycled_memory.cpp",
+                "_engine/twofold_engine",
+                f"{ENGINE}/wheel.cpp",
+                f"{ENGINE}/arrays.cpp",
+                f"{PACKAGE}/_memory/recycled_memory.cpp",
                 include_dirs=INCLUDE_DIRS,
                 depends=[
                     *SHARED_SOURCES,
-                    f"{RECYCLING}/recycled_memory.hpp",
-                    *map(str, ROOT.glob(f"{KERNELS}/kernels_*.cpp")),
+                    f"{PACKAGE}/_memory/recycled_memory.hpp",
+                    *files(KERNELS, "kernels_*.cpp"),
                 ],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
             module(
-                "_lists",
+                "_containers/lists",
                 include_dirs=INCLUDE_DIRS,
-                depends=SHARED_SOURCES,
+                depends=[*SHARED_SOURCES, *files(f"{PACKAGE}/_containers", "*.hpp")],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            *(module(name, extra_compile_args=C_FLAGS) for name in ("_array", "_buffers", "_double")),
+            *(
+                module(f"_containers/{name}", extra_compile_args=C_FLAGS)
+                for name in ("array_array", "buffers", "double")
+            ),
             *(
                 module(
-                    name,
-                    include_dirs=["pyx/twofold"],
-                    depends=[f"{KERNELS}/checked.h"],
+                    f"_containers/{name}",
+                    include_dirs=[PACKAGE],
+                    depends=[f"{ENGINE}/checked.h"],
                     extra_compile_args=C_FLAGS,
                 )
-                for name in ("_exchange", "_view")
+                for name in ("exchange", "view")
             ),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
-                for name in ("_arrays", "ufuncs")
+                for name in ("_containers/ndarray", "ufuncs")
             ),
             # Python, but compiled: so that a warning of NumPy's is about the caller's line, not about one in there.
-            module("_ufunc_route", suffix="py", extra_compile_args=[*C_FLAGS, "-Os"]),
+            module("_containers/ufunc_route", suffix="py", extra_compile_args=[*C_FLAGS, "-Os"]),
             module(
-                "_memory",
-                include_dirs=["pyx/twofold", RECYCLING, numpy.get_include()],
-                depends=[f"{RECYCLING}/recycled_memory.hpp", f"{KERNELS}/checked.h"],
+                "_memory/numpy_handler",
+                include_dirs=[PACKAGE, numpy.get_include()],
+                depends=[f"{PACKAGE}/_memory/recycled_memory.hpp", f"{ENGINE}/checked.h"],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
             *(MODULES_FOR_LINUX if sys.platform == "linux" else []),
         ],
         include_path=["pyx"],
+        build_dir="build/cython",  # not among the sources, where it might replace one that is written by hand
         compiler_directives={"language_level": 3},
     ),
     libraries=list(kernel_libraries()),

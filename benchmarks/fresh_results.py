@@ -1,4 +1,4 @@
-"""Fresh results of recycled memory against NumPy's own: `recycled_bytes` in pyx/twofold/_recycling/recycled_memory.hpp.
+"""Fresh results of recycled memory against NumPy's own: `recycled_bytes` in pyx/twofold/_memory/recycled_memory.hpp.
 
     python benchmarks/fresh_results.py            # 16 to 256 MiB of uint32
     python benchmarks/fresh_results.py --pairs 31
@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import numpy as np
 import twofold
-from twofold._memory import empty
+from twofold._memory.numpy_handler import empty
 
 SIZES = [16, 24, 31, 32, 33, 48, 64, 96, 128, 256]  # MiB
 

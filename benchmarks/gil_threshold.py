@@ -1,4 +1,4 @@
-"""From which size on a call should let go of the GIL: `keep_gil_bytes` in pyx/twofold/_core.pyx.
+"""From which size on a call should let go of the GIL: `keep_gil_bytes` in pyx/twofold/_engine/twofold_engine.pyx.
 
     python benchmarks/gil_threshold.py
 

@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import twofold
-from twofold import _jobs
+from twofold._processes import jobs
 
 N = 10_000_000
 WORKERS = 2
@@ -119,7 +119,7 @@ def compare(label, settings, apply, rounds, in_place=False):
 
 
 def set_grace(seconds):
-    _jobs.GRACE_SECONDS = seconds
+    jobs.GRACE_SECONDS = seconds
 
 
 PARTS = {

@@ -1,4 +1,4 @@
-"""What shared memory costs: the constants in pyx/twofold/_segments/segment.cpp and pyx/twofold/shared.py.
+"""What shared memory costs: the constants in pyx/twofold/_processes/segment.cpp and pyx/twofold/shared.py.
 
     python benchmarks/shared_arrays.py            # 64 KiB to 256 MiB of uint32
     python benchmarks/shared_arrays.py --rounds 31
@@ -24,7 +24,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 import twofold
-from twofold import _segments, _transit, shared
+from twofold import shared
+from twofold._processes import segments, transit
 
 KIBIBYTES = [64, 256, 1024, 4096, 16384, 40960, 262144]
 
@@ -37,8 +38,8 @@ def microseconds(call: Callable[..., object], *arguments: object) -> float:
 
 def forget() -> None:
     """Makes the next array one of new memory."""
-    _transit.sweep()
-    _segments.release_memory()
+    transit.sweep()
+    segments.release_memory()
 
 
 def share_anew(x: np.ndarray) -> None:
@@ -60,7 +61,7 @@ def worker(line: Connection) -> None:
     while data := line.recv():
         seconds = []
         for most in (0, 1 << 60):
-            _segments.release_memory()
+            segments.release_memory()
             shared.MOST_MAPPED_AHEAD = most
             seconds.append(microseconds(write, data))
         seconds.append(microseconds(write, data))

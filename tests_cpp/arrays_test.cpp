@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "_engine/wheel.hpp"
 #include "catch.hpp"
 #include "expected.hpp"
 #include "forced_sharing.hpp"
-#include "wheel.hpp"
 
 namespace {
 

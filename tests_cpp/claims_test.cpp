@@ -1,6 +1,6 @@
 // Promises of the table of chunks: each is done exactly once, wherever in its work a worker dies. Threads stand in for
 // processes, but in the last test, which kills processes.
-#include "claims.hpp"
+#include "_processes/claims.hpp"
 
 #include <signal.h>
 #include <sys/mman.h>

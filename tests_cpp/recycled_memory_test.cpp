@@ -1,7 +1,7 @@
 // Promises of recycled memory. No test fills more than it must: pages that nobody writes to cost nothing.
 //
 // This file is also built with pthread_atfork doing nothing. Then what is tagged [guarded] must not hold.
-#include "recycled_memory.hpp"
+#include "_memory/recycled_memory.hpp"
 
 #include <pthread.h>
 #include <sys/resource.h>

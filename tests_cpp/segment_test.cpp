@@ -2,7 +2,7 @@
 // way as another one would, and so holds it a second time.
 //
 // This file is also built with pthread_atfork doing nothing. Then what is tagged [guarded] must not hold.
-#include "segment.hpp"
+#include "_processes/segment.hpp"
 
 #include <fcntl.h>
 #include <linux/filter.h>

@@ -14,20 +14,17 @@ PLACES = {
     r"pthread_create|std::j?thread\b|std::async|#pragma omp": "include/twofold/crew.hpp",
     r"pthread_atfork": (
         "include/twofold/crew.hpp",
-        "pyx/twofold/_recycling/recycled_memory.cpp",
-        "pyx/twofold/_segments/segment.cpp",
+        "pyx/twofold/_memory/recycled_memory.cpp",
+        "pyx/twofold/_processes/segment.cpp",
     ),
     r"(?<![\w-])-m(sse|avx|fma|bmi|arch=(?!native)|cpu=|tune=)": None,
-    r"^TWOFOLD_INSTRUCTION_SET\(": "pyx/twofold/_kernels/instruction_sets.def",
+    r"^TWOFOLD_INSTRUCTION_SET\(": "pyx/twofold/_engine/kernels/instruction_sets.def",
     r"#define TWOFOLD_VERSION_(MAJOR|MINOR|PATCH)": "include/twofold/version.hpp",
 }
 SEARCHED = (
-    "include/twofold/*",
-    "pyx/twofold/*.p*",
-    "pyx/twofold/_claims/*",
-    "pyx/twofold/_kernels/*",
-    "pyx/twofold/_recycling/*",
-    "pyx/twofold/_segments/*",
+    "include/twofold/**/*.hpp",
+    *(f"pyx/twofold/**/*.{suffix}" for suffix in ("py", "pyi", "pyx", "pxd")),
+    *(f"pyx/twofold/_*/**/*.{suffix}" for suffix in ("h", "hpp", "cpp", "def")),
     "meson.build",
     "tests_cpp/meson.build",
     "setup.py",
@@ -36,8 +33,9 @@ SEARCHED = (
 )
 
 root = Path(sys.argv[1])
-files = {file for pattern in SEARCHED for file in root.glob(pattern) if file.is_file()}
-faults = []
+found = {pattern: [file for file in root.glob(pattern) if file.is_file()] for pattern in SEARCHED}
+files = {file for some in found.values() for file in some}
+faults = [f"there is no {pattern}" for pattern, some in found.items() if not some]
 for what, place in PLACES.items():
     places = {place} if isinstance(place, str) else set(place or ())
     holders = {str(file.relative_to(root)) for file in files if re.search(what, file.read_text(), re.MULTILINE)}

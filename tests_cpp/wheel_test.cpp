@@ -1,5 +1,5 @@
 // Promises of the wheel's dispatch: every instruction set gives the same answers, and the environment may name one.
-#include "wheel.hpp"
+#include "_engine/wheel.hpp"
 
 #include <cfenv>
 #include <concepts>

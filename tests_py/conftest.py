@@ -9,7 +9,7 @@ from array import array
 from pathlib import Path
 
 import pytest
-from twofold import _core
+from twofold._engine import twofold_engine
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -30,7 +30,7 @@ LETTERS = {
 }
 
 # The one table of element types: the C++ list, as the extension module has it.
-ALL_ELEMENTS = _core.element_types()
+ALL_ELEMENTS = twofold_engine.element_types()
 
 # Those that Python's own arrays hold; NumPy's hold all.
 ELEMENTS = [name for name in ALL_ELEMENTS if name in LETTERS]
@@ -39,7 +39,8 @@ SCRIPT_SECONDS = 120
 
 # Tests of what the wheel holds have nothing to look at in an editable install.
 needs_wheel = pytest.mark.skipif(
-    Path(_core.__file__).with_name("_core.pyx").exists(), reason="twofold is installed in editable mode, not as a wheel"
+    Path(twofold_engine.__file__).with_name("twofold_engine.pyx").exists(),
+    reason="twofold is installed in editable mode, not as a wheel",
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 import twofold
 from conftest import run_script
 from test_processes import run_scenario
-from twofold._core import raise_again_if_callers
+from twofold._engine.twofold_engine import raise_again_if_callers
 
 # More on demand: see CONTRIBUTING.md.
 ALARMS = int(os.environ.get("TWOFOLD_TEST_ALARMS", "700"))
@@ -69,7 +69,7 @@ HANDLERS = {
 def test_the_exception_of_a_handler_is_told_from_others(name):
     script = """
         import signal
-        from twofold._core import raise_again_if_callers
+        from twofold._engine.twofold_engine import raise_again_if_callers
 
         class DeadlineError(ValueError):
             pass
@@ -107,8 +107,8 @@ EXPECTED = {
     "a bar": ("twofold.double_in_processes(np.ones(9), Refuses(), progress=True)", "ImportError", "ImportError"),
     "a message": ("twofold.double([Text()])", "ValueError", "TypeError"),
     "a reference": ("type(shared._receive(twofold.SharedArray, where, None, None, True))", "ValueError", "LostArray"),
-    "a file": ("_places._open_file_of(File())", "OSError", "None"),
-    "a process": ("_jobs.identity_of(Pid())", "OSError", "None"),
+    "a file": ("places._open_file_of(File())", "OSError", "None"),
+    "a process": ("jobs.identity_of(Pid())", "OSError", "None"),
     "a buffer": ("pools._is_sequence(Buffer())", "ValueError", "False"),
 }
 
@@ -122,7 +122,8 @@ def test_a_handler_is_heard_where_its_type_is_expected(name):
         import mmap, signal, sys, types
         import numpy as np
         import twofold
-        from twofold import _jobs, _places, pools, shared
+        from twofold import pools, shared
+        from twofold._processes import jobs, places
 
         class Lender:
             def submit(self, work, order):
@@ -168,7 +169,7 @@ def test_a_handler_is_heard_where_its_type_is_expected(name):
         def open_file(*_):
             act()
 
-        _places.OpenFile = open_file
+        places.OpenFile = open_file
         where = Pid(), 0, bytes(20), 1
 
         class DeadlineError({kind}):

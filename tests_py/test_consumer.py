@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import twofold
 from conftest import needs_wheel
-from twofold import _core
+from twofold._engine import twofold_engine
 
 SOURCE = Path(__file__).with_name("consumer")
 INSTALLED = Path(twofold.__file__).parent
-CYTHON_DOORS = ["__init__.pxd", "_core.pxd", "libtwofold.pxd"]
+CYTHON_DOORS = ["__init__.pxd", "_engine/twofold_engine.pxd", "libtwofold.pxd"]
 HEADERS = sorted(
     str(path.relative_to(INSTALLED))
-    for path in (INSTALLED / "include/twofold").glob("*.hpp")
+    for path in (INSTALLED / "include/twofold").rglob("*.hpp")
     if path.name != "layout.hpp"  # of arrays with several dimensions, which only the wheel itself doubles so far
 )
 
@@ -62,10 +62,11 @@ WITHOUT_A_FUNCTION = {"float128", "complex256", "timedelta64"}
 def test_the_signatures_of_the_header_free_door():
     """Compiled consumers hold these signatures, and do not import if one has changed: new ones may come, none may go.
 
-    What else `_core` exports is for twofold's own modules, which are built together with it; it may change at any time.
+    What else `twofold_engine` exports is for twofold's own modules, which are built together with it; it may change at
+    any time.
     """
     frozen = (Path(__file__).with_name("cython_abi.txt")).read_text().splitlines()
-    assert sorted(signatures(_core)) == sorted(frozen)
+    assert sorted(signatures(twofold_engine)) == sorted(frozen)
 
 
 def signatures(module) -> list[str]:
@@ -81,8 +82,8 @@ def test_every_element_type_has_a_function():
     def short(name: str) -> str:
         return re.sub(r"(b?[iufc])[a-z]*(\d+)", r"\1\2", name)
 
-    functions = {f"double_{short(name)}" for name in set(_core.element_types()) - WITHOUT_A_FUNCTION}
-    assert {line.partition(":")[0] for line in signatures(_core)} == functions
+    functions = {f"double_{short(name)}" for name in set(twofold_engine.element_types()) - WITHOUT_A_FUNCTION}
+    assert {line.partition(":")[0] for line in signatures(twofold_engine)} == functions
     assert set(re.findall(r"double_\w+(?=,)", (INSTALLED / "__init__.pxd").read_text())) == functions
 
 
@@ -130,6 +131,7 @@ def test_a_file_left_out_is_noticed(built, tmp_path, missing):
 @needs_wheel
 def test_with_all_files_a_copy_of_the_package_will_do(built, tmp_path):
     """The proof that it is the missing file that is noticed above, and not the copy."""
+    assert HEADERS
     site = tmp_path / "site"
     site.mkdir()
     for other in Path(sysconfig.get_path("purelib")).iterdir():
@@ -158,14 +160,16 @@ def test_both_doors_work_with_a_source_tree(tmp_path):
     """As an editable install puts it on the path. `nox -s editable` makes a real one, which takes minutes."""
     project = Path(__file__).parent.parent
     tree = tmp_path / "tree"
-    generated = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "*.egg-info")
+    generated = shutil.ignore_patterns("*.so", "__pycache__", "*.egg-info")
     for folder in ("pyx", "include", "scripts"):
         shutil.copytree(project / folder, tree / folder, ignore=generated)
     shutil.rmtree(tree / "pyx/twofold/include", ignore_errors=True)
     for file in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(project / file, tree / file)
-    for module in INSTALLED.glob("*.so"):
-        shutil.copy2(module, tree / "pyx/twofold")
+    modules = list(INSTALLED.rglob("*.so"))
+    assert modules
+    for module in modules:
+        shutil.copy2(module, tree / "pyx/twofold" / module.relative_to(INSTALLED))
     xsimd = {"XSIMD_INCLUDE_DIR": twofold.get_include()}
     subprocess.run([sys.executable, "-c", PREPARE_TREE], cwd=tree, env={**os.environ, **xsimd}, timeout=120, check=True)
 

@@ -13,6 +13,7 @@ import pytest
 from conftest import run_script
 
 SCENARIOS = sorted(Path(__file__).with_name("fork_scenarios").glob("fork_*.py"))
+assert SCENARIOS, "there are no scenarios beside the tests"
 SECONDS = max(120, int(os.environ.get("TWOFOLD_TEST_FORKS", "0")))
 
 # CPython 3.12 and later warn when a process with several threads forks. Where the threads are the script's own, that is

@@ -11,7 +11,7 @@ import pytest
 from conftest import run_script
 
 np = pytest.importorskip("numpy")
-_memory = pytest.importorskip("twofold._memory")
+numpy_handler = pytest.importorskip("twofold._memory.numpy_handler")
 
 MiB = 1 << 20
 RECYCLED = 32 * MiB  # bytes, from which on memory is recycled
@@ -20,7 +20,7 @@ RECYCLED = 32 * MiB  # bytes, from which on memory is recycled
 PRELUDE = """
     import os, resource, sys
     import numpy as np
-    from twofold._memory import empty, empty_like, recycled_memory, release_memory
+    from twofold._memory.numpy_handler import empty, empty_like, recycled_memory, release_memory
     MiB = 1 << 20
     def kept():
         return recycled_memory()["bytes"]
@@ -29,13 +29,13 @@ PRELUDE = """
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    _memory.release_memory()
+    numpy_handler.release_memory()
     yield
-    _memory.release_memory()
+    numpy_handler.release_memory()
 
 
 def kept() -> int:
-    return _memory.recycled_memory()["bytes"]
+    return numpy_handler.recycled_memory()["bytes"]
 
 
 def handler_name(array) -> str | None:
@@ -81,19 +81,19 @@ def test_the_third_result_and_those_after_it_cause_no_page_faults(mebibytes):
     ],
 )
 def test_only_large_arrays_are_recycled(nbytes, name):
-    array = _memory.empty((nbytes,), "u1")
+    array = numpy_handler.empty((nbytes,), "u1")
     assert array.shape == (nbytes,)
     assert handler_name(array) == name
 
 
 @pytest.mark.thread_unsafe(reason="looks at all memory that is kept")
 def test_memory_comes_back():
-    first = _memory.empty((RECYCLED,), "u1")
+    first = numpy_handler.empty((RECYCLED,), "u1")
     address = first.ctypes.data
     assert kept() == 0
     del first
     assert kept() == RECYCLED
-    second = _memory.empty((RECYCLED // 4,), "f4")
+    second = numpy_handler.empty((RECYCLED // 4,), "f4")
     assert second.ctypes.data == address
     assert kept() == 0
 
@@ -104,7 +104,7 @@ def test_a_new_array_is_like_the_one_given(dtype, order):
     for side in (3, math.isqrt(RECYCLED // 16 // np.dtype(dtype).itemsize) + 1):  # small and large
         values = np.zeros((side, side, 2, 8), dtype)
         values = {"C": values, "F": np.asfortranarray(values), "K": values.transpose(1, 3, 0, 2)}[order]
-        new, expected = _memory.empty_like(values), np.empty_like(values)
+        new, expected = numpy_handler.empty_like(values), np.empty_like(values)
         assert type(new) is np.ndarray
         assert (new.dtype, new.shape, new.strides) == (expected.dtype, expected.shape, expected.strides)
         assert new.flags == expected.flags
@@ -118,16 +118,16 @@ def test_a_new_array_is_like_the_one_given(dtype, order):
 
 def test_objects_are_none_before_they_are_set():
     for n in (3, RECYCLED // 8):
-        dirty = _memory.empty((n,), "u8")
+        dirty = numpy_handler.empty((n,), "u8")
         dirty.fill(-1 % 2**64)
         del dirty
-        assert set(_memory.empty((n,), object).tolist()) == {None}
+        assert set(numpy_handler.empty((n,), object).tolist()) == {None}
 
 
 def test_too_large_is_an_error_and_the_handler_is_as_it_was():
     for shape in [(1 << 62,), (1 << 40, 1 << 40), (1 << 46,)]:
         with pytest.raises((MemoryError, ValueError)):
-            _memory.empty(shape, "f8")
+            numpy_handler.empty(shape, "f8")
         assert handler_name(np.empty(10)) == "default_allocator"
     assert handler_name(np.empty(RECYCLED, "u1")) == "default_allocator"
 
@@ -152,7 +152,7 @@ def test_what_a_process_may_have_is_not_kept_from_it():
 
 
 def test_pickling_and_copies():
-    array = _memory.empty((RECYCLED // 8 + 5,), "u8")
+    array = numpy_handler.empty((RECYCLED // 8 + 5,), "u8")
     array[:] = np.arange(array.size)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(array, protocol=5)), array)
     np.testing.assert_array_equal(array.copy(), array)
@@ -162,7 +162,7 @@ def test_pickling_and_copies():
 @pytest.mark.parametrize("before", [100, RECYCLED - 1, RECYCLED, 2 * RECYCLED])
 @pytest.mark.parametrize("after", [1, 100, RECYCLED - 1, RECYCLED, RECYCLED + 4096, 2 * RECYCLED, 3 * RECYCLED])
 def test_resizing_keeps_the_data(before, after):
-    array = _memory.empty((before,), "u1")
+    array = numpy_handler.empty((before,), "u1")
     array[:] = 7
     array.resize(after, refcheck=False)
     assert array.nbytes == after
@@ -173,7 +173,7 @@ def test_resizing_keeps_the_data(before, after):
 
 @pytest.mark.thread_unsafe(reason="looks at all memory that is kept")
 def test_views_keep_the_memory():
-    array = _memory.empty((RECYCLED,), "u1")
+    array = numpy_handler.empty((RECYCLED,), "u1")
     array[-3:] = 5
     view = array[-3:]
     del array
@@ -338,11 +338,11 @@ def test_importing_reads_nothing_of_the_environment():
 
 
 def test_giving_it_back():
-    arrays = [_memory.empty((n * MiB,), "u1") for n in (32, 34, 40)]
+    arrays = [numpy_handler.empty((n * MiB,), "u1") for n in (32, 34, 40)]
     arrays[2].fill(6)
     del arrays[:2]
-    assert _memory.release_memory() == (32 + 34) * MiB
-    assert _memory.release_memory() == 0
+    assert numpy_handler.release_memory() == (32 + 34) * MiB
+    assert numpy_handler.release_memory() == 0
     assert (arrays[0] == 6).all()
 
 
@@ -366,7 +366,7 @@ def test_giving_it_back_makes_the_process_smaller():
 
 def test_a_handler_of_the_users_own_is_left_in_place():
     """Whoever sets one for NumPy's arrays gets ours from it, too."""
-    array = _memory.empty((RECYCLED,), "u1")
+    array = numpy_handler.empty((RECYCLED,), "u1")
     assert handler_name(array) == "twofold_recycled_memory"
     api = np._core._multiarray_umath._ARRAY_API
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
@@ -383,7 +383,7 @@ def test_a_handler_of_the_users_own_is_left_in_place():
     its[0:8] = b"a user's"
     before = set_handler(new_capsule(ctypes.addressof(its), name, None))
     try:
-        array = _memory.empty((RECYCLED,), "u1")
+        array = numpy_handler.empty((RECYCLED,), "u1")
         assert handler_name(array).startswith("a user's")
         del array
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = sorted(Path(__file__).parents[1].joinpath("pyx/twofold").glob("*.pyx"))
+SOURCES = sorted(Path(__file__).parents[1].joinpath("pyx/twofold").rglob("*.pyx"))
 assert SOURCES, "there are no sources beside the tests"
 
 # An object that goes has nobody to raise to.

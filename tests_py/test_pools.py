@@ -93,7 +93,7 @@ def test_a_process_of_multiprocessing_counts_as_a_worker(method):
     """Other pools are made of them."""
     run_script(
         f"""
-        import multiprocessing, sys, twofold, twofold._config
+        import multiprocessing, sys, twofold, twofold._engine.config
         context = multiprocessing.get_context({method!r})
         process = context.Process(target=twofold.show_config)
         process.start()

@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 import twofold
 from conftest import ALL_ELEMENTS
-from twofold._claims import Claims
-from twofold._jobs import is_dead, this_process
+from twofold._processes.claims import Claims
+from twofold._processes.jobs import is_dead, this_process
 
 SCENARIOS = Path(__file__).with_name("process_scenarios")
 SECONDS = 100
@@ -282,11 +282,11 @@ def test_the_caller_does_all_where_no_memory_can_be_shared(tmp_path, error):
     run_scenario(tmp_path, "no_shared_memory", error, tmp_path / "mapped")
 
 
-UNBLOCKED = "_jobs.call_undisturbed = lambda function, *arguments: function(*arguments)"
+UNBLOCKED = "jobs.call_undisturbed = lambda function, *arguments: function(*arguments)"
 NOT_IGNORED = """
 import functools
 
-_jobs.WorkUndisturbed.__reduce__ = lambda self: (functools.partial, (_jobs.work, self._order))
+jobs.WorkUndisturbed.__reduce__ = lambda self: (functools.partial, (jobs.work, self._order))
 """
 STAYS_BLOCKED = """
 import signal
@@ -298,7 +298,7 @@ def call_undisturbed(function, *arguments):
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-_jobs.call_undisturbed = call_undisturbed
+jobs.call_undisturbed = call_undisturbed
 """
 ENDS_ONCE = """
 def call_and_end(function, end):
@@ -307,27 +307,27 @@ def call_and_end(function, end):
     finally:
         end()
 
-_jobs.call_and_end = call_and_end
+jobs.call_and_end = call_and_end
 """
 
 # What a scenario is to see: with this in the place of a mechanism it fails.
 MUTATIONS = {
     "nothing": ("pass", "die_once"),
-    "workers outlive their caller": ("_jobs.is_dead = lambda process: False", "killed_parent", "in place"),
+    "workers outlive their caller": ("jobs.is_dead = lambda process: False", "killed_parent", "in place"),
     "Ctrl-C meets who was forked": (UNBLOCKED, "early_interrupt", "fork"),
     "Ctrl-C meets who was spawned": (UNBLOCKED, "early_interrupt", "spawn"),
     "Ctrl-C meets who was forked by the server": (NOT_IGNORED, "early_interrupt", "forkserver"),
     "Ctrl-C stays blocked": (STAYS_BLOCKED, "interrupted", "undisturbed", "100"),
     "an end that was interrupted": (ENDS_ONCE, "interrupted", "fork", "100"),
     "a start that was interrupted": (UNBLOCKED, "interrupted", "fork", "100"),
-    "processes are left": ("_jobs.OwnProcesses.part = lambda self: None", "own_processes", "fork", "unused"),
+    "processes are left": ("jobs.OwnProcesses.part = lambda self: None", "own_processes", "fork", "unused"),
     "no error is kept from the pool": (
-        "_jobs.Pool.ask = lambda self, order: self._submit(order)",
+        "jobs.Pool.ask = lambda self, order: self._submit(order)",
         "dead_or_stopped_pools",
         "Pool",
         "fork",
     ),
-    "workers have all threads": ("_jobs.threads_of_worker = lambda: 3", "threads_of_workers", "Pool", "fork"),
+    "workers have all threads": ("jobs.threads_of_worker = lambda: 3", "threads_of_workers", "Pool", "fork"),
     "all workers have all threads": (
         "import functools, os, twofold as t; t.double = functools.partial(t.double, threads=os.cpu_count() + 1)",
         "threads_of_engines",
@@ -336,14 +336,14 @@ MUTATIONS = {
 }
 # With these it does not end.
 HANGING_MUTATIONS = {
-    "deaths are not counted": ("_jobs.Job._take_over = lambda *arguments: None", "give_up"),
-    "who is late is taken for dead": ("_jobs.is_dead = lambda process: True", "stop_with_a_chunk"),
-    "the dead are not noticed": ("_jobs.is_dead = lambda process: False", "die_once"),
+    "deaths are not counted": ("jobs.Job._take_over = lambda *arguments: None", "give_up"),
+    "who is late is taken for dead": ("jobs.is_dead = lambda process: True", "stop_with_a_chunk"),
+    "the dead are not noticed": ("jobs.is_dead = lambda process: False", "die_once"),
     "a zombie lives": (
-        "stat = _jobs._stat; _jobs._stat = lambda pid: (stat(pid)[0], 'S', *stat(pid)[2:])",
+        "stat = jobs._stat; jobs._stat = lambda pid: (stat(pid)[0], 'S', *stat(pid)[2:])",
         "die_once",
     ),
-    "the caller takes no chunks": ("_jobs.GRACE_SECONDS = 1000", "dead_or_stopped_pools", "Pool", "fork"),
+    "the caller takes no chunks": ("jobs.GRACE_SECONDS = 1000", "dead_or_stopped_pools", "Pool", "fork"),
 }
 LEAST_SECONDS = 10
 
@@ -747,7 +747,7 @@ def test_a_table_that_does_not_fit_what_it_is_used_for():
 def test_the_worker_is_pickled_by_its_name():
     import pickle  # noqa: PLC0415
 
-    from twofold._jobs import work  # noqa: PLC0415
+    from twofold._processes.jobs import work  # noqa: PLC0415
 
     assert pickle.loads(pickle.dumps(work)) is work
     assert len(pickle.dumps(work)) < 60

@@ -658,7 +658,7 @@ def test_dask():
     assert twofold.double(da.ones((), dtype=np.int8), overflow="raise").compute() == 2
     # What a worker receives has public names only.
     key, *_ = result.__dask_keys__()
-    assert b"_ufunc_route" not in pickle.dumps(dict(result.__dask_graph__())[key])
+    assert b"ufunc_route" not in pickle.dumps(dict(result.__dask_graph__())[key])
 
 
 def test_frames_of_dask(pd):
@@ -775,11 +775,11 @@ WRONG: dict[str, tuple[str, Callable[..., Any], Callable[[], None]]] = {
 @pytest.mark.thread_unsafe(reason="changes a module")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_route_is_noticed(wrong, monkeypatch):
-    from twofold import _ufunc_route  # noqa: PLC0415
+    from twofold._containers import ufunc_route  # noqa: PLC0415
 
     name, function, check = WRONG[wrong]
     check()
-    monkeypatch.setattr(_ufunc_route, name, function)
+    monkeypatch.setattr(ufunc_route, name, function)
     with pytest.raises((AssertionError, OverflowError, pytest.fail.Exception)):
         check()
 

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 np = pytest.importorskip("numpy")
 
-from twofold import _segments, _transit, shared  # noqa: E402 - which import NumPy
+from twofold import shared  # noqa: E402
+from twofold._processes import segments, transit  # noqa: E402 - which import NumPy
 from twofold.shared import LostArray, SharedArray, SharedArrayError, share  # noqa: E402
 
 alone = pytest.mark.thread_unsafe(reason="looks at what the whole process has")
@@ -411,8 +412,8 @@ def test_a_reference_is_for_one_load_and_more_do_no_harm():
     second = pickle.loads(data)  # since somebody still has it
     assert is_same(first, second)
     del first, second
-    _segments.release_memory()
-    _transit.sweep()
+    segments.release_memory()
+    transit.sweep()
     assert type(pickle.loads(data)) is LostArray
 
 
@@ -506,7 +507,7 @@ def descriptors() -> int:
 
 @alone
 def test_an_array_has_one_descriptor_and_gives_it_back():
-    _segments.release_memory()
+    segments.release_memory()
     before = descriptors()
     arrays = [SharedArray(10) for _ in range(10)]
     views = [array[1:] for array in arrays]
@@ -514,7 +515,7 @@ def test_an_array_has_one_descriptor_and_gives_it_back():
     assert descriptors() == before + 10
     assert Path("/proc/self/maps").read_text().count("/memfd:twofold") >= 10  # and nothing with a name
     del arrays, again
-    _transit.sweep()
+    transit.sweep()
     assert descriptors() == before + 10  # as the views have them
     del views
     assert descriptors() == before
@@ -526,9 +527,9 @@ def test_what_is_kept_for_later_is_told_and_given_back():
     before = descriptors()
     del_me = [SharedArray(1 << 20, "u1") for _ in range(3)]
     del del_me[:]
-    assert _segments.kept() == 3 << 20
+    assert segments.kept() == 3 << 20
     assert twofold.release_memory() >= 3 << 20
-    assert (_segments.kept(), descriptors()) == (0, before)
+    assert (segments.kept(), descriptors()) == (0, before)
 
 
 @alone
@@ -546,10 +547,10 @@ def test_recycling_turned_off_keeps_nothing():
     run_script(
         """
         import twofold
-        from twofold import _segments
+        from twofold._processes import segments
         a = twofold.SharedArray(1 << 20)
         del a
-        assert _segments.kept() == 0
+        assert segments.kept() == 0
         """,
         env={**os.environ, "TWOFOLD_RECYCLE_MEMORY": "0"},
     )
@@ -558,31 +559,31 @@ def test_recycling_turned_off_keeps_nothing():
 @alone
 def test_what_arrived_is_let_go_of():
     """A sender has it until then, and no longer than until its next array."""
-    _transit._sent.clear()  # of other tests
+    transit._sent.clear()  # of other tests
     a = share(np.arange(3))
     data = [pickle.dumps(a) for _ in range(100)]
     del a
-    assert len(_transit._sent) == 100
-    (segment,) = {segment for segment, *_ in _transit._sent}
+    assert len(transit._sent) == 100
+    (segment,) = {segment for segment, *_ in transit._sent}
     for i, one in enumerate(data):
         assert pickle.loads(one).tolist() == [0, 1, 2]
-        assert _transit.sweep() == 99 - i
+        assert transit.sweep() == 99 - i
     assert sys.getrefcount(segment) <= 3  # segment, the loop's array gone
     for _ in range(1000):
         pickled(share(np.arange(3)))
-    assert len(_transit._sent) <= 1
+    assert len(transit._sent) <= 1
 
 
 @alone
 def test_more_references_than_there_are_tickets():
-    _transit._sent.clear()  # of other tests
+    transit._sent.clear()  # of other tests
     a = share(np.arange(3))
     data = [pickle.dumps(a) for _ in range(40_000)]
     assert type(pickle.loads(data[-1])) is SharedArray
-    assert len(_transit._sent) < 40_000
+    assert len(transit._sent) < 40_000
     for one in data:
         pickle.loads(one)
-    assert _transit.sweep() == 0
+    assert transit.sweep() == 0
 
 
 # ---- other processes
@@ -703,7 +704,7 @@ def test_segments_are_used_again_through_a_pool(pool, method):
         pool,
         method,
         """
-        from twofold import _segments
+        from twofold._processes import segments
         call(os.getpid)
         tokens = set()
         there = []
@@ -724,7 +725,7 @@ def test_what_is_dropped_at_once_arrives_since_it_is_kept(is_kept, opened):
     """With the proof: it does not where nobody keeps it."""
     data = pickle.dumps(share(np.arange(3)))
     if not is_kept:
-        _transit._sent.clear()
+        transit._sent.clear()
     assert run_script(
         "import pickle, sys; print(type(pickle.loads(bytes.fromhex(sys.argv[1]))).__name__)", data.hex()
     ) == (opened + "\n")
@@ -743,11 +744,11 @@ def run_file(tmp_path: Path, script: str, *arguments: str) -> str:
 
 ENDING_WORKER = """
     import multiprocessing, sys, numpy as np, twofold
-    import twofold._transit
+    import twofold._processes.transit
 
     def send(line, waits):
         if not waits:
-            twofold._transit._wait = lambda: None
+            twofold._processes.transit._wait = lambda: None
         line.send(twofold.share(np.arange(5)))
 
     if __name__ == "__main__":
@@ -778,10 +779,10 @@ def test_a_worker_does_not_wait_for_ever(tmp_path):
     run_file(
         tmp_path,
         """
-        import multiprocessing, pickle, numpy as np, twofold, twofold._transit
+        import multiprocessing, pickle, numpy as np, twofold, twofold._processes.transit
 
         def send():
-            twofold._transit.EXIT_SECONDS = 0.5
+            twofold._processes.transit.EXIT_SECONDS = 0.5
             pickle.dumps(twofold.share(np.arange(5)))  # which nobody will load
 
         if __name__ == "__main__":
@@ -833,7 +834,7 @@ def test_the_owner_may_end_first(end):
     in_another = "import pickle, sys; print(pickle.loads(bytes.fromhex(sys.argv[1])))"
     assert run_script(in_another, pickle.dumps(a).hex()) == "[7 2 3 4]\n"
     del a, again
-    _transit.sweep()
+    transit.sweep()
     assert descriptors() == before
 
 
@@ -1041,7 +1042,7 @@ def test_more_memory_than_there_is_is_an_error_and_no_kill():
     available = int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]) * 1024
     for nbytes in (available, 2 * available, 2**62):
         with pytest.raises(MemoryError, match=f"{nbytes} bytes"):
-            _segments.Segment.create(nbytes)
+            segments.Segment.create(nbytes)
     with pytest.raises(MemoryError):
         SharedArray(2 * available, "u1")
 
@@ -1059,7 +1060,7 @@ def test_a_shortage_is_a_clear_error(limit, most, making, opening):
     process, data = owner(4 << 20)
     output = run_script(
         f"""
-        import os, pickle, resource, sys, numpy as np, twofold, twofold._transit
+        import os, pickle, resource, sys, numpy as np, twofold, twofold._processes.transit
         small = twofold.share(np.arange(10))
         resource.setrlimit(resource.{limit}, ({most},) * 2)
         try:
@@ -1225,7 +1226,7 @@ def test_a_file_is_closed_once():
     """Also where the arguments were wrong, and no file was opened."""
     run_script("""
         import os
-        from twofold._signals import OpenFile
+        from twofold._engine.signals import OpenFile
         for arguments in ((), ("x",), ("x", "r"), ("/dev/null\\0x", 0), (1.5, 0), ("/no/such/file", 0)):
             try:
                 OpenFile(*arguments)

@@ -6,9 +6,9 @@ import re
 import pytest
 import twofold
 from conftest import run_script
-from twofold import _core
+from twofold._engine import twofold_engine
 
-SUPPORTED = _core.supported_simd_targets()
+SUPPORTED = twofold_engine.supported_simd_targets()
 
 
 def test_the_best_one_runs_unless_told_otherwise(monkeypatch):

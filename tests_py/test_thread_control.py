@@ -9,7 +9,7 @@ import threading
 import pytest
 import twofold
 from conftest import run_script, without_thread_variables
-from twofold import _config, _threads
+from twofold._engine import config, threads
 
 NOT_COUNTS = [
     (0, ValueError, "threads must be at least 1, not 0"),
@@ -212,7 +212,7 @@ def test_show_config_knows_two_modes():
 
 
 @pytest.mark.thread_unsafe(reason="doctest looks at all that is printed")
-@pytest.mark.parametrize("module", [_threads, _config], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [threads, config], ids=lambda module: module.__name__)
 def test_the_examples_of_the_docstrings(module):
     result = doctest.testmod(module)
     assert result.failed == 0
@@ -244,7 +244,7 @@ def test_threadpoolctl_sees_and_limits_it(imports):
         assert info["internal_api"] == "twofold"
         assert info["version"] == twofold.__version__
         assert info["num_threads"] == twofold.get_num_threads()
-        assert os.path.samefile(info["filepath"], twofold._core.__file__)
+        assert os.path.samefile(info["filepath"], twofold._engine.twofold_engine.__file__)
         x = array("I", bytes(64 << 20))
         for keywords in ({{"user_api": "twofold"}}, {{}}):
             with threadpoolctl.threadpool_limits(limits=1, **keywords):

@@ -9,10 +9,10 @@ import os
 import sys
 
 from twofold import ufuncs  # noqa: F401
-from twofold._config import show_config
-from twofold._core import __version__, simd_target
-from twofold._double import double
-from twofold._threads import get_num_threads, num_threads, set_num_threads, threads_info
+from twofold._containers.double import double
+from twofold._engine.config import show_config
+from twofold._engine.threads import get_num_threads, num_threads, set_num_threads, threads_info
+from twofold._engine.twofold_engine import __version__, simd_target
 
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def release_memory() -> int:
     >>> twofold.release_memory()
     0
     """
-    if "twofold._transit" in sys.modules:
-        sys.modules["twofold._transit"].sweep()
+    if "twofold._processes.transit" in sys.modules:
+        sys.modules["twofold._processes.transit"].sweep()
     # The second one is there on Linux alone.
-    memories = map(sys.modules.get, ("twofold._memory", "twofold._segments"))
+    memories = map(sys.modules.get, ("twofold._memory.numpy_handler", "twofold._processes.segments"))
     return sum(memory.release_memory() for memory in memories if memory is not None)
 
 

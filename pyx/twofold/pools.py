@@ -3,20 +3,21 @@
 The pool only lends processes. Which of them does which chunk stands in a table in shared memory, from which they help
 themselves; the caller takes chunks, too, and waits only for processes that live and have one. So whatever becomes of
 the pool or of its workers, the call ends, and each chunk has been doubled once. Here is what comes in and what comes
-out; who works on it stands in _jobs.py.
+out; who works on it stands in jobs.py.
 """
 
 import _warnings as warnings  # which looks for those filters that `warnings` may have, and need not be imported
 from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
 
-from twofold import _lists, _plain_buffers, _ufunc_route, shared, ufuncs
-from twofold._claims import itemsize_of
-from twofold._core import element_types, raise_again_if_callers
-from twofold._double import double
-from twofold._jobs import Bytes, Job, Task, check_is_callers, lender_of, new_bytes
-from twofold._numpy import find_numpy
-from twofold._places import HeldPlace, is_file_mapping, place_of
-from twofold._segments import NoSharedMemoryError, segment_beneath
+from twofold import shared, ufuncs
+from twofold._containers import lists, plain_buffers, ufunc_route
+from twofold._containers.double import double
+from twofold._engine.find_numpy import find_numpy
+from twofold._engine.twofold_engine import element_types, raise_again_if_callers
+from twofold._processes.claims import itemsize_of
+from twofold._processes.jobs import Bytes, Job, Task, check_is_callers, lender_of, new_bytes
+from twofold._processes.places import HeldPlace, is_file_mapping, place_of
+from twofold._processes.segments import NoSharedMemoryError, segment_beneath
 
 # So much of the array is a worker's next piece of work, unless the call says so. Measured by
 # `benchmarks/processes.py --part chunks`.
@@ -208,16 +209,16 @@ def _double_list(job, values, out, dtype, overflow):
     own = new_bytes(n * itemsize_of(element))
     if out is None and dtype is None:
         # Ints of Python have no limits, and what is not an int has its own arithmetic.
-        if not _lists.read_ints(items, own.view) or job.run(Task("in place", own, own, element, "raise")) is not None:
+        if not lists.read_ints(items, own.view) or job.run(Task("in place", own, own, element, "raise")) is not None:
             return double(items, overflow=overflow)
         check_is_callers(own)
-        return _lists.make(element, own.view)
-    _lists.read(items, element, own.view)
+        return lists.make(element, own.view)
+    lists.read(items, element, own.view)
     if job.run(Task("in place", own, own, element, overflow)) is not None:
         _raise_overflow(items, element, overflow)
     check_is_callers(own)
     if out is None:
-        return _lists.make(element, own.view)
+        return lists.make(element, own.view)
     if isinstance(target, memoryview):
         target.cast("B")[:] = own.view
     else:
@@ -245,7 +246,7 @@ def _double_buffer(job, values, out, dtype, overflow):
     except TypeError as error:
         raise_again_if_callers(error)
         _refuse(values)
-    element = _plain_buffers.element_of(source, "values")
+    element = plain_buffers.element_of(source, "values")
     if (dtype is not None and _element_named(dtype) != element) or _is_of_numpy(values) or _is_of_numpy(out):
         find_numpy()  # which raises the error that says what is needed
 
@@ -255,12 +256,12 @@ def _double_buffer(job, values, out, dtype, overflow):
     if source.nbytes == 0:
         return double(values, out)
     own = new_bytes(source.nbytes)
-    _plain_buffers.fill(own.view, source)
+    plain_buffers.fill(own.view, source)
     if job.run(Task("in place", own, own, element, overflow)) is not None:
         _raise_overflow(values, dtype, overflow)
     check_is_callers(own)
     if out is None:
-        return _plain_buffers.like(own.view, source)
+        return plain_buffers.like(own.view, source)
     target.cast("B")[:] = own.view
     return out
 
@@ -288,8 +289,8 @@ def _double_array(job, values, out, dtype, overflow):
         _check_output(target, array.shape, native)
     if array.size == 0:
         return _new_result(array.shape, result_type, "C") if out is None else out
-    if not _ufunc_route.fits(array.dtype, native):
-        array = _ufunc_route.as_type(array, native, _ufunc_route.OVERFLOWS.index(overflow), array, "which")
+    if not ufunc_route.fits(array.dtype, native):
+        array = ufunc_route.as_type(array, native, ufunc_route.OVERFLOWS.index(overflow), array, "which")
     result, index = _double_where_it_is(job, array, target, native, overflow)
     if result is not target and (segment := segment_beneath(result)) is not None:
         segment.show()
@@ -377,7 +378,7 @@ def _refuse(values, hint=""):
 def _as_output(out):
     """An array; without NumPy, a memoryview."""
     if not _has_numpy() and not _is_of_numpy(out):
-        return _plain_buffers.as_output(out)
+        return plain_buffers.as_output(out)
     array = out if _is_plain_class(out) else _buffer_as_array(out)
     if array is None:
         _check_not_lost(out)
@@ -441,7 +442,7 @@ def _element_named(dtype):
 
 
 def _element_in(out):
-    return _plain_buffers.element_of(out, "out") if isinstance(out, memoryview) else _element_of(out.dtype)
+    return plain_buffers.element_of(out, "out") if isinstance(out, memoryview) else _element_of(out.dtype)
 
 
 def _order_of(array):

@@ -7,11 +7,12 @@ classes: of `np.asarray(a)`, say, the values.)
 
 import sys
 
-from twofold import _transit, _ufunc_route
-from twofold._core import raise_again_if_callers
-from twofold._memory import extent_of
-from twofold._numpy import find_numpy
-from twofold._segments import AnyMemory, SharedArrayError, segment_beneath
+from twofold._containers import ufunc_route
+from twofold._engine.find_numpy import find_numpy
+from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._memory.numpy_handler import extent_of
+from twofold._processes import transit
+from twofold._processes.segments import AnyMemory, SharedArrayError, segment_beneath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `_begin`
@@ -50,7 +51,7 @@ def _begin():
     np = find_numpy()
     import functools  # noqa: PLC0415 - which NumPy has imported
 
-    _ufunc_route.begin()
+    ufunc_route.begin()
     globals().update(np=np, functools=functools)
 
     class SharedArray(np.ndarray):
@@ -130,7 +131,7 @@ def _begin():
             dtype = model.dtype
             if dtype.hasobject:
                 raise TypeError(f"processes cannot share arrays of dtype {dtype}, which holds Python objects")
-            return np.ndarray.__new__(cls, model.shape, dtype, _transit.create(model.nbytes), 0, model.strides)
+            return np.ndarray.__new__(cls, model.shape, dtype, transit.create(model.nbytes), 0, model.strides)
 
         def __reduce_ex__(self, protocol):
             found = find_segment(self)
@@ -141,7 +142,7 @@ def _begin():
             layout = self.shape, self.dtype, offset, self.strides
             attributes = vars(self)  # as a class made of this one may have: a unit, say
             more = (attributes,) if attributes else ()
-            return _receive, (type(self), where, _transit.send(segment), layout, self.flags.writeable, *more)
+            return _receive, (type(self), where, transit.send(segment), layout, self.flags.writeable, *more)
 
         def __reduce__(self):
             return self.__reduce_ex__(2)
@@ -166,7 +167,7 @@ def _begin():
         method = getattr(method, "__func__", method)  # noqa: PLW2901
         if isinstance(method, type(_begin)):
             method.__qualname__ = f"SharedArray.{method.__name__}"
-    _ufunc_route.take_for_plain(SharedArray)
+    ufunc_route.take_for_plain(SharedArray)
     globals().setdefault("SharedArray", SharedArray)
     _has_begun = True
 
@@ -356,7 +357,7 @@ def find_segment(array):
 def _receive(cls, where, ticket, layout, is_writable, attributes=None):  # noqa: PLR0913, PLR0917
     """What a reference is pickled as. Raises nothing but what a signal handler does."""
     try:
-        segment = _transit.receive(where, ticket)
+        segment = transit.receive(where, ticket)
         shape, dtype, offset, strides = layout
         array = np.ndarray.__new__(cls, shape, dtype, segment, offset, strides)
         if is_writable and array.nbytes:

@@ -3,7 +3,7 @@ from typing import Any, Final, Literal, NoReturn, Self, SupportsIndex, final
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from twofold._segments import Segment, SharedArrayError
+from twofold._processes.segments import Segment, SharedArrayError
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 

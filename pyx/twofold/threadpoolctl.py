@@ -14,8 +14,8 @@ A limit is one of the calling thread, as `twofold.set_num_threads` sets it: thre
 
 from threadpoolctl import LibController, register
 
-from twofold._core import __version__
-from twofold._threads import get_num_threads, set_num_threads, threads_info
+from twofold._engine.threads import get_num_threads, set_num_threads, threads_info
+from twofold._engine.twofold_engine import __version__
 
 __all__ = ["TwofoldController"]
 
@@ -32,7 +32,7 @@ class TwofoldController(LibController):
     """What threadpoolctl asks."""
 
     user_api = internal_api = "twofold"
-    filename_prefixes = ("_core",)  # the extension module's; as other packages have one, too:
+    filename_prefixes = ("twofold_engine",)  # the extension module's
     check_symbols = ("twofold_version",)
 
     def get_num_threads(self):

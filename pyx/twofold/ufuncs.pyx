@@ -20,12 +20,12 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
 
-from twofold._core cimport (
+from twofold._engine.find_numpy import find_numpy
+from twofold._engine.numpy_api cimport Descr, NPY_NTYPES_LEGACY, NPY_TIMEDELTA, find_functions, npy_intp
+from twofold._engine.twofold_engine cimport (
     Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, copy_array, element_name, element_size, find_element_of, run,
     run_array, see_to_signals_in_time, short, type_name, views_overlap,
 )
-from twofold._numpy import find_numpy
-from twofold._numpy_api cimport Descr, NPY_NTYPES_LEGACY, NPY_TIMEDELTA, find_functions, npy_intp
 
 __all__ = ["doubled", "doubled_checked", "doubled_saturating"]
 

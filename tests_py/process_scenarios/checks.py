@@ -11,9 +11,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 import numpy as np
 import twofold
-from twofold._claims import Claims
-from twofold._jobs import this_process
-from twofold._places import open_place
+from twofold._processes.claims import Claims
+from twofold._processes.jobs import this_process
+from twofold._processes.places import open_place
 
 MiB = 1 << 20
 

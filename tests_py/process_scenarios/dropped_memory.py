@@ -12,11 +12,11 @@ import time
 import numpy as np
 import twofold
 from checks import MiB, end_pool, make_pool
-from twofold import _segments
+from twofold._processes import segments
 
 BYTES = int(os.environ.get("TWOFOLD_TEST_MIB", "48")) * MiB
 if "TWOFOLD_TEST_MIB" not in os.environ:  # such a size is more than a process keeps, in spawned ones, too
-    _segments.keep(BYTES // 2)
+    segments.keep(BYTES // 2)
 LITTLE = 2 * MiB
 waits = [0.0]
 

@@ -6,7 +6,7 @@ import signal
 import sys
 
 from checks import Call
-from twofold import _jobs
+from twofold._processes import jobs
 
 
 def interrupt():
@@ -21,7 +21,7 @@ def interrupt_child(*_):
 exit_codes = []
 
 
-class Noted(_jobs.OwnProcesses):
+class Noted(jobs.OwnProcesses):
     def part(self, have_come):
         for process in self._started:
             process.join()
@@ -31,7 +31,7 @@ class Noted(_jobs.OwnProcesses):
 
 def main(method):
     multiprocessing.set_start_method(method)
-    _jobs.OwnProcesses = Noted
+    jobs.OwnProcesses = Noted
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     call = Call("elsewhere", 64)
     call(None, processes=2)

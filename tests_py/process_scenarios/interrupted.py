@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import numpy as np
 import twofold
-from twofold import _jobs
+from twofold._processes import jobs
 
 matrix = np.asmatrix(np.arange(10))
 masked = np.ma.MaskedArray(np.arange(4), [0, 1, 0, 0])
@@ -113,7 +113,7 @@ CALLS = {
     "masked": lambda: twofold.double(masked, overflow="raise"),
     "masked, in place": lambda: twofold.double(masked, out=masked, overflow="raise"),
     "narrows": lambda: twofold.double(matrix, dtype="i4", overflow="saturate"),
-    "undisturbed": lambda: _jobs.call_undisturbed(limit),
+    "undisturbed": lambda: jobs.call_undisturbed(limit),
     "fork": lambda: in_processes(shared, shared),
     "list, fork": lambda: in_processes([1, 2] * 500),
     "spawn": lambda: in_processes(shared, shared),

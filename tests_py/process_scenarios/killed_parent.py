@@ -11,13 +11,13 @@ import time
 import numpy as np
 import twofold
 from checks import MiB, wait_until
-from twofold import _jobs
-from twofold._jobs import TURN_SECONDS, identity_of
+from twofold._processes import jobs
+from twofold._processes.jobs import TURN_SECONDS, identity_of
 
 CHUNK = 64 << 10
 
 
-def work_later(order, work=_jobs.work):
+def work_later(order, work=jobs.work):
     os.kill(os.getpid(), signal.SIGSTOP)
     work(order)
 
@@ -41,7 +41,7 @@ def is_zombie(pid):
 def main(way):
     multiprocessing.set_start_method("fork")  # whose processes have what is put in the place of `work`
     if way == "late":
-        _jobs.work = work_later
+        jobs.work = work_later
     values = twofold.share(np.ones(256 * MiB, np.uint8))
     out = values if way == "in place" else twofold.SharedArray(values.shape, values.dtype)
     told = twofold.SharedArray(2, "int64")

@@ -4,10 +4,10 @@ import runpy
 import sys
 from pathlib import Path
 
-from twofold import _jobs  # which the statement changes
+from twofold._processes import jobs  # which the statement changes
 
 if __name__ == "__main__":
     _, statement, name, *arguments = sys.argv
-    exec(statement, {"_jobs": _jobs})
+    exec(statement, {"jobs": jobs})
     sys.argv = [name, *arguments]
     runpy.run_path(str(Path(__file__).with_name(f"{name}.py")), run_name="__main__")

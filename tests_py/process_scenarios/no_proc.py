@@ -15,7 +15,7 @@ import numpy as np
 import twofold
 from checks import WAYS, Call
 from closed_process import refusal_of, warning_of
-from twofold import _jobs, _places, _transit
+from twofold._processes import jobs, places, transit
 
 CLONE_NEWNS = 0x00020000
 MS_REC_PRIVATE = 0x4000 | 1 << 18
@@ -42,7 +42,7 @@ def main(how):
     pool = multiprocessing.Pool(2)
     before = twofold.share(np.arange(9))
     if how != "mounted over" or not hide_proc():
-        for module in (_jobs, _places, _transit):
+        for module in (jobs, places, transit):
             module.PROC = "/nowhere"
     else:
         assert not os.path.exists("/proc/self")

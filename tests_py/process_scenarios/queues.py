@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import twofold
-import twofold._transit
+import twofold._processes.transit
 
 SENT_BY_EACH = 10
 GRACE_SECONDS = 0.2  # in which workers end, if they do not wait
@@ -82,7 +82,7 @@ def result(number):
 
 def call_without_end(function, *arguments):
     """In a worker, which has all the time to wait: so it hangs if it waits for nothing."""
-    twofold._transit.EXIT_SECONDS = 1000
+    twofold._processes.transit.EXIT_SECONDS = 1000
     function(*arguments)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import twofold
 from checks import Call, MiB, end_pool, make_pool
-from twofold._jobs import threads_of_worker
+from twofold._processes.jobs import threads_of_worker
 
 
 def set_variable(value):

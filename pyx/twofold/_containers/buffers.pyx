@@ -1,0 +1,225 @@
+"""Buffers in, buffers out: array.array, bytes, bytearray, memoryview, mmap, ctypes and whatever else exports its memory.
+
+Arrays of NumPy have a module of their own; as `out` they come here, too.
+"""
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_F_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_RECORDS_RO, PyBUF_STRIDES,
+    PyBuffer_FillContiguousStrides, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer,
+)
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.memoryview cimport PyMemoryView_FromObject
+from libc.stdint cimport uintptr_t
+
+import sys
+
+from twofold._containers.lists cimport read_list
+from twofold._containers.view cimport (
+    MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
+)
+from twofold._engine.twofold_engine cimport (
+    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
+    is_instance_of_loaded, short, type_name,
+)
+
+try:
+    from twofold._containers import array_array
+except (ImportError, AttributeError):  # where Python has no `array`, or another one
+    array_array = None
+
+
+# ---- formats
+
+cdef bint is_little = sys.byteorder == "little"
+
+cdef Py_ssize_t size_of_letter(char letter) noexcept:
+    """The bytes of an item of the format "@" and that letter; 0: none of ours."""
+    if letter in b"bB":
+        return 1
+    if letter in b"hHe":
+        return 2
+    if letter in b"iIf":
+        return 4
+    if letter in b"lLqQnNdF":
+        return 8
+    return 16 if letter == c'D' else 0
+
+cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swapped) noexcept:
+    """The element of a buffer's items, as the struct module writes formats, and NumPy complex ones. -1: none of ours."""
+    cdef char letter
+    cdef Py_ssize_t size
+    swapped[0] = False
+    if format is NULL:  # the buffer protocol's way of saying "B"
+        format = b"B"
+    if format[0] in b"@=<>!":
+        swapped[0] = itemsize > 1 and (format[0] == c'<' and not is_little or format[0] in b">!" and is_little)
+        format += 1
+    letter = format[0]
+    if letter == c'Z' and (format[1] == c'f' or format[1] == c'd'):
+        format += 1
+        letter = c'F' if format[0] == c'f' else c'D'  # as the struct module has them, from Python 3.14 on
+    size = size_of_letter(letter)
+    if size == 0 or format[1] != 0 or itemsize != size and not (letter in b"lL" and itemsize == 4):
+        return -1
+    if letter in b"bhilqn":
+        return find_element_of(c'i', itemsize)
+    if letter in b"BHILQN":
+        return find_element_of(c'u', itemsize)
+    return find_element_of(c'c' if letter in b"FD" else c'f', itemsize)
+
+
+# ---- memory
+
+@cython.internal
+@cython.final
+cdef class Span:
+    """The memory of a buffer, held until this object goes."""
+    cdef Py_buffer buffer
+    cdef Py_ssize_t own_strides[MAX_DIMENSIONS]
+    cdef View view
+
+    def __cinit__(self, owner, str name not None):
+        cdef Py_buffer* buffer = &self.buffer
+        cdef View* view = &self.view
+        PyObject_GetBuffer(owner, buffer, PyBUF_RECORDS_RO)
+        view.element = element_from_format(buffer.format, buffer.itemsize, &view.swapped)
+        if view.element < 0:
+            raise TypeError(
+                f"{name} has items of format {self.format()!r}, {buffer.itemsize} bytes each, which cannot be doubled"
+            )
+        check_dimensions(buffer.ndim, buffer.shape, name)
+        view.data, view.shape, view.strides = buffer.buf, buffer.shape, buffer.strides
+        view.itemsize, view.ndim, view.writable = buffer.itemsize, buffer.ndim, not buffer.readonly
+        if buffer.strides is NULL:  # as ctypes has it
+            fill_c_strides(view, self.own_strides)
+            view.strides = self.own_strides
+        measure(view, name)
+        if buffer.len != <Py_ssize_t>view.n * view.itemsize:
+            raise BufferError(f"{name} has {buffer.len} bytes, and {view.n} elements of {view.itemsize}")
+        for i in range(view.ndim if buffer.suboffsets is not NULL else 0):
+            if buffer.suboffsets[i] >= 0:
+                raise BufferError(f"{name} is an array of pointers to arrays, which it was not asked for")
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.buffer)
+
+    cdef str format(self):
+        return "B" if self.buffer.format is NULL else self.buffer.format.decode("utf-8", "replace")
+
+
+@cython.internal
+@cython.final
+cdef class Memory:
+    """New memory that exports a buffer of the format and shape of `model`; it is not filled. It does not keep `model`."""
+    cdef Py_ssize_t* shape  # allocated together with the strides and the memory itself, in this order
+    cdef Py_ssize_t* strides
+    cdef char* start
+    cdef bytes format
+    cdef Py_ssize_t size  # bytes
+    cdef Py_ssize_t itemsize
+    cdef int ndim
+    cdef bint in_c_order
+
+    def __cinit__(self, Span model not None):
+        cdef View* like = &model.view
+        cdef size_t cache_line = 64
+        cdef int ndim = like.ndim
+        self.size = like.n * like.itemsize
+        self.shape = <Py_ssize_t*>PyMem_RawMalloc(2 * ndim * sizeof(Py_ssize_t) + cache_line + self.size)
+        if self.shape is NULL:
+            raise MemoryError(f"{self.size} bytes for the result")
+        self.strides = self.shape + ndim
+        self.start = <char*>((<uintptr_t>(self.strides + ndim) + cache_line - 1) // cache_line * cache_line)
+        self.format = b"B" if model.buffer.format is NULL else model.buffer.format
+        self.itemsize, self.ndim = like.itemsize, ndim
+        for i in range(ndim):
+            self.shape[i] = like.shape[i]
+        # In the order of the model where that is Fortran's; in C's otherwise.
+        if not like.contiguous and PyBuffer_IsContiguous(&model.buffer, c'F'):
+            PyBuffer_FillContiguousStrides(ndim, self.shape, self.strides, like.itemsize, c'F')
+        else:
+            fill_c_strides(like, self.strides)
+            self.in_c_order = True
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.shape)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        cdef bint wants_strides = asks_for(flags, PyBUF_STRIDES)
+        view.buf, view.obj, view.len = self.start, self, self.size
+        view.itemsize, view.readonly, view.ndim = self.itemsize, False, self.ndim
+        view.format = <char*>self.format if asks_for(flags, PyBUF_FORMAT) else NULL
+        view.shape, view.strides = self.shape, self.strides
+        view.suboffsets, view.internal = NULL, NULL
+        if not self.in_c_order and (asks_for(flags, PyBUF_C_CONTIGUOUS) or not wants_strides):
+            raise BufferError("this memory is in Fortran order")
+        if asks_for(flags, PyBUF_F_CONTIGUOUS) and not PyBuffer_IsContiguous(view, c'F'):
+            raise BufferError("this memory is in C order")
+        if not wants_strides:
+            view.strides = NULL
+        if not asks_for(flags, PyBUF_ND):  # just bytes
+            if view.format is not NULL:
+                raise BufferError("this memory has a format, which nobody understands without its shape")
+            view.shape, view.ndim = NULL, 1
+
+cdef bint asks_for(int flags, int what) noexcept:
+    return flags & what == what
+
+
+# ---- doubling
+
+cdef int double_span(Span values, Span out, Policy policy, unsigned int threads) except -1:
+    cdef size_t index = run_view(&values.view, &out.view, policy, threads)
+    if index < values.view.n:
+        raise overflow_at(index, &values.view)
+    return 0
+
+cdef object new_like(values, Span source):
+    """A container of the kind of `values`, with memory of its layout that is not filled."""
+    if type(values) is attribute_if_loaded("array", "array"):  # a subclass may export what it likes
+        return array_array.like(values, source.view.n)
+    return PyMemoryView_FromObject(Memory(source))
+
+cdef object double_buffer(values, out, dtype, Policy policy, unsigned int threads):
+    cdef Span source = Span(values, "values")
+    cdef Span target
+    if dtype is not None and element_from_dtype(dtype) != source.view.element:
+        raise TypeError(f"values holds {element_name(source.view.element)}, and dtype is {short(dtype)}; convert values first")
+    if out is None:
+        result = new_like(values, source)
+        double_span(source, Span(result, "the result"), policy, threads)
+        return result
+    target = source if out is values else as_output(out)
+    check_output(&target.view, &source.view)
+    double_span(source, target, policy, threads)
+    return out
+
+cdef object double_list_into(list values, out, dtype, Policy policy, unsigned int threads):
+    cdef Span target = as_output(out)
+    cdef int element = target.view.element
+    cdef Py_ssize_t itemsize = element_size(element)
+    cdef Py_ssize_t n
+    cdef View source
+    if dtype is not None and element_from_dtype(dtype) != element:
+        raise TypeError(f"out holds {element_name(element)}, and dtype is {short(dtype)}; they must be the same")
+    n = len(values)  # once: to look at the dtype, or at an item, may be to run any code, which changes the list
+    source.shape, source.strides, source.n, source.ndim = &n, &itemsize, n, 1
+    source.element, source.itemsize, source.contiguous, source.swapped = element, itemsize, True, False
+    check_output(&target.view, &source)
+    # Every item is read before anything is written, so a bad one leaves `out` as it was.
+    cdef bytearray elements = bytearray(n * itemsize)
+    source.data = PyByteArray_AS_STRING(elements)
+    read_list(values, n, element, source.data)
+    cdef size_t index = run_view(&source, &target.view, policy, threads)
+    if index < source.n:
+        raise overflow_at(index, &source)
+    return out
+
+cdef Span as_output(out):
+    if not PyObject_CheckBuffer(out):
+        raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}")
+    if is_instance_of_loaded(out, "numpy", "ndarray") and type(out).__name__ not in ("ndarray", "memmap", "SharedArray"):
+        raise TypeError(f"out is a {type_name(out)}, a subclass of numpy.ndarray whose meaning its memory alone might "
+                        "miss; pass numpy.asarray(out) if that is what you want")
+    return Span(out, "out")

@@ -1,0 +1,177 @@
+"""The public `double`: looks at what comes in, and hands it to the module that knows such containers."""
+from cpython.buffer cimport PyObject_CheckBuffer
+from cpython.object cimport PyTypeObject
+from cpython.ref cimport Py_TYPE
+
+from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
+
+from twofold._containers.buffers cimport double_buffer, double_list_into
+from twofold._containers.lists cimport double_fixed_width, double_list, double_range
+from twofold._engine.twofold_engine cimport (
+    Policy, WRAP, attribute_if_loaded, element_from_dtype, is_instance_of_loaded, policy_argument, threads_argument,
+    type_name,
+)
+
+# numpy.ndarray and what doubles it, once the first array of NumPy has come: see `begin` of ufunc_route.
+# `import twofold` does not import NumPy.
+cdef PyTypeObject* exact_ndarray = NULL
+cdef array_function double_array = NULL
+
+cdef void call_for_arrays(type ndarray, array_function function) noexcept:
+    global exact_ndarray, double_array
+    double_array = function
+    exact_ndarray = <PyTypeObject*>ndarray
+
+
+def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, where=None, casting=None, order=None,
+           subok=None, signature=None):
+    """Double every element.
+
+    Parameters
+    ----------
+    values : list, tuple, range or other sequence of numbers; number; array or buffer
+        What to double: see what comes back, below.
+    out : writable array or buffer, optional
+        Where to put the result: of the shape and element type of `values`. It may be `values` itself, or overlap it. A
+        list as `values` is read as the elements of `out`.
+    dtype : str or dtype, optional
+        The element type to compute in, and of the result. A list is checked to be in its range; its
+        numbers, taken as Python floats, are rounded to a float type, of two nearest ones to the even one. An array is
+        cast as `casting` allows, and `overflow` also says what becomes of numbers that the type cannot hold. Without it,
+        a list has Python's own arithmetic, which has no limits, and an array its own type.
+    overflow : {"wrap", "saturate", "raise"}
+        What becomes of an integer whose double its type cannot hold: it is taken modulo 2 to the power of its width, as
+        NumPy has it; or clamped to the type's limits; or `OverflowError`, which names the first index. Floats become
+        infinite, and with "raise" that is an error, too. What is masked or missing, or not selected by `where`, does not
+        count.
+    threads : int, optional
+        The threads that work on this call, at least 1, if it is long enough for more than one. Without it: as
+        `twofold.threads_info()` says, and one, if more have not paid in calls like this one.
+    where, casting, order, subok, signature : optional
+        The keywords of NumPy's ufuncs, for arrays. Where one is given, the call is that of the ufunc
+        `twofold.ufuncs.doubled`.
+
+    Returns
+    -------
+    What came in decides:
+
+    - list, tuple, range, another sequence of numbers: a list; a number: a number
+    - `numpy.ndarray`: a new one of the same dtype and shape, a NumPy scalar where it has no dimensions
+    - a subclass of `numpy.ndarray`, or whatever has `__array_ufunc__` (of pandas, dask, xarray, polars ...): what the
+      ufunc `twofold.ufuncs.doubled` makes of it
+    - `array.array`: another one; any other buffer: a writable `memoryview` of the same format and shape
+    - what has `__dlpack__`, on the CPU (of torch, jax ...), or `__arrow_c_array__` or `__arrow_c_stream__` (of pyarrow
+      ...): an array of the same library; missing values stay
+    - with `out`: that object
+
+    Raises
+    ------
+    TypeError
+        `values` or one of its items (whose index is named) is no number, or an element type cannot be doubled.
+    OverflowError
+        An item, whose index is named, does not fit `dtype`; or, with ``overflow="raise"``, its double does not.
+    ValueError
+        `out` is read-only or of another shape; `threads` is below 1; `overflow` is none of the three.
+
+    In all of these cases nothing has been written, but where ``overflow="raise"`` finds something in an exact array, a
+    buffer or a list: then `out` holds anything, unless it is `values` or overlaps it; then it is as it was.
+
+    KeyboardInterrupt, in a call that takes long, leaves `out` doubled in part.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> twofold.double([1, 2, 3, 4, 5])
+    [2, 4, 6, 8, 10]
+    >>> twofold.double([1, 2**31], dtype="uint32")
+    [2, 0]
+    >>> twofold.double([1, 2**31], dtype="uint32", overflow="saturate")
+    [2, 4294967295]
+    >>> from array import array
+    >>> x = array("I", [1, 2, 3])
+    >>> twofold.double(x, out=x)
+    array('I', [2, 4, 6])
+    """
+    cdef Policy policy = WRAP if overflow is "wrap" else policy_argument(overflow)
+    cdef unsigned int most_threads = 0 if threads is None else threads_argument(threads)
+    cdef bint is_plain = where is None and casting is None and order is None and subok is None and signature is None
+    if Py_TYPE(values) is exact_ndarray and is_plain and dtype is None:
+        return double_array(values, out, policy, most_threads)
+    cdef dict ufunc_keywords = None
+    if not is_plain:
+        ufunc_keywords = {name: value for name, value in (
+            ("where", where), ("casting", casting), ("order", order), ("subok", subok), ("signature", signature),
+        ) if value is not None}
+    return double_any(values, out, dtype, policy, most_threads, ufunc_keywords)
+
+cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+    cdef type kind = type(values)
+    if kind is list or kind is tuple:
+        return double_items(values, out, dtype, policy, threads, ufunc_keywords)
+    if kind is range and out is None and dtype is None and not ufunc_keywords:
+        return double_range(values)
+    if is_of_numpy(values):
+        if exact_ndarray is NULL:
+            ufunc_route.begin()
+        return ufunc_route.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
+    if isinstance(values, (int, float, complex)):
+        return double_number(values, out, dtype, policy, threads, ufunc_keywords)
+    if kind is not bytes and kind is not bytearray and kind is not memoryview:
+        if getattr(kind, "__array_ufunc__", None) is not None:
+            if out is None and dtype is None and not ufunc_keywords and may_hold_arrow(kind):
+                result = exchange.double_columns(values, policy, threads)
+                if result is not None:
+                    return result
+            if exact_ndarray is NULL:
+                ufunc_route.begin()
+            return ufunc_route.double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
+        if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
+            check_no_keywords(ufunc_keywords, values)
+            return exchange.double_exchanged(values, out, dtype, policy, threads)
+    if PyObject_CheckBuffer(values):
+        check_no_keywords(ufunc_keywords, values)
+        return double_buffer(values, out, dtype, policy, threads)
+    if isinstance(values, (list, tuple)) or is_other_sequence(values):
+        return double_items(list(values), out, dtype, policy, threads, ufunc_keywords)
+    hint = "; numpy.asarray(values) may be one" if hasattr(kind, "__array__") else ""
+    raise TypeError(f"values must be a list or another sequence of numbers, a number, or an array or buffer, "
+                    f"not {type_name(values)}{hint}")
+
+cdef bint is_of_numpy(values) except -1:
+    return is_instance_of_loaded(values, "numpy", "ndarray") or is_instance_of_loaded(values, "numpy", "generic")
+
+cdef bint may_hold_arrow(type kind) except -1:
+    """Whether it is of a library with columns: pandas marks its classes, and the others export them."""
+    return hasattr(kind, "__pandas_priority__") or hasattr(kind, "__arrow_c_stream__")
+
+cdef bint is_other_sequence(values) except -1:
+    if isinstance(values, str):
+        return False
+    return isinstance(values, Sequence)
+
+cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
+    if ufunc_keywords:
+        raise TypeError(f"{next(iter(ufunc_keywords))}= goes with arrays of NumPy and what has __array_ufunc__, "
+                        f"not with {type_name(values)}")
+    return 0
+
+cdef object double_items(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+    check_no_keywords(ufunc_keywords, values)
+    if out is not None:
+        return double_list_into(values if type(values) is list else list(values), out, dtype, policy, threads)
+    if dtype is not None:
+        return double_fixed_width(values, element_from_dtype(dtype), policy, threads)
+    return double_list(values, policy)
+
+cdef object double_number(value, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+    check_no_keywords(ufunc_keywords, value)
+    if out is not None:
+        raise TypeError("out= goes with arrays, buffers and lists, not with a single number")
+    if dtype is not None:
+        return double_fixed_width((value,), element_from_dtype(dtype), policy, threads)[0]
+    return double_list((value,), policy)[0]
+
+
+# Down here, since it imports `double`. With this module, as all of twofold: a call imports nothing, or the child of a fork
+# that comes meanwhile, in another thread, would have the lock of an import that nobody ends.
+from twofold._containers import exchange, ufunc_route

@@ -1,0 +1,285 @@
+# distutils: language = c++
+"""Lists in, lists out: exact by Python's own arithmetic, or as an array of one element type has it.
+
+Items that Python itself knows are read in loops that run no Python code. These stop at the first item of another kind:
+its arithmetic may be anybody's and may change the list, which is looked at anew afterwards.
+"""
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.complex cimport PyComplex_Check
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.list cimport PyList_New
+from cpython.long cimport PyLong_Check
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.number cimport PyNumber_Add, PyNumber_Float, PyNumber_Index
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t
+
+from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._engine.twofold_engine cimport (
+    RAISE, Policy, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
+    is_instance_of_loaded, run_with_gil, short, type_name,
+)
+
+cdef extern from "Python.h":
+    bint PyIndex_Check(object) noexcept
+    void PyObject_GC_Track(object) noexcept
+    void PyObject_GC_UnTrack(object) noexcept
+    int PyErr_CheckSignals() except -1
+    # Of lists and of tuples. The items are borrowed.
+    Py_ssize_t PySequence_Fast_GET_SIZE(object) noexcept
+    PyObject** PySequence_Fast_ITEMS(object) noexcept
+
+cdef extern from "_containers/items.hpp" namespace "twofold_wheel":
+    Py_ssize_t double_plain_items(PyObject** items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
+                                  bint finite_only) except -1
+    cdef struct item_functions:
+        Py_ssize_t (*read)(PyObject** items, void* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
+        Py_ssize_t (*make)(const void* values, PyObject** items, Py_ssize_t i, Py_ssize_t end) except -1
+    item_functions item_functions_for(int element) noexcept
+    Py_ssize_t read_exact_ints(PyObject** items, int64_t* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
+    void advise_huge_pages(void* start, size_t nbytes) noexcept
+
+# After so many items, which are some milliseconds' work, other threads and signal handlers get their turn.
+cdef enum:
+    TURN = 1 << 16
+
+cdef inline Py_ssize_t end_of_turn(Py_ssize_t i, Py_ssize_t n) noexcept:
+    return min((i | (TURN - 1)) + 1, n)
+
+cdef inline int yield_after_turn(Py_ssize_t i, Py_ssize_t n) except -1:
+    if i % TURN == 0 and i < n:
+        with nogil:
+            pass
+        PyErr_CheckSignals()
+    return 0
+
+cdef PyObject** items_of(values, Py_ssize_t n) except NULL:
+    """The items of a list or tuple that had n of them when the call began."""
+    if PySequence_Fast_GET_SIZE(values) != n:  # the arithmetic of an item, say, has changed the list
+        raise RuntimeError(f"values changed its length from {n} to {len(values)} while it was read")
+    return PySequence_Fast_ITEMS(values)
+
+cdef list new_list(Py_ssize_t n):
+    """A list for n items that is not filled. Until it is, the garbage collector, which shows lists to anyone, has none."""
+    cdef list result = PyList_New(n)
+    PyObject_GC_UnTrack(result)
+    advise_huge_pages(PySequence_Fast_ITEMS(result), n * sizeof(PyObject*))
+    return result
+
+
+# ---- what counts as a number
+
+cdef object not_a_number(Py_ssize_t i, item, str what="a number"):
+    return TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not {what}")
+
+cdef object check_number(item, Py_ssize_t i):
+    """TypeError for what is no number: by its type, by numbers.Number, or since it can stand for an int.
+
+    Having __int__ or __float__ is not enough: strings of other libraries, UUIDs and addresses have them. Returns the
+    type of the item if all that are of it are numbers.
+    """
+    cdef type kind = type(item)
+    if PyLong_Check(item) or PyFloat_Check(item) or PyComplex_Check(item):
+        return kind
+    if is_instance_of_loaded(item, "numbers", "Number"):  # whoever defines such a class imports that
+        return kind if issubclass(kind, attribute_if_loaded("numbers", "Number")) else None
+    try:
+        if PyIndex_Check(item) and not is_instance_of_loaded(item, "numpy", "bool"):  # NumPy 2.0 lets those be indices
+            PyNumber_Index(item)
+            return None
+    except TypeError as error:  # an array of NumPy, say
+        raise_again_if_callers(error)
+    raise not_a_number(i, item)
+
+cdef bint is_complex(item) except -1:
+    if PyComplex_Check(item):
+        return True
+    return is_instance_of_loaded(item, "numbers", "Complex") and not is_instance_of_loaded(item, "numbers", "Real")
+
+
+# ---- exactly
+
+cdef object double_number(item, Py_ssize_t i, Policy policy):
+    """item + item, for a number; `i` is its index."""
+    if policy == RAISE:
+        check_double_is_finite(item, i)
+    try:
+        return PyNumber_Add(item, item)
+    except TypeError as error:
+        raise_again_if_callers(error)
+        raise not_a_number(i, item, "a number that can be added") from error
+
+cdef int check_double_is_finite(item, Py_ssize_t i) except -1:
+    """OverflowError for a finite float or complex number whose double is infinite. Others know their own limits."""
+    cdef double real, imag = 0
+    if PyComplex_Check(item):
+        real, imag = item.real, item.imag
+    elif PyFloat_Check(item):
+        real = PyFloat_AS_DOUBLE(item)
+    else:
+        return 0
+    if isfinite(real) and not isfinite(2 * real) or isfinite(imag) and not isfinite(2 * imag):
+        raise does_not_fit(f"values[{i}]", item, find_element_of(c'f', sizeof(double)))
+    return 0
+
+cdef list double_list(values, Policy policy):
+    cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
+    cdef list result = new_list(n)
+    cdef PyObject** doubled = PySequence_Fast_ITEMS(result)
+    cdef PyObject** items
+    cdef Py_ssize_t end, i = 0
+    number = None  # the type of the last one that was looked at
+    while i < n:
+        items = items_of(values, n)
+        end = end_of_turn(i, n)
+        i = double_plain_items(items, doubled, i, end, n, policy == RAISE)
+        if i < end:
+            item = <object>items[i]
+            if type(item) is not number:
+                number = check_number(item, i)
+            other = double_number(item, i, policy)
+            Py_INCREF(other)
+            doubled[i] = <PyObject*>other
+            i += 1
+        yield_after_turn(i, n)
+    PyObject_GC_Track(result)
+    return result
+
+cdef list double_range(values):
+    return list(range(2 * values.start, 2 * values.stop, 2 * values.step))
+
+
+# ---- as an element type has it
+
+cdef object plain_number(item, Py_ssize_t i, int element):
+    """The item as an int, a float or a complex number, as the element type wants it."""
+    cdef str name = element_name(element)
+    check_number(item, i)
+    if "int" in name:
+        try:
+            return PyNumber_Index(item)
+        except TypeError as error:
+            raise_again_if_callers(error)
+            raise not_a_number(i, item, f"an integer as {name} wants") from None
+    cdef str wanted = "a complex number" if "complex" in name else "a real number"
+    if "float" in name and is_complex(item):
+        raise not_a_number(i, item, wanted)
+    try:
+        return PyNumber_Float(item) if "float" in name else complex(item)
+    except OverflowError as error:
+        raise_again_if_callers(error)
+        raise item_does_not_fit(i, item, element) from None
+    except TypeError as error:
+        raise_again_if_callers(error)
+        raise not_a_number(i, item, wanted) from error
+
+cdef object item_does_not_fit(Py_ssize_t i, item, int element):
+    return OverflowError(f"values[{i}] is {short(item)}, which does not fit {element_name(element)}")
+
+cdef item_functions functions_for(int element) except *:
+    cdef item_functions functions = item_functions_for(element)
+    if functions.read is NULL:
+        raise TypeError(f"a list cannot be doubled with dtype {element_name(element)}: Python has no such numbers")
+    return functions
+
+cdef int read_list(values, Py_ssize_t n, int element, void* out) except -1:
+    cdef item_functions functions = functions_for(element)
+    cdef Py_ssize_t end, i = 0
+    cdef PyObject** items
+    cdef PyObject* plain
+    while i < n:
+        items = items_of(values, n)
+        end = end_of_turn(i, n)
+        i = functions.read(items, out, i, end, n)
+        if i < end:
+            item = <object>items[i]
+            number = plain_number(item, i, element)
+            plain = <PyObject*>number
+            if functions.read(&plain, <char*>out + i * element_size(element), 0, 1, 1) == 0:
+                raise item_does_not_fit(i, item, element)
+            i += 1
+        yield_after_turn(i, n)
+    return 0
+
+cdef list make_list(int element, const void* values, Py_ssize_t n):
+    cdef item_functions functions = functions_for(element)
+    cdef list result = new_list(n)
+    cdef Py_ssize_t i = 0
+    while i < n:
+        i = functions.make(values, PySequence_Fast_ITEMS(result), i, end_of_turn(i, n))
+        yield_after_turn(i, n)
+    PyObject_GC_Track(result)
+    return result
+
+cdef object read_item_does_not_fit(Py_ssize_t i, const char* elements, int element):
+    return does_not_fit(f"values[{i}]", make_list(element, elements + i * element_size(element), 1)[0], element)
+
+cdef list double_fixed_width(values, int element, Policy policy, unsigned int threads):
+    cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
+    cdef size_t nbytes = n * element_size(element)
+    cdef char* elements = <char*>PyMem_RawMalloc(nbytes)
+    if elements is NULL:
+        raise MemoryError(f"{nbytes} bytes for the elements")
+    cdef Py_ssize_t index
+    advise_huge_pages(elements, nbytes)
+    try:
+        read_list(values, n, element, elements)
+        index = run_with_gil(element, elements, elements, n, nbytes, policy, threads)
+        if index < n:
+            raise read_item_does_not_fit(index, elements, element)
+        return make_list(element, elements, n)
+    finally:
+        PyMem_RawFree(elements)
+
+
+# ---- for double_in_processes, whose memory is elsewhere
+#
+# Not by Cython's memoryviews, with which a module imports `collections` when it is imported.
+
+cdef int get_bytes(object buffer, Py_buffer* found, Py_ssize_t nbytes, int flags) except -1:
+    PyObject_GetBuffer(buffer, found, flags)
+    if found.len != nbytes:
+        there_are = found.len
+        PyBuffer_Release(found)
+        raise ValueError(f"there is room for {there_are} bytes, and there are {nbytes}")
+    return 0
+
+def read(values, element, out):
+    """read_list into the bytes of `out`; `values` is an exact list or tuple that is not empty."""
+    cdef Py_buffer elements
+    cdef int number = element_from_dtype(element)
+    cdef Py_ssize_t n = len(values)
+    get_bytes(out, &elements, n * <Py_ssize_t>element_size(number), PyBUF_WRITABLE)
+    try:
+        read_list(values, n, number, elements.buf)
+    finally:
+        PyBuffer_Release(&elements)
+
+def read_ints(values, out):
+    """The same as int64. False, with nothing raised, if there is any item but exact ints that fit."""
+    cdef Py_buffer elements
+    cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
+    cdef Py_ssize_t end, i = 0
+    get_bytes(out, &elements, n * <Py_ssize_t>sizeof(int64_t), PyBUF_WRITABLE)
+    try:
+        while i < n:
+            end = end_of_turn(i, n)
+            i = read_exact_ints(items_of(values, n), <int64_t*>elements.buf, i, end, n)
+            if i < end:
+                return False
+            yield_after_turn(i, n)
+        return True
+    finally:
+        PyBuffer_Release(&elements)
+
+def make(element, values):
+    """The bytes of elements, of which there are some, as a list of Python's numbers."""
+    cdef Py_buffer elements
+    cdef int number = element_from_dtype(element)
+    PyObject_GetBuffer(values, &elements, PyBUF_SIMPLE)
+    try:
+        return make_list(number, elements.buf, elements.len // <Py_ssize_t>element_size(number))
+    finally:
+        PyBuffer_Release(&elements)

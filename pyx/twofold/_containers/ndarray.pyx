@@ -1,0 +1,234 @@
+# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
+"""Arrays of NumPy, by its C API, which is found when the first one comes: `import twofold` does not import NumPy."""
+from cpython.object cimport PyObject
+
+from twofold import ufuncs
+from twofold._engine.find_numpy import find_numpy
+from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._containers.double cimport call_for_arrays
+from twofold._containers.view cimport check_that_it_fits, overflow_at, run_new_view, run_view
+from twofold._engine.numpy_api cimport (
+    Descr, NPY_NTYPES_LEGACY, PyArray_Check, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_EquivTypes,
+    PyArray_IS_C_CONTIGUOUS, PyArray_ISNOTSWAPPED, PyArray_ISWRITEABLE, PyArray_ITEMSIZE, PyArray_NDIM, PyArray_STRIDES,
+    PyArray_ToScalar, check_is_array, descr_of, dtype_of, find_functions,
+)
+from twofold._engine.twofold_engine cimport (
+    Policy, SATURATE, WRAP, View, attribute_if_loaded, clear_float_flags, find_element_of, overlaps_itself,
+    raised_float_flags, type_name,
+)
+from twofold._memory cimport numpy_handler
+from twofold._memory.numpy_handler cimport new_like
+
+cdef extern from "<fenv.h>":
+    int FE_INVALID
+    int FE_OVERFLOW
+
+cdef object np = None  # once the first array has come
+
+def begin():
+    """With NumPy, which is imported already: looks up in it what calls need, and has `double` call this module.
+
+    That is, nothing is imported in a call, and no lock is held: a child that is forked in the middle of it begins anew,
+    and threads that do so at the same time find the same.
+    """
+    global np, overflowing, signalling
+    np = find_numpy()
+    find_functions()
+    numpy_handler.begin()
+    ufuncs.begin()
+    fill_element_of_type()
+    overflowing = np.array([1.7976931348623157e308])
+    signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
+    plain_classes.update((np.ndarray, np.memmap))
+    call_for_arrays(np.ndarray, double_ndarray)
+
+
+# ---- element types
+
+# By type number of NumPy; -1 where the type is not one that our own loops know.
+cdef int element_of_type[NPY_NTYPES_LEGACY]
+
+cdef void clear_element_of_type() noexcept:
+    cdef int number
+    for number in range(<int>NPY_NTYPES_LEGACY):
+        element_of_type[number] = -1
+
+clear_element_of_type()
+
+cdef int fill_element_of_type() except -1:
+    for letter in "bhilqBHILQefdgFDGm":
+        dtype = np.dtype(letter)
+        element_of_type[dtype.num] = find_element_of(ord(dtype.kind), dtype.itemsize)
+    return 0
+
+cdef int timedelta64 = find_element_of(c'm', 8)
+
+cdef int element_of(const Descr* descr) except -2:
+    """The element of a dtype; -1 where it is none of ours."""
+    if 0 <= descr.type_num < <int>NPY_NTYPES_LEGACY:  # -1: one of the newer kind, which others have made
+        return element_of_type[descr.type_num]
+    if ufuncs.is_bfloat16(<object><PyObject*>descr):
+        return find_element_of(c'b', 2)
+    return -1
+
+
+# ---- exact arrays
+
+cdef inline void fill_view(View* view, object array, int element) noexcept:
+    cdef size_t n = 1
+    cdef int i
+    view.data = PyArray_DATA(array)
+    view.shape = <const Py_ssize_t*>PyArray_DIMS(array)
+    view.strides = <const Py_ssize_t*>PyArray_STRIDES(array)
+    view.itemsize = PyArray_ITEMSIZE(array)
+    view.ndim = PyArray_NDIM(array)
+    for i in range(PyArray_NDIM(array)):
+        n *= view.shape[i]
+    view.n = n
+    view.element = element
+    view.contiguous = PyArray_IS_C_CONTIGUOUS(array)
+    view.swapped = not PyArray_ISNOTSWAPPED(array)
+    view.writable = PyArray_ISWRITEABLE(array)
+
+cdef inline void fill_new_view(View* view, object array, const View* model) noexcept:
+    """The same of a new result of the type and shape of `model`, in fewer steps."""
+    view.data = PyArray_DATA(array)
+    view.strides = <const Py_ssize_t*>PyArray_STRIDES(array)
+    view.contiguous = model.contiguous or PyArray_IS_C_CONTIGUOUS(array)
+    view.shape, view.n, view.itemsize, view.ndim = model.shape, model.n, model.itemsize, model.ndim
+    view.element, view.swapped, view.writable = model.element, model.swapped, True
+
+cdef object as_array(out):
+    """`out`, an array or a buffer, as an array."""
+    if PyArray_Check(out):
+        return out
+    try:
+        return np.asarray(memoryview(out))
+    except TypeError as error:
+        raise_again_if_callers(error)
+        raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
+
+cdef object as_output(out, object values, const View* source, View* target):
+    """`out` as an array, checked to be one that takes the doubles of `values`."""
+    cdef object array = as_array(out)
+    fill_view(target, array, element_of(PyArray_DESCR(array)))
+    if target.writable and (source.element < 0 or target.element < 0 or target.element == timedelta64):
+        check_same_type(array, values)  # of which only NumPy knows the name, and the unit
+    check_that_it_fits(target, source)
+    return array
+
+cdef int check_same_type(object out, object values) except -1:
+    if not PyArray_EquivTypes(native(out), native(values)):
+        raise TypeError(f"out holds {out.dtype}, but values holds {values.dtype}; they must be the same")
+    return 0
+
+cdef inline object native(object array):
+    dtype = dtype_of(array)
+    return dtype if PyArray_ISNOTSWAPPED(array) else dtype.newbyteorder("=")
+
+cdef object double_ndarray(object values, object out_, Policy policy, unsigned int threads):
+    cdef int element = element_of(PyArray_DESCR(values))
+    if element < 0:
+        return double_objects(values, out_, policy)
+    cdef View source, target
+    cdef size_t index
+    fill_view(&source, values, element)
+    if may_raise_flags[element]:
+        clear_float_flags()
+    if out_ is None:
+        out = new_like(values, source.n * source.itemsize)
+        fill_new_view(&target, out, &source)
+        index = run_new_view(&source, &target, policy, threads)
+    elif out_ is values and source.writable and source.contiguous:
+        index = run_view(&source, &source, policy, threads)
+    else:
+        out = as_output(out_, values, &source, &target)
+        if not target.contiguous and overlaps_itself(&target):
+            # As NumPy has it: each is doubled once.
+            np.copyto(out, double_ndarray(values, None, policy, threads))
+            return out_
+        index = run_view(&source, &target, policy, threads)
+    if index < source.n:
+        raise overflow_at(index, &source, values)
+    if may_raise_flags[element] and raised_float_flags():
+        report_float_flags(raised_float_flags(), policy)
+    if out_ is None:
+        return out if source.ndim else PyArray_ToScalar(PyArray_DATA(out), out)
+    return out_
+
+# ---- floating-point flags, which numpy.errstate says what to do with
+
+cdef bint may_raise_flags[64]  # by element
+
+cdef int fill_may_raise_flags() except -1:
+    cdef int element
+    cdef size_t size
+    for size in range(2, 33):
+        for element in (find_element_of(c'f', size), find_element_of(c'c', size), find_element_of(c'b', size)):
+            if element >= 0:
+                may_raise_flags[element] = True
+    return 0
+
+fill_may_raise_flags()
+
+cdef object overflowing = None  # arrays of one number
+cdef object signalling = None
+
+cdef int report_float_flags(int flags, Policy policy) except -1:
+    """Leaves it to NumPy: to a ufunc call that raises the same flags."""
+    if flags & FE_OVERFLOW:
+        ufunc_for(policy)(overflowing)
+    if flags & FE_INVALID:
+        ufunc_for(policy)(signalling)
+    return 0
+
+cdef object ufunc_for(Policy policy):
+    return ufuncs.doubled if policy == WRAP else ufuncs.doubled_saturating if policy == SATURATE else ufuncs.doubled_checked
+
+
+# ---- whatever else NumPy has: see ufunc_route
+
+plain_classes = set()  # whose arrays give their elements no meaning of their own
+
+def cannot_fail(values, dtype, ufunc_keywords):
+    """Whether an array or a scalar is for the ufunc, and all numbers of its type have a double, modulo 2 to their width."""
+    if not is_wrapped(values.dtype) or is_masked(values):
+        return False
+    if dtype is not None:
+        wanted = np.dtype(dtype)
+        if not is_wrapped(wanted) or not ufunc_keywords and wanted == values.dtype:
+            return False
+    elif not ufunc_keywords:
+        return type(values) not in plain_classes
+    return not ufunc_keywords or "signature" not in ufunc_keywords
+
+def is_masked(values):
+    """Whether it is numpy.ma.masked, of a module that is imported where somebody has it."""
+    return values is not None and values is attribute_if_loaded("numpy.ma.core", "masked")
+
+cdef bint is_wrapped(dtype) except -1:
+    cdef int number = descr_of(dtype).type_num
+    return 0 <= number < <int>NPY_NTYPES_LEGACY and element_of_type[number] not in (-1, timedelta64)
+
+cdef object double_objects = None  # of ufunc_route, which imports this module
+
+def call_for_other_dtypes(function):
+    """Has a function do exact arrays of types without loops of ours."""
+    global double_objects
+    double_objects = function
+
+def double_exact(values, out, Policy policy, unsigned int threads):
+    """An exact array, or one that is taken for its memory."""
+    check_is_array(values)
+    return double_ndarray(values, out, policy, threads)
+
+def check_out(out, values):
+    """`out` as an array, checked to be one that takes the doubles of `values`."""
+    cdef View source, target
+    check_is_array(values)
+    fill_view(&source, values, element_of(PyArray_DESCR(values)))
+    return as_output(out, values, &source, &target)
+
+def has_element(dtype):
+    """Whether our own loops know the type."""
+    return element_of(descr_of(dtype)) >= 0

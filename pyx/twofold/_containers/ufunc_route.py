@@ -1,0 +1,535 @@
+"""What NumPy drives, or a library on top of it: all arrays but exact ones, and those of types without loops of ours.
+
+A ufunc meets an array in pieces, and has written some of them when it finds that another one overflows. So where a call
+may fail, what counts is doubled aside first, as an exact array is; only then does NumPy get to write. A library that
+drives is handed a `Doubling` in place of the ufunc, so that its pieces come back to `double`.
+
+All of this is imported with twofold, but NumPy is not: `begin` has it, before any other function here is called.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from _functools import partial  # type: ignore[import-not-found]  # of functools, which takes its time to import
+
+from twofold import ufuncs
+from twofold._containers import ndarray
+from twofold._containers.double import double
+from twofold._engine import signals, twofold_engine
+from twofold._engine.find_numpy import find_numpy
+
+TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
+if TYPE_CHECKING:
+    from typing import Any
+
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+    Mask = np.ndarray[Any, np.dtype[np.bool]]
+    Dtype = np.dtype[Any]
+
+WRAP, SATURATE, RAISE = range(3)  # as Policy in twofold_engine.pxd has them
+
+OVERFLOWS = ("wrap", "saturate", "raise")
+
+# Of NumPy:
+UFUNCS: tuple[np.ufunc, ...] = ()  # by policy
+OF_NUMPY: tuple[type, ...] = ()
+NUMPYS_OWN: Any = None
+
+
+def begin() -> None:
+    """Have NumPy, and let `double` know the arrays of it.
+
+    That it is done twice, by two threads or in the child of a fork that came in between, does no harm.
+    """
+    numpy = find_numpy()
+    globals().update(
+        np=numpy,
+        UFUNCS=(ufuncs.doubled, ufuncs.doubled_saturating, ufuncs.doubled_checked),
+        OF_NUMPY=(numpy.ndarray, numpy.generic),
+        NUMPYS_OWN=numpy.ndarray.__array_ufunc__,
+    )
+    ndarray.begin()
+
+
+def take_for_plain(kind: type) -> None:
+    """Make a subclass of ndarray one that `double` takes for what its memory is; results are exact arrays."""
+    ndarray.plain_classes.add(kind)
+
+
+def double_of_numpy(  # noqa: PLR0913, PLR0917
+    values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: dict[str, Any] | None
+) -> Any:
+    """An array of any class, or a scalar, of NumPy."""
+    if policy == WRAP and out is None and not threads and ndarray.cannot_fail(values, dtype, ufunc_keywords):
+        if dtype is None and not ufunc_keywords:
+            return ufuncs.doubled(values)
+        keywords = dict(ufunc_keywords or ())
+        return ufuncs.doubled(values, **keywords) if dtype is None else ufuncs.doubled(values, dtype=dtype, **keywords)
+    if isinstance(values, np.generic) and not isinstance(values, np.object_):
+        if not ndarray.has_element(values.dtype):
+            raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
+        if out is dtype is ufunc_keywords is None:
+            return ndarray.double_exact(np.asarray(values), None, policy, threads)
+    if (
+        type(values) in ndarray.plain_classes
+        and not ufunc_keywords
+        and (dtype is None or np.dtype(dtype) == values.dtype)
+        and (out is None or type(out) in ndarray.plain_classes or not hasattr(type(out), "__array_ufunc__"))
+    ):
+        return ndarray.double_exact(values, out, policy, threads)
+    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
+
+
+def double_by_ufunc(  # noqa: PLR0913, PLR0917
+    values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: dict[str, Any] | None
+) -> Any:
+    """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
+    keywords = dict(ufunc_keywords or ())
+    if isinstance(out, tuple) and len(out) == 1:  # as a ufunc takes it, too
+        (out,) = out
+    if out is not None:
+        keywords["out"] = out
+    if dtype is not None:
+        keywords["dtype"] = dtype
+    route = route_of(values, out)
+    if threads:
+        result = twofold_engine.call_with_limit(threads, route, values, policy, keywords)
+    else:
+        result = route(values, policy, keywords)
+    return result if out is None or isinstance(out, tuple) else out  # pandas would return another one
+
+
+def route_of(values: Any, out: Any) -> Any:
+    """Which of the functions below is for them."""
+    if not isinstance(values, OF_NUMPY):
+        names = {getattr(base, "__module__", "").partition(".")[0] for base in type(values).__mro__}
+        for name, route in LIBRARIES.items():
+            if name in names:
+                return route
+        return by_its_class
+    return by_numpy if is_left_to_numpy(values) and is_left_to_numpy(out) else by_its_class
+
+
+def is_left_to_numpy(array: Any) -> bool:
+    return getattr(type(array), "__array_ufunc__", NUMPYS_OWN) is NUMPYS_OWN
+
+
+# ---- NumPy
+
+
+def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    """An array whose class leaves ufuncs to NumPy, or a scalar."""
+    ufunc, out = UFUNCS[policy], keywords.get("out")
+    if ndarray.is_masked(values) and out is None:
+        return values
+    ndarray.has_element(values.dtype)  # so that the ufuncs know bfloat16, which may have been imported meanwhile
+    by_objects = out is not None and not {"dtype", "signature"}.isdisjoint(keywords)  # maybe, and `out` cannot hold all
+    if values.dtype.kind not in "mO" and ((policy == WRAP and not by_objects) or (policy == SATURATE and not keywords)):
+        return ufunc(values, **keywords)
+    array, where = np.asarray(values), keywords.get("where", True)
+    where = np.asarray(where, None if hasattr(where, "dtype") else bool)
+    if where.dtype != bool or not isinstance(out, np.ndarray | None):
+        return ufunc(values, **keywords)  # which refuses it
+    computed, stored = types_of(ufunc, array.dtype, keywords)
+    may_fail = policy == RAISE or computed.kind in "mO"
+    narrows = policy == SATURATE and not (fits(array.dtype, computed) and fits(computed, stored))
+    if not may_fail and not narrows:
+        return ufunc(values, **keywords)
+    where = where & ~mask_of(values)
+    counts = None if where.size and where.all() else counting(where, array.shape)
+    doubled = doubled_aside(array, counts, (computed, stored), policy)
+    if out is not None and counts is not None:
+        keywords = {**keywords, "where": where}
+    if policy == RAISE and computed.kind not in "mO" and array.dtype.kind != "O":  # then nothing is left to fail
+        return with_errors({"all": "ignore"}, ufuncs.doubled, values, **keywords)
+    # An array of its class, with its mask, which NumPy then puts where it belongs.
+    holder: Any = np.empty_like(values, stored)
+    np.copyto(np.asarray(holder), doubled)
+    if counts is not None and stored.kind != "O" and np.can_cast(array.dtype, stored, "equiv"):
+        np.copyto(np.asarray(holder), array, where=~counts)
+    placing = {"out", "order", "subok"} if out is None else {"out", "order", "subok", "where"}
+    return np.positive(holder, **without(keywords, *(keywords.keys() - placing)))
+
+
+def mask_of(values: Any) -> Any:
+    """Of a masked array, whose module is not imported to find out that there is none."""
+    getmask = getattr(sys.modules.get("numpy.ma.core"), "getmask", None)
+    return np.False_ if getmask is None else getmask(values)
+
+
+def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: dict[str, Any]) -> tuple[Dtype, Dtype]:
+    """The types that a ufunc call computes in and stores. Raises what the call would, if it is not to be."""
+    resolving = {name: value for name, value in keywords.items() if name not in {"out", "where"}}
+    nothing = np.empty(0, dtype)
+    computed = ufunc(nothing, **resolving).dtype
+    if keywords.get("out") is None:
+        return computed, computed
+    out = np.empty(0, keywords["out"].dtype)
+    ufunc(nothing, out=out, **resolving)
+    return computed, out.dtype.newbyteorder("=")
+
+
+def counting(where: Mask, shape: tuple[int, ...]) -> Mask:
+    """The elements that a `where`, which may be of more dimensions, selects at least once."""
+    where = np.broadcast_to(where, np.broadcast_shapes(where.shape, shape))
+    more = where.ndim - len(shape)
+    repeated = [i for i, n in enumerate(shape, more) if n == 1]
+    return where.any(axis=(*range(more), *repeated), keepdims=True).reshape(shape)
+
+
+def doubled_aside(array: Array, counts: Mask | None, types: tuple[Dtype, Dtype], policy: int) -> Array:
+    """The doubles of the elements that count, in memory of their own, computed in one type and then of another."""
+    computed, stored = types
+    known = array
+    if counts is not None:
+        known = array.copy("K")
+        known[~counts] = 0
+    known = as_type(known, computed, policy, array, "which")
+    if computed.kind == "O":
+        doubled = ufuncs.doubled(known, out=np.empty_like(known))
+        if policy == RAISE:
+            check_that_none(np.frompyfunc(becomes_infinite, 2, 1)(known, doubled), array, "whose double", "float64")
+    else:
+        doubled = np.asarray(ndarray.double_exact(known, None if known is array else known, policy, 0))
+    return as_type(doubled, stored, policy, array, "whose double")
+
+
+def becomes_infinite(item: Any, doubled: Any) -> bool:
+    return isinstance(item, float | complex) and is_finite(item) and not is_finite(doubled)
+
+
+def is_finite(number: complex) -> bool:
+    return math.isfinite(number.real) and math.isfinite(number.imag)
+
+
+def check_that_none(lost: Any, values: Array, what: str, dtype: Any) -> None:
+    """OverflowError for the first element that is lost; `what` of it does not fit the type."""
+    if np.any(lost):
+        first = tuple(map(int, np.unravel_index(np.argmax(lost), values.shape)))
+        name = f"values[{', '.join(map(str, first))}]" if first else "values"
+        raise OverflowError(f"{name} is {values[first]}, {what} does not fit {dtype}")
+
+
+# ---- from one type to another
+
+
+def fits(dtype: Dtype, other: Dtype) -> bool:
+    """Whether every number of a type fits another one, if only by rounding."""
+    return dtype == other or other.kind == "O" or (dtype.kind != "m" and np.can_cast(dtype, other, "safe"))
+
+
+def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -> Array:
+    """An array as another type. The policy says what becomes of numbers beyond its limits: of `what` of `values`."""
+    if policy == WRAP and array.dtype.kind == dtype.kind == "m":
+        policy = RAISE
+    if policy != WRAP and array.dtype.kind == "O" and dtype.kind in "iu":
+        check_that_none(np.not_equal(array, array), values, what, dtype)  # NaN
+        array = np.clip(array, *limits(dtype)) if policy == SATURATE else array
+    if policy == WRAP or fits(array.dtype, dtype):
+        return array.astype(dtype, copy=False)
+    if array.dtype.kind == dtype.kind == "m":
+        result, below, above = to_unit(array, dtype)
+        lost = np.zeros(array.shape, bool)
+    else:
+        errors = {"over": "ignore" if policy == RAISE else None, "invalid": "ignore"}
+        result = with_errors(errors, array.astype, dtype)
+        below, above, lost = misfits(array, result)
+    if policy == RAISE:
+        check_that_none(below | above | lost, values, what, dtype)
+    elif dtype.kind in "ium":
+        check_that_none(lost, values, what, dtype)
+        result[below], result[above] = limits(dtype)
+    return result
+
+
+def with_errors(settings: dict[str, Any], function: Any, /, *arguments: Any, **keywords: Any) -> Any:
+    """What a function returns under these settings of np.errstate.
+
+    That is written in Python: what a signal's handler raises in it leaves the settings as they are just then.
+    """
+    before = np.geterr()
+    calls = partial(set_errors_and_call, settings, function, *arguments, **keywords)
+    return signals.call_and_end(calls, partial(np.seterr, **before))
+
+
+def set_errors_and_call(settings: dict[str, Any], function: Any, /, *arguments: Any, **keywords: Any) -> Any:
+    np.seterr(**settings)
+    return function(*arguments, **keywords)
+
+
+def limits(dtype: Dtype) -> tuple[int, int]:
+    if dtype.kind == "m":
+        return -(2**63) + 1, 2**63 - 1  # the lowest number is NaT
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+SECONDS = {"Y": 31_556_952, "M": 2_629_746, "W": 604_800, "D": 86_400, "h": 3600, "m": 60, "s": 1}  # as NumPy has them
+PARTS = {"ms": 3, "us": 6, "ns": 9, "ps": 12, "fs": 15, "as": 18}  # of a second: the powers of ten
+
+
+def attoseconds(dtype: Dtype) -> int:
+    unit, count = np.datetime_data(dtype)
+    return int(count) * (10 ** (18 - PARTS[unit]) if unit in PARTS else SECONDS[unit] * 10**18)
+
+
+def to_unit(array: Array, dtype: Dtype) -> tuple[Array, Mask, Mask]:
+    """Durations in another unit, rounded down; and which are below and above its limits. These are 0 in the result.
+
+    By integers: near the limits NumPy wraps around or, from 2.5 on, raises an error of its own.
+    """
+    old = new = 1
+    if "generic" not in (np.datetime_data(array.dtype)[0], np.datetime_data(dtype)[0]):
+        old, new = attoseconds(array.dtype), attoseconds(dtype)
+        old, new = old // math.gcd(old, new), new // math.gcd(old, new)
+    lowest, highest = limits(dtype)
+    numbers, missing = array.astype(np.int64), np.isnat(array)
+    below = (numbers < max(lowest, -(-lowest * new // old))) & ~missing
+    above = numbers > min(highest, ((highest + 1) * new - 1) // old)
+    numbers[below | above | missing] = 0
+    if 1 in (old, new) and max(old, new) <= highest:
+        numbers *= old
+        numbers //= new
+    else:
+        numbers[...] = numbers.astype(object) * old // new
+    numbers[missing] = lowest - 1
+    return numbers.view(dtype.newbyteorder("=")).astype(dtype, copy=False), below, above
+
+
+def misfits(array: Array, result: Array) -> tuple[Mask, Mask, Mask]:
+    """Which elements of an array are below and above the limits of the type of `result`, and which it lacks."""
+    none = np.zeros(array.shape, bool)
+    if array.dtype.kind == "m":
+        array, none = array.astype(np.int64), np.isnat(array)
+    elif result.dtype.kind not in "ium":
+        if array.dtype.kind == "O":
+            array = array.astype(np.complex128)
+        lost = (np.isfinite(array.real) & ~np.isfinite(result.real)) | (
+            np.isfinite(array.imag) & ~np.isfinite(result.imag)
+        )
+        return none, none, lost
+    lowest, highest = limits(result.dtype)
+    if array.dtype.kind in "iumO":
+        return array < lowest, array > highest, none
+    # The limits are powers of two, or one below, which is no float.
+    whole = np.trunc(array.real.astype(np.longdouble))
+    return whole < lowest, whole >= highest + 1, np.isnan(whole)
+
+
+# ---- libraries
+
+
+class Doubling:
+    """`double` with its arguments, as libraries take a ufunc."""
+
+    __name__ = "double"
+    signature = None
+    nin = nout = 1
+
+    def __init__(self, overflow: str, dtype: Any = None) -> None:
+        self.overflow, self.dtype = overflow, dtype
+
+    def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
+        if isinstance(out, tuple):
+            (out,) = out
+        # What is missing among objects is what their library has for it, so that its own arithmetic decides.
+        if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+            return double_by_ufunc(values, out, self.dtype, OVERFLOWS.index(self.overflow), 0, keywords)
+        return self.as_partial()(values, out, **keywords)
+
+    def as_partial(self) -> Any:
+        return partial(double, dtype=self.dtype, overflow=self.overflow)
+
+    def __reduce__(self) -> Any:  # in a pickle there are public names only
+        return self.as_partial().__reduce__()
+
+    def by(self, values: Any, keywords: dict[str, Any]) -> Any:
+        """What the class of `values` makes of it."""
+        if "out" in keywords:
+            keywords = {**keywords, "out": (keywords["out"],)}
+        result = values.__array_ufunc__(self, "__call__", values, **keywords)
+        if result is NotImplemented:
+            raise TypeError(f"{type_name(values)} does not know what to do with {', '.join(keywords) or 'a ufunc'}")
+        return result
+
+
+class SparseDoubling(Doubling):
+    """For arrays in which one number stands for all that are not stored. It is of their type, and may not be used."""
+
+    def __init__(self, of_stored: Doubling, array: Any) -> None:
+        super().__init__(of_stored.overflow, of_stored.dtype)
+        self.type_of_number = array.dtype.subtype.type
+        self.of_number = of_stored if len(array.sp_values) < len(array) else Doubling("wrap", of_stored.dtype)
+
+    def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
+        if isinstance(values, np.ndarray):
+            return super().__call__(values, out, **keywords)
+        return self.of_number(self.type_of_number(values), **without(keywords, "where")).item()
+
+
+def by_its_class(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    """An array whose class, of which nothing is known, decides what a ufunc is to it."""
+    ufunc, dtype = UFUNCS[policy], getattr(values, "dtype", None)
+    narrows = "dtype" in keywords and (dtype is None or not fits(np.dtype(dtype), np.dtype(keywords["dtype"])))
+    if policy != WRAP and narrows:
+        raise TypeError(f"values holds {dtype}, and dtype is {keywords['dtype']!r}; convert values first")
+    if "out" in keywords and (policy == RAISE or getattr(dtype, "kind", "O") in "mO"):
+        ufunc(values, **without(keywords, "out"))  # so that it fails before anything is written
+    return ufunc(values, **keywords)
+
+
+def without(keywords: dict[str, Any], *names: str) -> dict[str, Any]:
+    left = keywords.copy()
+    for name in names:
+        left.pop(name, None)
+    return left
+
+
+def is_left_to_the_ufunc(policy: int, keywords: dict[str, Any]) -> bool:
+    """Whether a call cannot fail, and changes no types."""
+    return policy != RAISE and not {"dtype", "out"} & keywords.keys()
+
+
+def by_dask(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    if is_left_to_the_ufunc(policy, keywords):
+        return UFUNCS[policy](values, **keywords)
+    doubling = Doubling(OVERFLOWS[policy], keywords.get("dtype"))
+    if hasattr(values, "chunks"):  # else it tries the ufunc on memory that nobody has filled, which may overflow
+        return doubling.by(values, {"dtype": values.dtype, **keywords})
+    return doubling.by(values, without(keywords, "dtype"))
+
+
+def by_xarray(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    if is_left_to_the_ufunc(policy, keywords):
+        return UFUNCS[policy](values, **keywords)
+    return Doubling(OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
+
+
+def by_polars(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    if not isinstance(values, sys.modules["polars"].Series):  # an expression
+        return Doubling(OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
+    if "out" in keywords:
+        raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
+    double(values.clear())  # TypeError for what it would double the numbers behind of: dates, categories
+    doubled = by_numpy(values.fill_null(strategy="zero").to_numpy(), policy, keywords)
+    return type(values)(values.name, doubled).set(values.is_null(), None)
+
+
+# ---- pandas
+
+
+def by_pandas(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    doubling = Doubling(OVERFLOWS[policy], keywords.get("dtype"))
+    calling = without(keywords, "dtype", "out")
+    arrays = sys.modules["pandas"].arrays
+    if isinstance(values, arrays.SparseArray):
+        result = SparseDoubling(doubling, values).by(values, calling)
+    elif isinstance(values, arrays.ArrowExtensionArray) and hasattr(values.dtype, "pyarrow_dtype"):
+        result = double_arrow(values, doubling, calling)
+    elif isinstance(values, sys.modules["pandas"].DataFrame) and calling:
+        result = double_frame(values, doubling, calling)
+    elif is_left_to_the_ufunc(policy, keywords) and not holds_other_arrays(values):
+        result = UFUNCS[policy](values, **keywords)
+    elif isinstance(values, arrays.IntegerArray | arrays.FloatingArray):
+        result = doubling.by(values.fillna(0), calling)
+        result[values.isna()] = values.dtype.na_value
+    else:
+        try:
+            result = doubling.by(values, calling)
+        except OverflowError as error:
+            twofold_engine.raise_again_if_callers(error)
+            if isinstance(values, sys.modules["pandas"].DataFrame):  # whose blocks have indices that nobody knows
+                double_frame(values, doubling, calling)
+            raise
+    if "out" in keywords:
+        assign(keywords["out"], result, values, keywords, policy)
+    return result
+
+
+def holds_other_arrays(values: Any) -> bool:
+    """Whether there are arrays in it to which pandas does not do what we do."""
+    is_frame = isinstance(values, sys.modules["pandas"].DataFrame)
+    dtypes = values.dtypes if is_frame else [getattr(values, "dtype", None)]  # pandas.NA has none
+    return any(hasattr(dtype, "pyarrow_dtype") or hasattr(dtype, "fill_value") for dtype in dtypes)
+
+
+def double_frame(values: Any, doubling: Doubling, calling: dict[str, Any]) -> Any:
+    """A DataFrame, column by column: with keywords for which pandas would make one array of it, say."""
+    where = np.broadcast_to(calling["where"], values.shape) if "where" in calling else None
+    doubled = {}
+    for i, name in enumerate(values.columns):
+        keywords = calling if where is None else {**calling, "where": where[:, i]}
+        try:
+            doubled[i] = doubling.by(values.iloc[:, i], keywords)
+        except OverflowError as error:
+            twofold_engine.raise_again_if_callers(error)
+            raise OverflowError(f"in column {name!r}, {error}") from None
+    result = values._constructor(doubled, index=values.index)
+    result.columns = values.columns
+    return result.__finalize__(values)
+
+
+def double_arrow(values: Any, doubling: Doubling, calling: dict[str, Any]) -> Any:
+    """An array of pandas that Arrow has the memory of."""
+    if doubling.dtype is None and not calling:
+        return doubling(values)
+    missing = values.isna()
+    doubled = doubling(values.fillna(values.dtype.type(0)).to_numpy(), **calling)
+    return type(values)(sys.modules["pyarrow"].array(doubled, mask=missing))
+
+
+def assign(out: Any, result: Any, values: Any, keywords: dict[str, Any], policy: int) -> None:
+    """Writes a result of pandas."""
+    where, casting = keywords.get("where"), keywords.get("casting", "same_kind")
+    if np.shape(out) != np.shape(result):
+        raise ValueError(f"out has shape {np.shape(out)}, but values has {np.shape(result)}; they must be the same")
+    chosen = np.broadcast_to(True if where is None else where, np.shape(out))
+    if isinstance(out, np.ndarray):
+        array = np.asarray(result)
+        if array.dtype.kind in "mfc" and not np.can_cast(array.dtype, out.dtype, casting):
+            raise TypeError(f"out holds {out.dtype}, to which {array.dtype} is not cast with casting={casting!r}")
+        if out.dtype.kind in "iu" and array is not result and np.any(result.isna()):
+            array = np.asarray(result, out.dtype)  # for which pandas has an error of its own
+        np.copyto(out, as_type(array, out.dtype, policy, np.asarray(values), "whose double"), where=chosen)
+    elif where is None:
+        out[:] = result
+    elif out.ndim == 2:
+        for i, rows in enumerate(chosen.T):  # not out.mask(), for which integers become floats
+            out.iloc[rows, i] = result.iloc[rows, i]
+    else:
+        out[chosen] = result[chosen]
+
+
+LIBRARIES = {"pandas": by_pandas, "dask": by_dask, "xarray": by_xarray, "polars": by_polars}
+
+
+# ---- objects
+
+
+def double_objects(values: Any, out: Any, policy: int) -> Any:
+    """An exact array of a dtype without loops of ours: of objects, which are doubled as those of a list are."""
+    if values.dtype != object:
+        raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
+    target: Any = None if out is None else values if out is values else ndarray.check_out(out, values)
+    if out is values and not target.flags.writeable:
+        raise ValueError("out is read-only")
+    try:
+        doubled = double(values.ravel().tolist(), overflow=OVERFLOWS[policy])  # type: ignore[call-overload]
+    except (TypeError, OverflowError) as error:
+        twofold_engine.raise_again_if_callers(error)
+        if values.ndim == 1 or type(error) not in (TypeError, OverflowError) or not str(error).startswith("values["):
+            raise  # it is an item's own, or names the place
+        raise type(error)(str(error).replace("values[", "values.flat[", 1)) from None
+    result = np.empty_like(values) if out is None else target
+    result[...] = np.fromiter(doubled, object, len(doubled)).reshape(values.shape)
+    return out if out is not None else result if values.ndim else result[()]
+
+
+ndarray.call_for_other_dtypes(double_objects)
+
+
+def type_name(value: object) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,62 @@
+"""What a bug report should say of this installation."""
+
+import os
+
+from twofold._engine.threads import threads_info
+from twofold._engine.twofold_engine import __version__, cache_size, simd_target, supported_simd_targets
+
+VARIABLES = (
+    "TWOFOLD_SIMD",
+    "TWOFOLD_CACHE_BYTES",
+    "TWOFOLD_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OMP_THREAD_LIMIT",
+)
+
+
+def show_config(mode="stdout"):
+    """Show the version, the instruction set and the threads that calls use here.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}
+        Print it, or return it.
+
+    Returns
+    -------
+    dict or None
+        With ``mode="dicts"``:
+
+        - "version": of twofold
+        - "simd": "target", the instruction set in use, and "supported", those that could be, weakest first
+        - "cache_bytes": what is taken for the size of the last-level cache; larger results go past it
+        - "threads": what `threads_info` returns
+        - "environment": the variables that are set, of those that twofold reads
+
+    Raises
+    ------
+    ValueError
+        `mode` is neither of the two; or as `simd_target` has it.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> twofold.show_config("dicts")["version"] == twofold.__version__
+    True
+    """
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode must be 'stdout' or 'dicts', not {mode!r}")
+    config = {
+        "version": __version__,
+        "simd": {"target": simd_target(), "supported": supported_simd_targets()},
+        "cache_bytes": cache_size(),
+        "threads": threads_info(),
+        "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+    }
+    if mode == "dicts":
+        return config
+    for name, value in config.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key}: {item}" for key, item in value.items()) or "-"  # noqa: PLW2901
+        print(f"{name}: {value}")
+    return None

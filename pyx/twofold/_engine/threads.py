@@ -1,0 +1,117 @@
+"""How many threads a call may use: what users say about it, and what they can ask."""
+
+from twofold._engine.twofold_engine import ThreadLimit, call_with_limit, decided_by, set_thread_limit
+
+
+def set_num_threads(n):
+    """Limit the threads of the calls that this thread makes from now on.
+
+    Other threads have limits of their own, and a new thread starts without one. The child of a fork goes on with the
+    limit of the thread that forked.
+
+    Parameters
+    ----------
+    n : int or None
+        The most threads that a call may use, at least 1; `threads=` of a call goes before it. None takes the limit
+        away: then the environment or the CPUs decide again.
+
+    See Also
+    --------
+    num_threads : for a block or a function only
+    threads_info : what holds now
+
+    Examples
+    --------
+    >>> import twofold
+    >>> twofold.set_num_threads(1)
+    >>> twofold.get_num_threads()
+    1
+    >>> twofold.set_num_threads(None)
+    """
+    set_thread_limit(n)
+
+
+def get_num_threads():
+    """Return how many threads a call of this thread may use that does not say so itself.
+
+    Short calls use fewer, as do calls in which more have not paid.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> with twofold.num_threads(3):
+    ...     twofold.get_num_threads()
+    3
+    """
+    return decided_by()[0]
+
+
+class num_threads(ThreadLimit):  # noqa: N801 - used as a function is, like decimal.localcontext
+    """Limit the threads of the calls that this thread makes in a block, or in a function.
+
+    Afterwards the limit is what it was before, also after an exception. Blocks may be nested: the innermost one holds,
+    also where it allows more. Threads that are started in the block have no limit.
+
+    As a decorator it holds while the function runs; of a generator or a coroutine, that is not its body.
+
+    Parameters
+    ----------
+    n : int or None
+        As `set_num_threads` takes it.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> from array import array
+    >>> with twofold.num_threads(1):
+    ...     twofold.double(array("I", [1, 2, 3]))
+    array('I', [2, 4, 6])
+
+    >>> @twofold.num_threads(2)
+    ... def count():
+    ...     return twofold.get_num_threads()
+    >>> count()
+    2
+    """
+
+    def __init__(self, n):
+        super().__init__(n)
+        self._n = n
+
+    def __call__(self, function):
+        import functools  # noqa: PLC0415 - which costs as much as a fifth of `import twofold`; README says so
+
+        @functools.wraps(function)
+        def limited(*args, **kwargs):
+            return call_with_limit(self._n, function, *args, **kwargs)
+
+        return limited
+
+
+def threads_info():
+    """Return how many threads a call of this thread may use, and why.
+
+    Returns
+    -------
+    dict
+        - "num_threads": what `get_num_threads` returns
+        - "rule": what decided: "thread limit" (`set_num_threads`, `num_threads`), "TWOFOLD_NUM_THREADS",
+          "OMP_NUM_THREADS" (which OMP_THREAD_LIMIT caps), "pool worker" (a child process of multiprocessing has one
+          thread), "affinity" (the CPUs that this process may run on) or "cgroup" (the quota of its container, where it
+          is less). The first of these that says something decides
+        - "limit": the limit of this thread; None if there is none
+        - "pool_worker": whether this process is a child that multiprocessing started, as those of process pools are
+
+    Examples
+    --------
+    >>> import twofold
+    >>> with twofold.num_threads(2):
+    ...     twofold.threads_info()
+    {'num_threads': 2, 'rule': 'thread limit', 'limit': 2, 'pool_worker': False}
+    """
+    return dict(zip(("num_threads", "rule", "limit", "pool_worker"), decided_by(), strict=True))

@@ -1,0 +1,111 @@
+# The header-free door for Cython: one function per element type, named after its kind and width in bits.
+#
+# out[i] = 2 * values[i] for i in [0, n); n counts elements. Integers wrap modulo 2 to the power of their width, floats
+# follow IEEE 754; 16-bit floats are given as their bits. `out` may be `values` itself; if the two overlap otherwise,
+# ValueError, and nothing is written. Any alignment will do.
+# Call them with or without the GIL. A large call takes the GIL for a moment, to read how many threads it may use, and
+# between slices of some tens of megabytes, to see to signals: KeyboardInterrupt then leaves whole slices doubled.
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef int double_i8(const int8_t* values, int8_t* out, size_t n) except -1 nogil
+cdef int double_u8(const uint8_t* values, uint8_t* out, size_t n) except -1 nogil
+cdef int double_i16(const int16_t* values, int16_t* out, size_t n) except -1 nogil
+cdef int double_u16(const uint16_t* values, uint16_t* out, size_t n) except -1 nogil
+cdef int double_i32(const int32_t* values, int32_t* out, size_t n) except -1 nogil
+cdef int double_u32(const uint32_t* values, uint32_t* out, size_t n) except -1 nogil
+cdef int double_i64(const int64_t* values, int64_t* out, size_t n) except -1 nogil
+cdef int double_u64(const uint64_t* values, uint64_t* out, size_t n) except -1 nogil
+cdef int double_f16(const uint16_t* values, uint16_t* out, size_t n) except -1 nogil
+cdef int double_bf16(const uint16_t* values, uint16_t* out, size_t n) except -1 nogil
+cdef int double_f32(const float* values, float* out, size_t n) except -1 nogil
+cdef int double_f64(const double* values, double* out, size_t n) except -1 nogil
+cdef int double_c64(const float complex* values, float complex* out, size_t n) except -1 nogil
+cdef int double_c128(const double complex* values, double complex* out, size_t n) except -1 nogil
+
+# ---- for the other modules of twofold; no part of the door
+
+cdef enum Policy:  # as twofold::overflow_policy has them
+    WRAP
+    SATURATE
+    RAISE
+
+# Doubles n contiguous elements, `nbytes` bytes, with or without the GIL. `values` and `out` are the same or do not
+# overlap. Returns n, or with RAISE the index of the first element whose double does not fit.
+cdef size_t run(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
+                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
+
+# The same, and the GIL is let go of where that pays. Call it with the GIL.
+cdef size_t run_with_gil(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
+                         unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
+
+# One side of a call, of whatever container: what is asked of it stands in view.pxd.
+cdef struct View:
+    void* data  # the element whose indices are all 0
+    const Py_ssize_t* shape  # the container's own, as are the strides
+    const Py_ssize_t* strides  # bytes; of any sign, and 0 for an input
+    size_t n  # elements
+    Py_ssize_t itemsize  # bytes
+    int ndim  # at most 64
+    int element
+    bint contiguous  # in C's order, one element after another
+    bint swapped  # not in the byte order of this machine
+    bint writable
+
+# The same for arrays of one shape and element type, which are the same array or share no byte. Returns the number of
+# elements, or with RAISE the index, in C order, of the first that does not fit.
+cdef size_t run_array(const View* values, const View* out, Policy policy,
+                      unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
+cdef size_t run_array_with_gil(const View* values, const View* out, Policy policy,
+                               unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
+
+# Lets Python's signal handlers run, if this is the main thread and they have not for some time: called after each piece
+# of a call that somebody else has cut. `nbytes` says how much was done.
+cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil
+
+# Copies the elements of one array into another one of its shape, as they are: `swapped` means nothing here.
+cdef void copy_array(const View* values, const View* out) noexcept nogil
+
+# Whether two arrays of one shape may share some byte without being the same array.
+cdef bint views_overlap(const View* a, const View* b) noexcept nogil
+
+# Whether elements of an array may share bytes.
+cdef bint overlaps_itself(const View* view) noexcept nogil
+
+# Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.
+cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil
+
+# The floating-point flags of this thread; after a call they tell of its helpers, too.
+cdef void clear_float_flags() noexcept nogil
+cdef int raised_float_flags() noexcept nogil  # FE_OVERFLOW, FE_INVALID
+
+# Element types, by number and name: "int8", "uint8" and so on.
+cdef int find_element_of(char kind, size_t size) noexcept nogil  # -1: there is none
+cdef str element_name(int element)
+cdef size_t element_size(int element) noexcept nogil  # in bytes
+cdef int element_from_dtype(dtype) except -1
+
+# Arguments of calls.
+cdef Policy policy_argument(overflow) except *
+cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF
+
+# What messages say.
+cdef str short(value)
+cdef str type_name(value)
+cdef object does_not_fit(str what, value, int element)
+cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim)  # an index in C order, by dimensions
+
+cdef object attribute_if_loaded(str module, str name)
+cdef bint is_instance_of_loaded(value, str module, str name) except -1
+
+# Memory for results, aligned to 64 bytes and not filled. That of large ones is recycled: see recycled_memory.hpp.
+cdef void* new_memory(size_t nbytes) except NULL
+cdef void free_memory(void* block) noexcept nogil  # from any thread; null is none
+
+# The recycling itself, for the arrays of NumPy.
+cdef void* recycled_block(size_t nbytes) noexcept nogil
+cdef void* recycled_zeros(size_t count, size_t nbytes) noexcept nogil
+cdef void* recycled_again(void* block, size_t nbytes) noexcept nogil
+cdef bint recycling_is_on() noexcept nogil
+cdef size_t recycling_cap() noexcept nogil
+cdef size_t recycling_keeps() noexcept nogil
+cdef size_t recycling_ends() noexcept nogil

@@ -1,0 +1,544 @@
+# distutils: language = c++
+"""The engine as Cython has it: pointers in, threads and signals seen to. The only module that holds kernels."""
+from cpython.number cimport PyNumber_Index
+from cpython.object cimport PyObject
+from libcpp cimport bool as cpp_bool
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+import sys
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() noexcept
+    PyObject* PyErr_Occurred() noexcept
+
+cdef extern from *:
+    """
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static bool twofold_is_main_thread() { return syscall(SYS_gettid) == getpid(); }
+    static PyObject* twofold_look_up(PyObject* dict, PyObject* name) {
+        PyObject* found = nullptr;
+    #if PY_VERSION_HEX >= 0x030D0000
+        (void)PyDict_GetItemRef(dict, name, &found);
+    #else
+        found = PyDict_GetItemWithError(dict, name);
+        Py_XINCREF(found);
+    #endif
+        return found;
+    }
+    // Whether that module is loaded and has a variable of that name that is not None. Runs no Python code, and leaves
+    // an exception that is set as it is: both are dicts whose keys are strings.
+    static bool twofold_has_variable(PyObject* module_name, PyObject* name) {
+        PyObject* module = twofold_look_up(PyImport_GetModuleDict(), module_name);
+        PyObject* value =
+            module != nullptr && PyModule_Check(module) ? twofold_look_up(PyModule_GetDict(module), name) : nullptr;
+        bool const found = value != nullptr && value != Py_None;
+        Py_XDECREF(value);
+        Py_XDECREF(module);
+        return found;
+    }
+    // For an exception that is set already.
+    static int twofold_pass_on_exception(void) { return -1; }
+    """
+    cpp_bool is_main_thread "twofold_is_main_thread"() noexcept nogil
+    cpp_bool has_variable "twofold_has_variable"(object module_name, object name) noexcept
+    int pass_on_exception "twofold_pass_on_exception"() except -1
+
+cdef extern from "twofold/version.hpp":
+    const char* TWOFOLD_VERSION
+
+cdef extern from "twofold/python.hpp":
+    int register_at_fork "twofold::register_at_fork<>"() except -1
+
+cdef extern from "_engine/wheel.hpp" namespace "twofold" nogil:
+    cdef struct element_description:
+        char kind
+        unsigned int bits
+    cdef enum class overflow_policy:
+        pass
+
+cdef extern from "_engine/wheel.hpp" namespace "twofold::detail" nogil:
+    cdef enum class thread_rule:
+        pass
+    cdef struct thread_decision:
+        unsigned int count
+        thread_rule rule
+    const char* name_of_rule "twofold::detail::name_of<void>"(thread_rule rule) noexcept
+    cdef struct allowance:
+        unsigned int most
+        bint ordered
+
+cdef extern from "_engine/wheel.hpp" namespace "twofold_wheel" nogil:
+    cdef cppclass kernel_table:
+        pass
+    cdef struct instruction_set:
+        const char* name
+        bint supported
+        const kernel_table* kernels
+    cdef cppclass instruction_set_array "std::array<twofold_wheel::instruction_set, twofold_wheel::instruction_set_count>":
+        instruction_set operator[](size_t) noexcept
+    const size_t instruction_set_count
+    const size_t element_count
+    const size_t threads_pay_bytes
+    instruction_set_array instruction_sets() noexcept
+    const kernel_table& chosen_kernels() except +
+    const kernel_table* kernels_if_chosen() noexcept
+    const char* chosen_name() except +
+    size_t cache_size_here "twofold_wheel::cache_size"() noexcept
+    element_description element_at(size_t i) noexcept
+    int find_element(char kind, size_t size) noexcept
+    unsigned int exchange_thread_limit_here "twofold_wheel::exchange_thread_limit"(unsigned int limit) noexcept
+    unsigned int current_thread_limit() noexcept
+    uint64_t number_of_this_thread() noexcept
+    thread_decision decide_threads(bint pool_worker) noexcept
+    unsigned int decided_threads(bint pool_worker) noexcept
+    unsigned int recently_decided_threads() noexcept
+    bint partly_overlap(const void* a, const void* b, size_t size) noexcept
+    cdef struct array_side:
+        void* data
+        const Py_ssize_t* strides
+        bint swapped
+    ctypedef cpp_bool (*go_on_function)() noexcept
+    const size_t stopped
+    size_t double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
+                           allowance threads, overflow_policy policy, go_on_function go_on) noexcept
+    size_t double_array(const kernel_table& kernels, int element, array_side values, array_side out, const size_t* shape,
+                        int ndim, allowance threads, overflow_policy policy, go_on_function go_on) noexcept
+    bint is_time_for_signals(size_t nbytes) noexcept
+    void copy_elements(int element, array_side values, array_side out, const size_t* shape, int ndim) noexcept
+    void clear_float_flags_here "twofold_wheel::clear_float_flags"() noexcept
+    int raised_float_flags_here "twofold_wheel::raised_float_flags"() noexcept
+    bint arrays_overlap(array_side a, array_side b, const size_t* shape, int ndim, size_t itemsize) noexcept
+    bint array_overlaps_itself "twofold_wheel::overlaps_itself"(
+        const array_side& side, const size_t* shape, int ndim, size_t itemsize) noexcept
+
+__version__ = TWOFOLD_VERSION.decode()
+
+register_at_fork()
+
+# Below this size in bytes a call is over in less time than it takes to give the GIL away and get it back.
+# Measured by `benchmarks/gil_threshold.py`.
+cdef size_t keep_gil_bytes = 1 << 14
+
+
+# ---- the engine, called with pointers
+
+cdef inline overflow_policy as_policy(Policy policy) noexcept nogil:
+    return <overflow_policy><int>policy  # which counts as C++ does
+
+cdef inline const kernel_table* kernels() except NULL nogil:
+    cdef const kernel_table* chosen = kernels_if_chosen()
+    # The environment is read with the GIL alone: os.environ is changed under it, and getenv must not run meanwhile.
+    if chosen is NULL:
+        with gil:
+            chosen = &chosen_kernels()
+    return chosen
+
+cdef bint is_pool_worker() noexcept:
+    """Whether this process is a child that multiprocessing started, as the workers of its pools are, and of executors.
+
+    What multiprocessing.parent_process() returns, without a call of it, in which a signal handler could run. Looked at
+    anew each time: hooks of os.register_at_fork run before it is set.
+    """
+    return has_variable("multiprocessing.process", "_parent_process")
+
+cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogil:
+    """The threads for a call on arrays of `nbytes` that asks for `threads` of them, or for none in particular: 0."""
+    cdef allowance threads_of_call
+    threads_of_call.most = threads
+    threads_of_call.ordered = threads != 0
+    if nbytes < threads_pay_bytes:
+        threads_of_call.most = 1
+    elif threads == 0:
+        threads_of_call.most = recently_decided_threads()
+        if threads_of_call.most == 0:
+            with gil:
+                threads_of_call.most = decided_threads(is_pool_worker())
+    return threads_of_call
+
+# Between slices of a long call. Python's signal handlers run in the main thread alone. No other one asks for the GIL
+# here: when the interpreter ends, that ends a daemon thread, in the middle of C++ that cannot be unwound.
+cdef cpp_bool see_to_signals() noexcept nogil:
+    if not is_main_thread():
+        return True
+    with gil:
+        return PyErr_Occurred() is NULL and PyErr_CheckSignals() == 0
+
+cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil:
+    if is_time_for_signals(nbytes) and not see_to_signals():
+        with gil:
+            pass_on_exception()
+    return 0
+
+cdef size_t run(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
+                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
+    cdef size_t index = double_elements(kernels()[0], element, values, out, n, allowed(nbytes, threads),
+                                        as_policy(policy), &see_to_signals)
+    if index == stopped:
+        with gil:
+            pass_on_exception()
+    return index
+
+cdef size_t run_with_gil(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
+                         unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
+    if nbytes < keep_gil_bytes:
+        return run(element, values, out, n, nbytes, policy, threads)
+    with nogil:
+        return run(element, values, out, n, nbytes, policy, threads)
+
+cdef inline array_side side_of(const View* view) noexcept nogil:
+    cdef array_side side
+    side.data = view.data
+    side.strides = view.strides
+    side.swapped = view.swapped
+    return side
+
+cdef size_t run_array(const View* values, const View* out, Policy policy,
+                      unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
+    cdef size_t index = double_array(
+        kernels()[0], values.element, side_of(values), side_of(out), <const size_t*>values.shape, values.ndim,
+        allowed(values.n * values.itemsize, threads), as_policy(policy), &see_to_signals)
+    if index == stopped:
+        with gil:
+            pass_on_exception()
+    return index
+
+cdef size_t run_array_with_gil(const View* values, const View* out, Policy policy,
+                               unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
+    if values.n * values.itemsize < keep_gil_bytes:
+        return run_array(values, out, policy, threads)
+    with nogil:
+        return run_array(values, out, policy, threads)
+
+cdef void copy_array(const View* values, const View* out) noexcept nogil:
+    copy_elements(values.element, side_of(values), side_of(out), <const size_t*>values.shape, values.ndim)
+
+cdef bint views_overlap(const View* a, const View* b) noexcept nogil:
+    return arrays_overlap(side_of(a), side_of(b), <const size_t*>a.shape, a.ndim, a.itemsize)
+
+cdef bint overlaps_itself(const View* view) noexcept nogil:
+    return array_overlaps_itself(side_of(view), <const size_t*>view.shape, view.ndim, view.itemsize)
+
+cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
+    return exchange_thread_limit_here(limit)
+
+cdef class ThreadLimit:
+    """A context that limits the threads of calls that this thread makes; None: no limit.
+
+    In C, so that no signal handler can run, and raise something, between what is changed and what is noted. From Python
+    3.14 on one can where `with` has called __enter__, but does not yet see to exceptions: then this object goes, and
+    takes back what it has set.
+    """
+    cdef unsigned int limit
+    cdef list before  # one for each time that this object was entered
+    cdef bint is_entered
+    cdef unsigned int outermost  # what was before the first time
+    cdef uint64_t thread
+
+    def __init__(self, limit):
+        self.limit = threads_argument(limit)
+        self.before = []
+
+    def __reduce__(self):
+        return type(self), (self.limit or None,)  # a copy has entered nothing
+
+    def __enter__(self):
+        cdef unsigned int before = current_thread_limit()
+        self.before.append(before)
+        exchange_thread_limit(self.limit)
+        if not self.is_entered:
+            self.is_entered = True
+            self.outermost = before
+            self.thread = number_of_this_thread()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        exchange_thread_limit(self.before[-1])  # first, as what else is done may fail for want of memory
+        self.is_entered = len(self.before) > 1
+        del self.before[-1]
+
+    def __dealloc__(self):
+        if self.is_entered and self.thread == number_of_this_thread():
+            exchange_thread_limit(self.outermost)
+
+def call_with_limit(limit, function, /, *arguments, **keywords):
+    """What a function returns that is called under such a limit. In C, as ThreadLimit is, and for the same reason."""
+    cdef unsigned int before = exchange_thread_limit(threads_argument(limit))
+    try:
+        return function(*arguments, **keywords)
+    finally:
+        exchange_thread_limit(before)
+
+def set_thread_limit(limit):
+    """Limits the threads of calls that this thread makes; None: no limit."""
+    exchange_thread_limit(threads_argument(limit))
+
+def decided_by():
+    """How many threads a call of this thread may use that does not say, which rule says so, and two things behind it:
+    this thread's limit, or None, and whether this process is a worker of a process pool."""
+    cdef bint pool_worker = is_pool_worker()
+    cdef thread_decision decision = decide_threads(pool_worker)
+    return decision.count, name_of_rule(decision.rule).decode(), current_thread_limit() or None, pool_worker
+
+# ---- floating-point flags
+
+cdef void clear_float_flags() noexcept nogil:
+    clear_float_flags_here()
+
+cdef int raised_float_flags() noexcept nogil:
+    return raised_float_flags_here()
+
+# ---- the door
+
+cdef inline int double_pointers(char kind, size_t size, const void* values, void* out, size_t n) except -1 nogil:
+    cdef size_t nbytes = n * size
+    if partly_overlap(values, out, nbytes):
+        raise ValueError("values and out overlap without being the same array")
+    run(find_element(kind, size), values, out, n, nbytes, WRAP, 0)
+    return 0
+
+cdef int double_i8(const int8_t* values, int8_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'i', 1, values, out, n)
+
+cdef int double_u8(const uint8_t* values, uint8_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'u', 1, values, out, n)
+
+cdef int double_i16(const int16_t* values, int16_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'i', 2, values, out, n)
+
+cdef int double_u16(const uint16_t* values, uint16_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'u', 2, values, out, n)
+
+cdef int double_i32(const int32_t* values, int32_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'i', 4, values, out, n)
+
+cdef int double_u32(const uint32_t* values, uint32_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'u', 4, values, out, n)
+
+cdef int double_i64(const int64_t* values, int64_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'i', 8, values, out, n)
+
+cdef int double_u64(const uint64_t* values, uint64_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'u', 8, values, out, n)
+
+cdef int double_f16(const uint16_t* values, uint16_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'f', 2, values, out, n)
+
+cdef int double_bf16(const uint16_t* values, uint16_t* out, size_t n) except -1 nogil:
+    return double_pointers(c'b', 2, values, out, n)
+
+cdef int double_f32(const float* values, float* out, size_t n) except -1 nogil:
+    return double_pointers(c'f', 4, values, out, n)
+
+cdef int double_f64(const double* values, double* out, size_t n) except -1 nogil:
+    return double_pointers(c'f', 8, values, out, n)
+
+cdef int double_c64(const float complex* values, float complex* out, size_t n) except -1 nogil:
+    return double_pointers(c'c', 8, values, out, n)
+
+cdef int double_c128(const double complex* values, double complex* out, size_t n) except -1 nogil:
+    return double_pointers(c'c', 16, values, out, n)
+
+
+# ---- element types by number and name
+
+cdef int find_element_of(char kind, size_t size) noexcept nogil:
+    return find_element(kind, size)
+
+cdef size_t element_size(int element) noexcept nogil:
+    return element_at(element).bits // 8
+
+cdef str name_of_element(int element):
+    cdef element_description found = element_at(element)
+    kinds = {c'i': "int", c'u': "uint", c'f': "float", c'b': "bfloat", c'c': "complex", c'm': "timedelta"}
+    return kinds[found.kind] + str(found.bits)
+
+cdef tuple names = tuple([name_of_element(i) for i in range(<int>element_count)])
+cdef dict numbers = {names[i]: i for i in range(<int>element_count)}
+
+cdef str element_name(int element):
+    return names[element]
+
+def element_types():
+    """The names of the element types, in the order of the C++ list: "int8", "uint8" and so on."""
+    return list(names)
+
+cdef int element_from_dtype(dtype) except -1:
+    """The element that `dtype` names: a name of ours, or whatever numpy.dtype accepts where NumPy is installed."""
+    if isinstance(dtype, str) and dtype in numbers:
+        return numbers[dtype]
+    number = None
+    try:
+        # Also where nobody has imported it yet: or the same call would be right or wrong by what others have done.
+        numpy_dtype = attribute_if_loaded("numpy", "dtype")
+        if numpy_dtype is None:
+            from numpy import dtype as numpy_dtype
+        found = numpy_dtype(dtype)
+        number = numbers.get(found.name if found.isnative else found.str)
+    except (ImportError, TypeError) as error:
+        raise_again_if_callers(error)
+    if number is None:
+        raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(names)}")
+    return number
+
+
+# ---- arguments of calls
+
+cdef Policy policy_argument(overflow) except *:
+    if overflow == "wrap":
+        return WRAP
+    if overflow == "saturate":
+        return SATURATE
+    if overflow == "raise":
+        return RAISE
+    raise ValueError(f"overflow must be 'wrap', 'saturate' or 'raise', not {short(overflow)}")
+
+cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
+    """`threads` of a call as the engine wants it: 0 for None."""
+    if threads is None:
+        return 0
+    try:
+        count = PyNumber_Index(threads)
+    except TypeError as error:
+        raise_again_if_callers(error)
+        raise TypeError(f"threads must be an integer or None, not {short(threads)} ({type_name(threads)})") from None
+    if count < 1:
+        raise ValueError(f"threads must be at least 1, not {short(count)}")
+    return min(count, 1 << 16)
+
+
+# ---- what is caught
+
+def raise_again_if_callers(error):
+    """Raises what always reaches the caller, though its type was expected: MemoryError, and a signal handler's.
+
+    A handler is given the very frame that it interrupts, which no other function is of its caller's.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    # But for the frame that catches it: f_locals stays with a frame that runs, and has `error` there, a cycle.
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    while trace is not None:
+        for value in list(trace.tb_frame.f_locals.values()):
+            if is_or_holds(value, trace.tb_frame.f_back):
+                raise error
+        trace = trace.tb_next
+
+cdef bint is_or_holds(argument, frame) except -1:
+    if frame is None or type(argument) is not tuple:
+        return frame is not None and argument is frame
+    for item in argument:  # of a handler that takes *arguments
+        if item is frame:
+            return True
+    return False
+
+
+# ---- what messages say
+
+cdef object attribute_if_loaded(str module, str name):
+    """module.name; None where nobody has imported the module, or where another thread is still at it."""
+    return getattr(sys.modules.get(module), name, None)
+
+cdef bint is_instance_of_loaded(value, str module, str name) except -1:
+    """isinstance(value, module.name), for a class without which there would be no such value."""
+    kind = attribute_if_loaded(module, name)
+    return isinstance(kind, type) and isinstance(value, kind)
+
+cdef str short(value):
+    """repr(value) for a message, cut where it gets long."""
+    try:
+        text = repr(value)
+    except Exception as error:  # of the value's own, or since an int has too many digits
+        raise_again_if_callers(error)
+        return f"<{type_name(value)}>"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+cdef str type_name(value):
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+cdef object does_not_fit(str what, value, int element):
+    """The error for an item whose double is beyond its type; `what` is the item: "values[3]"."""
+    return OverflowError(f"{what} is {value!s}, whose double does not fit {names[element]}")
+
+
+cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):
+    cdef list where = []
+    for i in reversed(range(ndim)):
+        where.append(index % shape[i])
+        index //= shape[i]
+    return tuple(reversed(where))
+
+
+# ---- memory
+
+cdef extern from "_memory/recycled_memory.hpp" namespace "twofold_memory" nogil:
+    void* allocate(size_t nbytes) noexcept
+    void* allocate_zeros(size_t count, size_t nbytes) noexcept
+    void* reallocate(void* block, size_t nbytes) noexcept
+    void release(void* block) noexcept
+    bint is_on() noexcept
+    size_t cap() noexcept
+    size_t kept_bytes() noexcept
+    size_t release_kept() noexcept
+
+cdef void* new_memory(size_t nbytes) except NULL:
+    is_on()  # which reads the environment once, for which it wants the GIL
+    cdef void* block = allocate(nbytes)
+    if block is NULL:
+        raise MemoryError(f"{nbytes} bytes for the result")
+    return block
+
+cdef void free_memory(void* block) noexcept nogil:
+    release(block)
+
+cdef void* recycled_block(size_t nbytes) noexcept nogil:
+    return allocate(nbytes)
+
+cdef void* recycled_zeros(size_t count, size_t nbytes) noexcept nogil:
+    return allocate_zeros(count, nbytes)
+
+cdef void* recycled_again(void* block, size_t nbytes) noexcept nogil:
+    return reallocate(block, nbytes)
+
+cdef bint recycling_is_on() noexcept nogil:
+    return is_on()
+
+cdef size_t recycling_cap() noexcept nogil:
+    return cap()
+
+cdef size_t recycling_keeps() noexcept nogil:
+    return kept_bytes()
+
+cdef size_t recycling_ends() noexcept nogil:
+    return release_kept()
+
+
+# ---- instruction sets
+
+def simd_target():
+    """The name of the instruction set that doubles arrays: the best of this machine, or what `TWOFOLD_SIMD` names.
+
+    Decided once in a process, by the first call that needs it.
+
+    Raises
+    ------
+    ValueError
+        `TWOFOLD_SIMD` names an instruction set that is unknown here or not supported.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> twofold.simd_target() in ("sse2", "avx2", "avx512", "neon")
+    True
+    """
+    return chosen_name().decode()
+
+def supported_simd_targets():
+    """The names of the instruction sets of this build that this machine supports, weakest first."""
+    sets = instruction_sets()
+    return [sets[i].name.decode() for i in range(instruction_set_count) if sets[i].supported]
+
+def cache_size():
+    """What the engine takes for the size of the last-level cache, in bytes."""
+    return cache_size_here()

@@ -1,0 +1,244 @@
+# distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_1_22_API_VERSION
+"""New arrays of NumPy, whose memory is recycled where they are large.
+
+NumPy asks the memory handler of the moment (NEP 49) for an array's memory, and later goes back to that same handler to
+resize or to free it. So ours is set for the time of one allocation, and nobody else's arrays have anything to do with it.
+"""
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport Py_INCREF
+from libc.string cimport strcpy
+
+from twofold._engine.find_numpy import find_numpy
+from twofold._engine.checked cimport multiply
+from twofold._engine.numpy_api cimport (
+    Descr, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_IS_C_CONTIGUOUS, PyArray_ITEMSIZE, PyArray_NBYTES,
+    PyArray_NDIM, PyArray_SIZE, PyArray_STRIDES, check_is_array, descr_of, find_functions, new_exact_array,
+    npy_intp,
+)
+from twofold._engine.twofold_engine cimport (
+    free_memory, recycled_again, recycled_block, recycled_zeros, recycling_cap, recycling_ends, recycling_is_on,
+    recycling_keeps,
+)
+
+cdef extern from "numpy/arrayobject.h":
+    ctypedef struct PyDataMemAllocator:
+        void* ctx
+        void* (*malloc)(void* ctx, size_t size) noexcept nogil
+        void* (*calloc)(void* ctx, size_t count, size_t size) noexcept nogil
+        void* (*realloc)(void* ctx, void* block, size_t size) noexcept nogil
+        void (*free)(void* ctx, void* block, size_t size) noexcept nogil
+
+    ctypedef struct PyDataMem_Handler:
+        char[127] name
+        unsigned char version
+        PyDataMemAllocator allocator
+
+    object PyDataMem_SetHandler(object handler)
+    object PyDataMem_GetHandler()
+    PyObject* PyDataMem_DefaultHandler
+
+cdef extern from "_memory/recycled_memory.hpp" namespace "twofold_memory" nogil:
+    const size_t recycled_bytes
+
+# ---- the handler: the four functions as NumPy calls them
+
+cdef void* handler_malloc(void* ctx, size_t size) noexcept nogil:
+    return recycled_block(size)
+
+cdef void* handler_calloc(void* ctx, size_t count, size_t size) noexcept nogil:
+    return recycled_zeros(count, size)
+
+cdef void* handler_realloc(void* ctx, void* block, size_t size) noexcept nogil:
+    return recycled_again(block, size)
+
+cdef void handler_free(void* ctx, void* block, size_t size) noexcept nogil:
+    free_memory(block)
+
+# Never destroyed: there are arrays that outlive everything else.
+cdef PyDataMem_Handler recycling
+strcpy(recycling.name, b"twofold_recycled_memory")
+recycling.version = 1
+recycling.allocator.ctx = NULL
+recycling.allocator.malloc = handler_malloc
+recycling.allocator.calloc = handler_calloc
+recycling.allocator.realloc = handler_realloc
+recycling.allocator.free = handler_free
+
+cdef object handler = PyCapsule_New(&recycling, "mem_handler", NULL)
+
+cdef object handler_of(size_t nbytes):
+    """The memory handler that an array of that size should have; None for the one that is set."""
+    if nbytes < recycled_bytes or not recycling_is_on():
+        return None
+    # A program that has set one of its own wants that.
+    return handler if PyDataMem_GetHandler() is <object>PyDataMem_DefaultHandler else None
+
+
+# ---- arrays
+
+cdef bint has_begun = False
+
+cdef int begin() except -1:
+    global has_begun
+    if not has_begun:
+        find_numpy()  # whose error is clearer
+        find_functions()
+        has_begun = True
+    return 0
+
+cdef enum:
+    MAX_DIMENSIONS = 64  # of an array of NumPy
+
+cdef size_t bytes_of(size_t nbytes, int ndim, const npy_intp* shape) noexcept:
+    """The bytes of an array with elements of `nbytes`; 0 where there can be no such array, which NumPy will say."""
+    cdef Py_ssize_t product = nbytes
+    cdef int i
+    for i in range(ndim):
+        if shape[i] <= 0 or not multiply(product, shape[i], &product):
+            return 0
+    return product
+
+cdef inline object array_from_numpy(Descr* descr, int ndim, const npy_intp* shape, const npy_intp* strides):
+    Py_INCREF(<object><PyObject*>descr)  # which the call takes over
+    return new_exact_array(descr, ndim, shape, strides)
+
+cdef object new_array(Descr* descr, Py_ssize_t itemsize, int ndim, const npy_intp* shape, const npy_intp* strides):
+    wanted = handler_of(bytes_of(itemsize, ndim, shape))
+    if wanted is None:
+        return array_from_numpy(descr, ndim, shape, strides)
+    before = PyDataMem_SetHandler(wanted)
+    try:
+        return array_from_numpy(descr, ndim, shape, strides)
+    finally:
+        PyDataMem_SetHandler(before)
+
+cdef void fill_strides_like(object values, npy_intp* strides) noexcept:
+    """The strides of a ufunc's new result: without gaps, and the dimensions in the order that they have in `values`.
+
+    That of PyArray_NewLikeArray differs where values are broadcast: it takes what has stride 0 for the innermost.
+    """
+    cdef const npy_intp* shape = PyArray_DIMS(values)
+    cdef int ndim = PyArray_NDIM(values)
+    cdef int axes[MAX_DIMENSIONS]  # from the innermost
+    cdef int known, i, place
+    cdef npy_intp own, other
+    cdef npy_intp nbytes = PyArray_ITEMSIZE(values)
+    for known in range(ndim):
+        own = stride_or_none(values, ndim - 1 - known)
+        place = known
+        for i in range(known - 1, -1, -1):
+            other = stride_or_none(values, axes[i])
+            if own and other:
+                if other <= own:
+                    break
+                place = i
+        for i in range(known, place, -1):
+            axes[i] = axes[i - 1]
+        axes[place] = ndim - 1 - known
+    for i in range(ndim):
+        strides[axes[i]] = nbytes
+        nbytes *= shape[axes[i]]
+
+cdef inline npy_intp stride_or_none(object values, int axis) noexcept:
+    """Without its sign; 0, which says nothing of the order, where there is but one."""
+    cdef npy_intp stride = PyArray_STRIDES(values)[axis] if PyArray_DIMS(values)[axis] > 1 else 0
+    return stride if stride >= 0 else -stride
+
+cdef object like_from_numpy(object values):
+    cdef npy_intp strides[MAX_DIMENSIONS]
+    cdef const npy_intp* layout = NULL
+    if not PyArray_IS_C_CONTIGUOUS(values):
+        fill_strides_like(values, strides)
+        layout = strides
+    return array_from_numpy(PyArray_DESCR(values), PyArray_NDIM(values), PyArray_DIMS(values), layout)
+
+cdef object new_like(object values, size_t nbytes):
+    wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None
+    if wanted is None:
+        return like_from_numpy(values)
+    before = PyDataMem_SetHandler(wanted)
+    try:
+        return like_from_numpy(values)
+    finally:
+        PyDataMem_SetHandler(before)
+
+def empty(tuple shape not None, dtype="float64"):
+    """As `numpy.empty`: what a new result of this shape and dtype is made of."""
+    cdef npy_intp lengths[MAX_DIMENSIONS]
+    cdef int ndim = len(shape)
+    if ndim > MAX_DIMENSIONS:
+        raise ValueError(f"shape has {ndim} dimensions; there can be {MAX_DIMENSIONS} at most")
+    for i, length in enumerate(shape):
+        lengths[i] = length
+    numpy = find_numpy()
+    begin()
+    descr = numpy.dtype(dtype)
+    return new_array(descr_of(descr), descr.itemsize, ndim, lengths, NULL)
+
+def empty_like(values):
+    """As `numpy.empty_like(values, subok=False)`, with memory that is recycled.
+
+    Broadcast values are an exception: this has the layout of their sum.
+    """
+    begin()
+    check_is_array(values)
+    return new_like(values, PyArray_NBYTES(values))
+
+
+def extent_of(array):
+    """Three addresses: of the element at index 0, of the first byte, and of that behind the last one.
+
+    In Python's ints, which do not overflow; and not by `__array_interface__`, in which NumPy crashes where memory fails.
+    """
+    begin()
+    check_is_array(array)
+    data = first = end = <size_t>PyArray_DATA(array)
+    cdef int i
+    for i in range(PyArray_NDIM(array) if PyArray_SIZE(array) else 0):
+        last, stride = PyArray_DIMS(array)[i] - 1, PyArray_STRIDES(array)[i]
+        if stride < 0:
+            first += last * stride
+        else:
+            end += last * stride
+    return data, first, end + PyArray_ITEMSIZE(array) if PyArray_SIZE(array) else end
+
+
+# ---- what is kept
+
+def release_memory():
+    """Give all memory that is kept for results to come back to the system.
+
+    Results of 32 MiB and more are made of memory of earlier ones, which otherwise is kept: at most 512 MiB, or a
+    sixteenth of the memory that this process may use. Arrays that are in use stay as they are.
+
+    Returns
+    -------
+    int
+        How many bytes were given back.
+
+    Examples
+    --------
+    >>> import twofold
+    >>> released = twofold.release_memory()
+    >>> twofold.release_memory()
+    0
+    """
+    return recycling_ends()
+
+def recycled_memory():
+    """What is kept for results to come.
+
+    Returns
+    -------
+    dict
+        `on`: whether memory is recycled, which the environment variable `TWOFOLD_RECYCLE_MEMORY=0` turns off; `bytes`:
+        how much is kept right now; `cap`: how much is at most.
+
+    Examples
+    --------
+    >>> from twofold._memory.numpy_handler import recycled_memory
+    >>> sorted(recycled_memory())
+    ['bytes', 'cap', 'on']
+    """
+    return {"on": bool(recycling_is_on()), "bytes": recycling_keeps(), "cap": recycling_cap() if recycling_is_on() else 0}

@@ -1,0 +1,4 @@
+"""Memory that processes share, and pools that work on it: who does which chunk, who is dead, where the bytes are.
+
+It knows no container but a buffer, and no kernel.
+"""

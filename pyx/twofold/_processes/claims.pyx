@@ -1,0 +1,276 @@
+# distutils: language = c++
+"""The table of chunks, claims.hpp, over memory that somebody gives, and a worker's loop over it without the GIL.
+
+Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes.
+"""
+cimport cython
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from twofold._engine.twofold_engine cimport (
+    Policy, clear_float_flags, element_from_dtype, element_size, policy_argument, raised_float_flags, run,
+)
+
+from time import monotonic
+
+cdef extern from "Python.h":
+    PyObject* PyErr_Occurred() noexcept
+
+cdef extern from "<fenv.h>":
+    int FE_INVALID
+    int FE_OVERFLOW
+
+cdef extern from "_processes/claims.hpp" namespace "twofold_claims" nogil:
+    cdef enum class way:
+        elsewhere
+        in_place
+        look
+    cdef enum class step:
+        claimed
+        computed
+        ready
+        copied
+        done
+    cdef struct identity:
+        uint64_t process
+        uint64_t started
+    cdef struct plan:
+        size_t bytes
+        size_t chunk_bytes
+        size_t workers
+        way how
+    const size_t none
+    cdef cppclass table:
+        table() noexcept
+        table(void* memory) noexcept
+        size_t bytes() noexcept
+        size_t chunks() noexcept
+        size_t join(identity who) noexcept
+        identity who(size_t worker) noexcept
+        size_t workers_joined() noexcept
+        void leave() noexcept
+        size_t bytes_done() noexcept
+        size_t bytes_done_by(size_t worker) noexcept
+        size_t first_failure() noexcept
+        void raise_flags(uint32_t flags) noexcept
+        uint32_t flags() noexcept
+        void stop() noexcept
+        bint is_stopped() noexcept
+        bint all_done() noexcept
+        size_t next_holder(size_t worker) noexcept
+        uint32_t workers_left() noexcept
+        void wait(uint32_t seen, int64_t nanoseconds) noexcept
+    size_t table_bytes "twofold_claims::table::bytes_for"(const plan& wanted) noexcept
+    table create_table "twofold_claims::table::create"(void* memory, const plan& wanted) noexcept
+
+# What turns the pointers of Cython into those of C++.
+cdef extern from *:
+    """
+    #include <signal.h>
+    struct twofold_compute {
+        std::size_t (*function)(void const* task, std::size_t first, std::size_t n, void* target);
+        void const* task;
+        std::size_t operator()(std::size_t first, std::size_t n, std::byte* target) const {
+            return function(task, first, n, target);
+        }
+    };
+    struct twofold_signal {
+        twofold_claims::step at;
+        int number;  // 0: none
+        void operator()(twofold_claims::step now) const {
+            if (number != 0 && now == at) raise(number);
+        }
+    };
+    inline bool twofold_do_chunk(twofold_claims::table const& claims, std::size_t worker, std::size_t* next, void* out,
+                                 twofold_compute const& compute, twofold_signal const& signal) {
+        return claims.do_chunk(worker, *next, static_cast<std::byte*>(out), compute, signal);
+    }
+    inline unsigned twofold_bury(twofold_claims::table const& claims, std::size_t worker, void* out) {
+        return claims.bury(worker, static_cast<std::byte*>(out));
+    }
+    // For an exception that is set already.
+    static int twofold_pass_on_exception() { return -1; }
+    """
+    cdef struct compute_call "twofold_compute":
+        size_t (*function)(const void* task, size_t first, size_t n, void* target) except? 0xFFFFFFFFFFFFFFFE nogil
+        const void* task
+    cdef struct signal_at_step "twofold_signal":
+        step at
+        int number
+    unsigned int bury_worker "twofold_bury"(const table& claims, size_t worker, void* out) noexcept nogil
+    int pass_on_exception "twofold_pass_on_exception"() except -1
+    bint do_chunk "twofold_do_chunk"(const table& claims, size_t worker, size_t* next, void* out,
+                                     const compute_call& compute, const signal_at_step& signal) noexcept nogil
+
+cdef dict ways = {"elsewhere": <int>way.elsewhere, "in place": <int>way.in_place, "look": <int>way.look}
+cdef dict steps = {
+    "claimed": <int>step.claimed, "computed": <int>step.computed, "ready": <int>step.ready, "copied": <int>step.copied,
+    "done": <int>step.done,
+}
+
+# What a call doubles.
+cdef struct Task:
+    const table* claims
+    const char* values
+    int element
+    size_t itemsize
+    Policy policy
+    unsigned int threads
+
+cdef size_t double_bytes(const void* task_, size_t first, size_t n, void* target) except? 0xFFFFFFFFFFFFFFFE nogil:
+    """`compute` of claims.hpp. The exception stays set."""
+    cdef const Task* task = <const Task*>task_
+    cdef size_t count = n // task.itemsize
+    cdef size_t index = run(task.element, task.values + first, target, count, n, task.policy, task.threads)
+    # Before anybody can see that the chunk is done, and look at the flags.
+    if raised_float_flags() != 0:
+        task.claims.raise_flags(raised_float_flags())
+    return none if index == count else first + index * task.itemsize
+
+
+@cython.final
+cdef class Claims:
+    """A worker's part in doubling an array: its number, and the table that says who does what.
+
+    `create` makes a table, with this process as worker 0; `join` makes another worker of an existing one, or None.
+    """
+    cdef unsigned char[::1] memory
+    cdef table claims
+    cdef size_t worker
+    cdef size_t next
+    cdef signal_at_step signal
+
+    @staticmethod
+    def bytes_for(size_t nbytes, size_t chunk_bytes, size_t workers, way):
+        """The memory that a table takes for an array of `nbytes`, done in chunks of `chunk_bytes` by as many `workers`
+        at most. `way` is "elsewhere" (into another array), "in place" or "look" (nothing is stored)."""
+        return table_bytes(plan_of(nbytes, chunk_bytes, workers, way))
+
+    @staticmethod
+    def create(unsigned char[::1] memory, size_t nbytes, size_t chunk_bytes, size_t workers, way, process):
+        """`process` is a pair of ints that no other process has."""
+        cdef plan wanted = plan_of(nbytes, chunk_bytes, workers, way)
+        if table_bytes(wanted) > <size_t>memory.shape[0]:
+            raise ValueError(f"the table takes {table_bytes(wanted)} bytes, and there are {memory.shape[0]}")
+        create_table(&memory[0], wanted)
+        return Claims.join(memory, process)
+
+    @staticmethod
+    def join(unsigned char[::1] memory, process):
+        cdef Claims claims = Claims.__new__(Claims)
+        cdef identity who
+        who.process, who.started = process
+        claims.memory = memory
+        claims.claims = table(&memory[0])
+        claims.worker = claims.claims.join(who)
+        return None if claims.worker == none else claims
+
+    def work(self, const unsigned char[::1] values, unsigned char[::1] out, element, overflow, threads, double seconds):
+        """Double chunks for as many seconds. Returns False if there are none left that are free."""
+        cdef Task task
+        cdef compute_call compute
+        cdef bint goes_on = True
+        cdef double end = monotonic() + seconds
+        check_length(self.claims, values.shape[0])
+        check_length(self.claims, out.shape[0])
+        task.claims = &self.claims
+        task.values = <const char*>&values[0]
+        task.element = element_from_dtype(element)
+        task.itemsize = element_size(task.element)
+        task.policy = policy_argument(overflow)
+        task.threads = threads
+        compute.function = &double_bytes
+        compute.task = &task
+        clear_float_flags()
+        while goes_on and monotonic() < end:
+            with nogil:
+                goes_on = do_chunk(self.claims, self.worker, &self.next, &out[0], compute, self.signal)
+            if PyErr_Occurred() != NULL:
+                pass_on_exception()
+        return goes_on
+
+    def signal_at(self, step_, int number):
+        """For tests: this worker is to send itself that signal at that step of each chunk, and so die or stop there."""
+        self.signal.at = <step><int>steps[step_]
+        self.signal.number = number
+
+    def leave(self):
+        """This worker has found nothing more to do."""
+        self.claims.leave()
+
+    def stop(self):
+        """Nobody is to begin another chunk."""
+        self.claims.stop()
+
+    def all_done(self):
+        return self.claims.all_done()
+
+    def holders(self):
+        """The workers that have a chunk right now, but for this one: their numbers, and the processes they are."""
+        cdef list found = []
+        cdef identity who
+        cdef size_t worker = self.claims.next_holder(none)
+        while worker != none:
+            if worker != self.worker:
+                who = self.claims.who(worker)
+                found.append((worker, (who.process, who.started)))
+            worker = self.claims.next_holder(worker)
+        return found
+
+    def bury(self, size_t worker, unsigned char[::1] out):
+        """Take over from a worker whose process is dead. Returns how many have died over what it had, by now."""
+        check_length(self.claims, out.shape[0])
+        return bury_worker(self.claims, worker, &out[0])
+
+    def workers_left(self):
+        """What `wait` compares with."""
+        return self.claims.workers_left()
+
+    def wait(self, uint32_t seen, double seconds):
+        """Until more workers have left than when `seen` was asked for, a signal comes, or the time has passed."""
+        cdef int64_t nanoseconds = <int64_t>(max(seconds, 0) * 1e9)
+        with nogil:
+            self.claims.wait(seen, nanoseconds)
+
+    @property
+    def workers_joined(self):
+        return self.claims.workers_joined()
+
+    @property
+    def bytes_done(self):
+        """By all workers."""
+        return self.claims.bytes_done()
+
+    @property
+    def own_bytes_done(self):
+        return self.claims.bytes_done_by(self.worker)
+
+    @property
+    def first_failure(self):
+        """The first byte of the first element that does not fit, of those that were looked at; None."""
+        cdef size_t byte = self.claims.first_failure()
+        return None if byte == none else byte
+
+    @property
+    def float_flags(self):
+        """Whether anything has become infinite, and whether anything was invalid."""
+        return bool(self.claims.flags() & FE_OVERFLOW), bool(self.claims.flags() & FE_INVALID)
+
+
+cdef plan plan_of(size_t nbytes, size_t chunk_bytes, size_t workers, way_) except *:
+    cdef plan wanted
+    if not (nbytes and chunk_bytes and workers):
+        raise ValueError("a table is for an array, chunks and workers that are not empty")
+    wanted.bytes = nbytes
+    wanted.chunk_bytes = chunk_bytes
+    wanted.workers = workers
+    wanted.how = <way><int>ways[way_]
+    return wanted
+
+cdef int check_length(table claims, Py_ssize_t nbytes) except -1:
+    if claims.bytes() != <size_t>nbytes:
+        raise ValueError(f"the table is for {claims.bytes()} bytes, not {nbytes}")
+    return 0
+
+def itemsize_of(element):
+    return element_size(element_from_dtype(element))

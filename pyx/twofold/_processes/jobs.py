@@ -1,0 +1,543 @@
+"""An array, the table that says who does which chunk of it, and those who work on it: a pool's workers, and the caller.
+
+What has to be done at all stands in pools.py; what a worker and the table are, in claims.hpp.
+"""
+
+import _signal as signal  # without the enums of `signal`, which take longer to import than all of this
+import mmap
+import os
+from time import monotonic, sleep
+
+from twofold._engine.signals import call_and_end, call_undisturbed
+from twofold._engine.twofold_engine import decided_by, raise_again_if_callers
+from twofold._processes.claims import Claims, itemsize_of
+from twofold._processes.places import open_place, segment_place
+from twofold._processes.segments import NO_PROC, AccessError, NoSharedMemoryError, Segment, SharedArrayError
+from twofold._processes.transit import PROC, why_closed
+
+# The workers of a pool that is warm are done with tens of megabytes in this time. Then the caller takes chunks, too.
+# Measured by `benchmarks/processes.py --part grace`.
+GRACE_SECONDS = 0.01
+
+# How long anybody works before he looks up: the caller for workers that have died, and to tell of its progress; a
+# worker for its caller, whether that lives.
+TURN_SECONDS = 0.05
+
+# The same for a caller who has nothing to do but to wait for others.
+WAIT_SECONDS = 0.01
+
+# How long a call that was interrupted waits for workers to finish the chunks that they have, some milliseconds' work.
+SETTLE_SECONDS = 1.0
+
+# How long a call waits for the end of processes that it started. One that was spawned may only now begin.
+EXIT_SECONDS = 0.1
+
+# So many workers more than were asked for can come in the place of those that die, in each of which a chunk is lost.
+MOST_REPLACED_FOR_RETRIES = 8
+
+
+class Bytes:
+    """The bytes of an array in this process, and their place for the others; None where they do not find them."""
+
+    def __init__(self, view, place):
+        self.view = view
+        self.place = place
+
+
+def new_bytes(nbytes):
+    """Of a call: the workers open them, and children of a fork do not have them beside."""
+    try:
+        segment = Segment.create(nbytes)
+    except NoSharedMemoryError as error:
+        raise_again_if_callers(error)
+        return Bytes(mmap.mmap(-1, nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), None)
+    segment.hide()
+    return Bytes(segment, segment_place(segment, 0, nbytes))
+
+
+def check_is_callers(own):
+    """RuntimeError in a child that was forked meanwhile; a later one has these bytes, too."""
+    if own.place is not None:
+        own.view.show()
+
+
+class Task:
+    """`way` is one of those of claims.hpp; `source` and `target` are `Bytes`, the same ones where it is in place."""
+
+    def __init__(self, way, source, target, element, overflow):
+        self.way = way
+        self.source = source
+        self.target = target
+        self.element = element
+        self.overflow = overflow
+
+
+class Job:
+    """How a call is done: by whom, in which chunks, and who is told. It may have several tasks."""
+
+    def __init__(self, lender, chunk_bytes, progress, retries):
+        self.lender = lender
+        self.chunk_bytes = chunk_bytes
+        self.progress = progress
+        self.retries = retries
+        self.float_flags = (False, False)  # whether anything has become infinite, or was invalid
+
+    def run(self, task):
+        """Do a task. Returns the index of the first element that does not fit, or None."""
+        nbytes = memoryview(task.source.view).nbytes
+        itemsize = itemsize_of(task.element)
+        chunks = -(-nbytes // self.chunk_bytes)
+        asked = min(self.lender.count, chunks - 1)  # one chunk is the caller's
+        places = 1 + 2 * asked + min(self.retries, MOST_REPLACED_FOR_RETRIES)
+        table = new_bytes(Claims.bytes_for(nbytes, self.chunk_bytes, places, task.way))
+        if None in (table.place, task.source.place, task.target.place):  # of memory that the system lets nobody share
+            asked = 0
+        claims = Claims.create(table.view, nbytes, self.chunk_bytes, places, task.way, this_process())
+        order = (
+            this_process(),
+            table.place,
+            task.source.place,
+            task.target.place,
+            task.element,
+            task.overflow,
+        )
+        wanted = asked
+        closed = why_closed(table.view) if asked else None
+        if closed == NO_PROC:  # by which it is known, too, who is dead
+            asked = 0
+        # To look is only half of the work, and the other half tells of itself.
+        report = Report(self.progress if task.way != "look" else False, claims, itemsize, nbytes // itemsize)
+        owner = os.getpid()
+
+        given = 0
+
+        def do():
+            nonlocal given
+            given = sum(self.lender.ask(order) for _ in range(asked))
+            report.begin()
+            self._finish(claims, task, order, report, alone=given == 0)
+
+        def end():
+            if os.getpid() == owner:  # else `progress`, or a signal handler, has forked: the call is the parent's
+                claims.stop()
+                try:
+                    self.lender.part(have_come=claims.workers_joined > 1)
+                    report.end()
+                finally:
+                    _settle(claims, task.target.view)
+
+        call_and_end(do, end)
+        check_is_callers(table)
+        is_alone = claims.workers_joined == 1
+        if closed is not None and (given or (wanted and closed == NO_PROC)) and is_alone and not self.lender.inherits:
+            self.lender.failure = self.lender.failure or SharedArrayError(closed)
+        self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))
+        return None if claims.first_failure is None else claims.first_failure // itemsize
+
+    def _finish(self, claims, task, order, report, alone):
+        """Until all chunks are done."""
+        owner = os.getpid()
+        end_of_grace = monotonic() + (0 if alone else GRACE_SECONDS)
+        threads = decided_by()[0] if alone else 1
+        work = task.source.view, task.target.view, task.element, task.overflow, threads, TURN_SECONDS
+        while True:
+            if os.getpid() != owner:  # which takes its chunks by the same number
+                raise RuntimeError("a call of double_in_processes does not go on in the child of a fork")
+            seen = claims.workers_left()
+            if claims.all_done():
+                report()
+                return
+            grace = end_of_grace - monotonic()
+            has_worked = grace <= 0 and claims.work(*work)
+            if not self._take_over(claims, task, order) and not has_worked and not claims.all_done():
+                claims.wait(seen, grace if grace > 0 else WAIT_SECONDS)
+            report()
+
+    def _take_over(self, claims, task, order):
+        """What dead workers had. Returns how many there were."""
+        dead = [(worker, process) for worker, process in claims.holders() if is_dead(process)]
+        for worker, process in dead:
+            deaths = claims.bury(worker, task.target.view)
+            if deaths > self.retries:
+                raise RuntimeError(
+                    f"{deaths} processes have died while they doubled the same chunk of values, the last one was"
+                    f" process {process[0]}; retries={self.retries} allows {self.retries}"
+                )
+            self.lender.ask(order)
+        return len(dead)
+
+
+def _settle(claims, out):
+    """After `stop`: until no worker that lives has a chunk. One that is stopped is not waited for for long."""
+    end = monotonic() + SETTLE_SECONDS
+    while holders := claims.holders():
+        seen = claims.workers_left()
+        for worker, process in holders:
+            if is_dead(process):
+                claims.bury(worker, out)
+        if monotonic() > end:
+            return  # it is attached to the memory, which so is not used for anything else
+        claims.wait(seen, 0.001)
+
+
+class Report:
+    """Tells how much is done: to tqdm, or to a callable."""
+
+    def __init__(self, progress, claims, itemsize, total):
+        self._progress = progress
+        self._claims = claims
+        self._itemsize = itemsize
+        self._total = total
+        self._told = 0
+        self._bar = None
+
+    def begin(self):
+        """After processes were started: the bar of tqdm has a thread."""
+        if self._progress is not True:
+            return
+        try:
+            from tqdm.auto import tqdm  # noqa: PLC0415
+        except ImportError as error:
+            raise_again_if_callers(error)
+            raise ImportError("progress=True needs tqdm, which is not installed; or pass a callable") from None
+        self._bar = bar = tqdm(total=self._total, unit="", unit_scale=True)
+        self._progress = lambda done, total: bar.update(done - bar.n)  # not by self: a cycle would keep the table
+
+    def __call__(self):
+        if not self._progress:
+            return
+        done = self._claims.bytes_done // self._itemsize
+        if done > self._told:  # it may be less, since what a dead worker had done of its chunk is done again
+            self._told = done
+            self._progress(done, self._total)
+
+    def end(self):
+        if self._bar is not None:
+            self._bar.close()
+
+
+# ---- in a worker
+
+
+def work(order):
+    """Take chunks until none is left. What every worker is asked to do; returns the bytes that it has done.
+
+    What opening raises is not sent to the caller: who comes late finds nothing to open, and has nothing to do. But who
+    may never open anything says so.
+    """
+    try:
+        return _work(*order)
+    except AccessError:
+        raise
+    except (RuntimeError, ValueError, OSError) as error:
+        raise_again_if_callers(error)
+        return 0
+
+
+def _work(caller, table_place, place, out_place, element, overflow):  # noqa: PLR0913, PLR0917
+    claims = Claims.join(open_place(table_place), this_process())
+    if claims is None:
+        return 0
+    try:
+        values = open_place(place)
+        out = values if out_place.is_same(place) else open_place(out_place)
+        # The caller first: the child of a fork has the memory, also when its parent has gone before it runs.
+        while not is_dead(caller) and claims.work(values, out, element, overflow, threads_of_worker(), TURN_SECONDS):
+            pass
+    finally:
+        claims.leave()
+    return claims.own_bytes_done
+
+
+class WorkUndisturbed:
+    """The same in a process of its own: Ctrl-C is for the caller, who then says that it is over."""
+
+    def __init__(self, order):
+        self._order = order
+        self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def __call__(self):
+        self._begin()
+        try:
+            work(self._order)
+        except AccessError:
+            return  # the caller knows of it
+
+    def __setstate__(self, state):
+        # A forkserver's process does not begin with the signals that its caller has blocked: see OwnProcesses. While
+        # it opens what it was sent it ends without a word, and afterwards multiprocessing would print a traceback.
+        self.__dict__.update(state)
+        self._begin()
+
+    def _begin(self):
+        """It was started with all signals blocked, so that Ctrl-C does not come first."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+
+
+def threads_of_worker():
+    """One, unless somebody has said something else."""
+    count, rule, *_ = decided_by()
+    return 1 if rule in ("affinity", "cgroup") else count
+
+
+# ---- processes
+
+
+def this_process():
+    """What tells this process from any other, also from a later one with its number."""
+    try:
+        pid, _, _, started = _stat("self")
+    except FileNotFoundError as error:  # there is no /proc, and so there are no others
+        raise_again_if_callers(error)
+        return os.getpid(), 0
+    return pid, started
+
+
+def identity_of(pid):
+    """The same of another process; None if it has gone."""
+    try:
+        return pid, _stat(pid)[3]
+    except OSError as error:
+        raise_again_if_callers(error)
+        return None
+
+
+def is_dead(process):
+    """Whether it is known to have ended, so that none of its threads will ever write again."""
+    try:
+        pid, state, threads, started = _stat(process[0])
+    except OSError as error:
+        raise_again_if_callers(error)
+        # Of others, who knows.
+        return isinstance(error, (FileNotFoundError, ProcessLookupError)) and not _has_process(process[0])
+    return (pid, started) != process or (state in "ZX" and threads <= 1)
+
+
+def _has_process(pid):
+    """Whether there is one of that number, which /proc need not show to everybody."""
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        raise_again_if_callers(error)
+        return not isinstance(error, ProcessLookupError)
+    return True
+
+
+def _stat(pid):
+    with open(f"{PROC}/{pid}/stat", "rb") as file:
+        number, _, rest = file.read().partition(b" (")
+    fields = rest.rpartition(b") ")[2].split()  # of the third one on; the second is a name, which may hold anything
+    return int(number), fields[0].decode(), int(fields[17]), int(fields[19])
+
+
+# ---- who lends processes
+
+
+def lender_of(pool, processes):
+    """Who asks `pool` for so many workers; None: as many as it has."""
+    if pool is None:
+        return OwnProcesses(processes or decided_by()[0])
+    if isinstance(pool, type):
+        raise TypeError(f"pool is the class {pool.__qualname__}; pass an instance of it")
+    if isinstance(pool, int):
+        raise TypeError(f"pool is {pool}; how many processes to start is said by processes={int(pool)}")
+    # Else a cluster takes calls with the same arguments for the same call.
+    keywords = {"pure": False} if "distributed" in _packages_of(pool) else {}
+    asking = {method: getattr(pool, method, None) for method in ("submit", "apply_async", "schedule")}
+    asking = {method: ask for method, ask in asking.items() if callable(ask)}
+    for method, ask in asking.items():
+        submit = _way_to_ask(method, ask, keywords)
+        if submit is not None:
+            return Pool(pool, submit, processes or _workers_of(pool))
+    refused = f", but its {' and '.join(asking)} takes other arguments" if asking else ""
+    raise TypeError(
+        f"pool is a {type(pool).__qualname__}{refused}; accepted is what has `submit` or `apply_async`, called as"
+        " submit(function, *args) or apply_async(function, args), or None"
+    )
+
+
+VARIABLE_POSITIONAL, COROUTINE = 0x04, 0x80  # flags of code objects, as inspect has them
+
+
+def _way_to_ask(name, ask, keywords):
+    """A function that hands an order over by calling `ask`, as its parameters say; None where they say something else.
+
+    Those that any number of arguments go through, as through the proxies of a manager, say nothing: then the name does.
+    """
+    function = getattr(ask, "__func__", ask)
+    is_bound = function is not ask
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = getattr(function, "__code__", None)
+    if code is None:  # of a partial, say
+        parameters, required, takes_any = (), 0, True
+    elif code.co_flags & COROUTINE:
+        return None
+    else:
+        parameters = code.co_varnames[is_bound : code.co_argcount]
+        required = len(parameters) - len(function.__defaults__ or ())
+        takes_any = bool(code.co_flags & VARIABLE_POSITIONAL)
+    if len(parameters) > 1 and parameters[1] == "args" and required <= 2:
+        return lambda order: ask(work, (order,))
+    if takes_any and not parameters and name != "submit":
+        return lambda order: ask(work, (order,))
+    if (len(parameters) <= 1) if takes_any else (len(parameters) == required == 2):
+        return lambda order: ask(work, order, **keywords)
+    return None
+
+
+def _workers_of(pool):
+    """How many workers a pool has, as far as it tells; else as many as there are CPUs for this process."""
+    for name in ("_max_workers", "_processes"):  # of executors, of multiprocessing.Pool
+        count = getattr(pool, name, None)
+        if isinstance(count, int) and count > 0:
+            return count
+    return len(os.sched_getaffinity(0))
+
+
+# What a pool raises that is broken, was shut down or gets no more processes, as does who starts them: one that is a
+# worker may have none, say. Others have types of their own packages for that.
+REFUSALS = RuntimeError, ValueError, OSError, EOFError, AssertionError
+
+# What else workers that were killed, and orders that were cancelled, leave as an answer, in all sorts of packages.
+# (`work` itself raises neither these nor refusals, but for AccessError.)
+ENDS = {"CancelledError", "KilledWorker", "RayActorError", "WorkerCrashedError", "WorkerLostError", "EngineError"}
+
+
+def _package_of(kind):
+    return kind.__module__.partition(".")[0]
+
+
+def _packages_of(pool):
+    return {_package_of(kind) for kind in type(pool).__mro__} - {"builtins"}
+
+
+class Pool:
+    """That of somebody else."""
+
+    inherits = False
+
+    def __init__(self, pool, submit, count):
+        self.count = count
+        self.failure = None  # the first answer that tells of another one than that the pool has ended
+        self._packages = _packages_of(pool)
+        self._name = type(pool).__qualname__
+        self._submit = submit
+        self._may_be_cut_short = callable(getattr(pool, "terminate", None))
+        self._asked = []
+
+    def ask(self, order):
+        """Ask for a worker. False if the pool takes no more work: it is broken, say, or was shut down."""
+        try:
+            self._asked.append(self._submit(order))
+        except Exception as error:
+            raise_again_if_callers(error)
+            if isinstance(error, REFUSALS) or _package_of(type(error)) in self._packages:
+                return False
+            error.add_note(f"(raised by the pool, a {self._name}, when it was asked for a worker)")
+            raise
+        return True
+
+    def part(self, have_come):
+        """Ask no more of it. `have_come`: whether any worker has, so that answers are on their way."""
+        if have_come and self._may_be_cut_short:
+            # A multiprocessing.Pool hangs for good if it is terminated while a worker sends its answer.
+            end = monotonic() + GRACE_SECONDS
+            while not all(map(_has_come, self._asked)) and monotonic() < end:
+                sleep(0.0001)
+        for answer in self._asked:
+            self.failure = self.failure or _failure_of(answer)
+        # Not cancelled: a ProcessPoolExecutor that breaks while it has a cancelled future is left half alive. Workers
+        # that come to it later find nothing to do.
+        self._asked.clear()
+
+
+def _has_come(answer):
+    ask = getattr(answer, "ready", None) or getattr(answer, "done", None)
+    try:
+        return not callable(ask) or ask()
+    except Exception as error:
+        raise_again_if_callers(error)
+        return True
+
+
+def _failure_of(answer):
+    """What an answer of a pool says that has failed by now, but for what comes of the end of a pool; else None."""
+    done, ready = getattr(answer, "done", None), getattr(answer, "ready", None)
+    try:
+        if callable(done):
+            error = answer.exception(1) if done() else None
+        else:
+            error = None
+            if callable(ready) and ready():
+                answer.get(1)
+    except Exception as raised:
+        raise_again_if_callers(raised)
+        error = raised
+    has_ended = isinstance(error, REFUSALS) or any(kind.__name__ in ENDS for kind in type(error).__mro__)
+    if isinstance(error, AccessError):
+        has_ended = False
+    return error if isinstance(error, BaseException) and not has_ended else None
+
+
+def _start_servers(method):
+    """Those of multiprocessing, which start with the first process; all processes begin as a forkserver itself did."""
+    if method == "spawn":
+        from multiprocessing import resource_tracker  # noqa: PLC0415
+
+        resource_tracker.ensure_running()  # which unblocks Ctrl-C when it is started
+    elif method == "forkserver":
+        from multiprocessing import forkserver  # noqa: PLC0415
+
+        forkserver.ensure_running()
+
+
+class OwnProcesses:
+    """Started for one call: simple processes, which share nothing that could be left locked."""
+
+    def __init__(self, count):
+        self.count = count
+        self.failure = None
+        self.inherits = False  # the memory of a call, since they are forked during it
+        self._started = {}  # each with what tells it from a later one with its number
+
+    def ask(self, order):
+        import multiprocessing  # noqa: PLC0415
+
+        process = multiprocessing.Process(target=WorkUndisturbed(order), daemon=True)
+        method = multiprocessing.get_start_method()
+        self.inherits = method == "fork"
+        try:
+            _start_servers(method)
+            call_undisturbed(self._start, process)
+        except (*REFUSALS, AttributeError) as error:  # AttributeError: loky has it for that, in its workers
+            raise_again_if_callers(error)
+            return False
+        return True
+
+    def _start(self, process):
+        self._started[process] = None  # before it can be interrupted
+        process.start()
+        self._started[process] = identity_of(process.pid)
+
+    def part(self, have_come):
+        """Wait for their end, or see to it. Can be called again if it was interrupted."""
+        end = monotonic() + EXIT_SECONDS
+        while self._started:
+            process, identity = next(iter(self._started.items()))
+            if process.pid is not None:  # else it was refused
+                _see_to_the_end(process, identity or identity_of(process.pid), end)
+            del self._started[process]
+            process.close()
+
+
+def _see_to_the_end(process, identity, end):
+    process.join(max(end - monotonic(), 0))
+    if process.exitcode is None and identity is not None and not is_dead(identity):
+        process.kill()
+        process.join()
+    if process.exitcode is None:
+        # Somebody else has waited for it: another thread that starts processes, a handler of SIGCHLD, or the
+        # kernel, where that is ignored. multiprocessing would take it for alive for ever.
+        process._popen.returncode = 0

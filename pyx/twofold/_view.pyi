@@ -1,2 +1,0 @@
-# What is asked of both sides of a call: for twofold's own modules in Cython; see _view.pxd. From Python there is
-# nothing to call.
