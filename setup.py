@@ -170,6 +170,7 @@ setup(
                 module(f"_containers/{name}", extra_compile_args=C_FLAGS)
                 for name in ("array_array", "buffers", "double")
             ),
+            module("cython_api", extra_compile_args=C_FLAGS),
             *(
                 module(
                     f"_containers/{name}",

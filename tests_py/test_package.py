@@ -7,8 +7,10 @@ import importlib.metadata
 import inspect
 import os
 import pickle
+import pickletools
 import pkgutil
 import re
+import subprocess
 import tarfile
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -125,10 +127,12 @@ def test_a_public_function_has_an_example(public):
     assert ">>> " in public.__doc__
 
 
-def test_double_is_pickled_by_its_name():
-    pickled = pickle.dumps(twofold.double)
-    assert len(pickled) < 60
-    assert pickle.loads(pickled) is twofold.double
+@pytest.mark.parametrize("public", PUBLIC, ids=lambda public: public.__name__)
+def test_a_public_function_is_pickled_by_its_public_name(public):
+    pickled = pickle.dumps(public)
+    strings = [argument for _, argument, _ in pickletools.genops(pickled) if isinstance(argument, str)]
+    assert strings == ["twofold.shared" if public is twofold.SharedArray else "twofold", public.__name__]
+    assert pickle.loads(pickled) is public
 
 
 def test_importing_brings_little_and_prints_nothing():
@@ -170,3 +174,15 @@ def test_only_the_crew_makes_threads():
     ]
     assert len(sources) > 10
     assert [path.name for path in sources if creation.search(path.read_text())] == ["crew.hpp"]
+
+
+def test_one_module_has_the_crew():
+    """The others call the engine there: with a crew each they would ask for a multiple of the threads."""
+
+    def makes_threads(module: Path) -> bool:
+        asked = subprocess.run(["nm", "-D", "--undefined-only", module], capture_output=True, text=True, check=True)
+        return "pthread_create" in asked.stdout
+
+    modules = list(Path(twofold.__file__).parent.rglob("*.so"))
+    assert len(modules) > 10
+    assert [module.name.partition(".")[0] for module in modules if makes_threads(module)] == ["twofold_engine"]

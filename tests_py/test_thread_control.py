@@ -2,14 +2,12 @@
 
 import contextlib
 import copy
-import doctest
 import pickle
 import threading
 
 import pytest
 import twofold
 from conftest import run_script, without_thread_variables
-from twofold._engine import config, threads
 
 NOT_COUNTS = [
     (0, ValueError, "threads must be at least 1, not 0"),
@@ -209,14 +207,6 @@ def test_show_config_prints_what_it_returns():
 def test_show_config_knows_two_modes():
     with pytest.raises(ValueError, match="mode must be 'stdout' or 'dicts', not 'yaml'"):
         twofold.show_config("yaml")
-
-
-@pytest.mark.thread_unsafe(reason="doctest looks at all that is printed")
-@pytest.mark.parametrize("module", [threads, config], ids=lambda module: module.__name__)
-def test_the_examples_of_the_docstrings(module):
-    result = doctest.testmod(module)
-    assert result.failed == 0
-    assert result.attempted > 0
 
 
 # ---- threadpoolctl

@@ -42,6 +42,11 @@ if sys.platform == "linux":  # whose means these take
 else:
     __all__ = [name for name in __all__ if name not in {"SharedArray", "double_in_processes", "share"}]
 
+for _public in map(globals().get, __all__):
+    if callable(_public):
+        _public.__module__ = "twofold"  # by which it is pickled: the modules that hold it are nobody else's business
+del _public
+
 if hasattr(sys.modules.get("threadpoolctl"), "register"):  # of 3.2 and later. Else it may be imported by hand
     import twofold.threadpoolctl  # noqa: F401
 
