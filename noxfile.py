@@ -142,7 +142,8 @@ def fuzz(session: nox.Session) -> None:
 
 # What reads and writes memory of others.
 FOREIGN_TESTS = [
-    f"tests_py/test_{name}.py" for name in ("foreign", "containers", "lists", "buffers", "memory", "numpy")
+    "tests_py/_memory/test_memory.py",
+    *(f"tests_py/_containers/test_{name}.py" for name in ("foreign", "containers", "lists", "buffers", "numpy")),
 ]
 
 

@@ -1,6 +1,6 @@
 """What a signal handler raises reaches the caller, whenever it comes: alarms at all moments of short calls.
 
-Each stretch is run in a process of its own: tests_py/process_scenarios/alarms.py.
+Each stretch is run in a process of its own: process_scenarios/alarms.py.
 """
 
 import os

@@ -1,6 +1,6 @@
 """double_in_processes: right whatever comes in, and whatever becomes of the pool, its workers and the caller.
 
-Each scenario is a script of its own under tests_py/process_scenarios, run in a fresh interpreter and session with a
+Each scenario is a script of its own in process_scenarios, run in a fresh interpreter and session with a
 wall-clock limit. Afterwards nothing may be left: no process, no file in /dev/shm, no temporary file.
 """
 

@@ -1,6 +1,6 @@
 """A fork at any moment: the child computes right and with helper threads of its own, and so does the parent.
 
-Each scenario is a script of its own under tests_py/fork_scenarios, run in a fresh interpreter with a wall-clock limit,
+Each scenario is a script of its own in fork_scenarios, run in a fresh interpreter with a wall-clock limit,
 so that a hang is a failure in bounded time.
 """
 

@@ -1,6 +1,6 @@
 """Whatever dtype, shape, strides, byte order, alignment and `out`: NumPy's answer to the bit, no other byte written.
 
-    TWOFOLD_TEST_EXAMPLES=20000 python -m pytest tests_py/test_property.py
+    TWOFOLD_TEST_EXAMPLES=20000 python -m pytest tests_py/_containers/test_property.py
 
 tries that many arrays, others each time; without the variable it is some hundred, always the same ones.
 """

@@ -31,7 +31,7 @@ class RefusesWork:
         raise RuntimeError
 
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2] / "_containers"))
 NUMBERS = ctypes.create_string_buffer(struct.pack("3q", 0, 1, 2))
 
 

@@ -1,6 +1,6 @@
 """Forks while kernels are at work that are not ours: they take the GIL, sleep, call again, wait for a lock.
 
-The kernels are those of an extension module of somebody else's, tests_py/fork_kernels/kernels.cpp, built here. Each
+The kernels are those of an extension module of somebody else's, fork_kernels/kernels.cpp, built here. Each
 scenario is a script beside it, run in a process of its own with a wall-clock limit, so that a hang is a failure.
 """
 

@@ -32,7 +32,7 @@ def test_each_can_be_forced_and_doubles_right(target):
                     result = twofold.double(native(element, values), threads=threads)
                     assert result.tolist() == expected_double(element, values), (element, n)
     """
-    run_script(script, os.path.dirname(__file__), target, env={**os.environ, "TWOFOLD_SIMD": target})
+    run_script(script, os.path.dirname(os.path.dirname(__file__)), target, env={**os.environ, "TWOFOLD_SIMD": target})
 
 
 @pytest.mark.parametrize("name", ["nonsense", "AVX2", " avx2", "sse2,avx2"])

@@ -20,7 +20,7 @@ def executor_of_joblib(n):
     """As README has it: by the line that stands there."""
     import joblib.executor  # noqa: PLC0415
 
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    readme = Path(__file__).parents[3].joinpath("README.md").read_text()
     (line,) = re.findall(r"joblib's is `(.*)`", readme)
     return eval(line, {"joblib": joblib, "n": n})
 
