@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <string>
-#include <twofold/cgroup.hpp>
+#include <twofold/machine/cgroup.hpp>
 
 #include "catch.hpp"
 #include "fake_tree.hpp"

@@ -1,6 +1,6 @@
 // Promises of chunk arithmetic: all elements once, in order, and no cache line of the output in two chunks.
 #include <string>
-#include <twofold/chunks.hpp>
+#include <twofold/parallel/chunks.hpp>
 #include <vector>
 
 #include "catch.hpp"

@@ -1,5 +1,5 @@
-// Promises of layout.hpp: whatever the shape and the strides, its loops and blocks meet each element once.
-#include <twofold/layout.hpp>
+// Promises of nd/layout.hpp: whatever the shape and the strides, its loops and blocks meet each element once.
+#include <twofold/nd/layout.hpp>
 
 #include <algorithm>
 #include <cstdint>

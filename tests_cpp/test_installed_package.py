@@ -47,8 +47,9 @@ def main(meson: str, build: str, version: str, xsimd: str, *compiler: str) -> st
             return f"pkg-config says version {asked('--modversion')}, but it is {version}"
         include = Path(asked("--variable=includedir"), "twofold")
         source = Path(__file__).resolve().parent.parent / "include" / "twofold"
-        if {file.name for file in include.iterdir()} != {file.name for file in source.iterdir()}:
-            return f"not the headers that should be there: {sorted(include.iterdir())}"
+        installed, wanted = ({str(file.relative_to(top)) for file in top.rglob("*")} for top in (include, source))
+        if installed != wanted:
+            return f"not the headers that should be there: {sorted(installed)}"
 
         needs_xsimd = "xsimd" not in asked("--print-requires") and xsimd not in standard
         flags = shlex.split(asked("--cflags", "--libs")) + (["-isystem", xsimd] if needs_xsimd else [])

@@ -11,9 +11,9 @@ from pathlib import Path
 # What, and the file that may hold it, or the files; None: no file, since it is made from the features in
 # instruction_sets.def.
 PLACES = {
-    r"pthread_create|std::j?thread\b|std::async|#pragma omp": "include/twofold/crew.hpp",
+    r"pthread_create|std::j?thread\b|std::async|#pragma omp": "include/twofold/parallel/crew.hpp",
     r"pthread_atfork": (
-        "include/twofold/crew.hpp",
+        "include/twofold/parallel/crew.hpp",
         "pyx/twofold/_memory/recycled_memory.cpp",
         "pyx/twofold/_processes/segment.cpp",
     ),

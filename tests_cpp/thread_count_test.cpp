@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
-#include <twofold/thread_count.hpp>
+#include <twofold/parallel/thread_count.hpp>
 
 #include "catch.hpp"
 #include "fake_tree.hpp"

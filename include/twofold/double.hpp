@@ -12,12 +12,12 @@
 #include <vector>
 #include <xsimd/xsimd.hpp>
 
-#include "dispatch.hpp"
-#include "element.hpp"
-#include "engine.hpp"
-#include "error.hpp"
-#include "overflow.hpp"
-#include "version.hpp"
+#include <twofold/element.hpp>
+#include <twofold/error.hpp>
+#include <twofold/operation/doubling.hpp>
+#include <twofold/operation/run.hpp>
+#include <twofold/simd/kernel_set.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 
@@ -26,7 +26,8 @@ struct options {
     /// What becomes of a double that the element type cannot hold.
     overflow_policy overflow = overflow_policy::wrap;
     /// Threads that work on the call, its own included, if it is long enough for more than one. 0: at most as many as
-    /// thread_count.hpp says, and no more than have paid in calls like it (sharing.hpp). 1: this thread only.
+    /// parallel/thread_count.hpp says, and no more than have paid in calls like it (parallel/adaptive.hpp). 1: this
+    /// thread only.
     unsigned threads = 0;
 };
 

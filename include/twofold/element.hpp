@@ -9,7 +9,7 @@
 #include <tuple>
 #include <type_traits>
 
-#include "version.hpp"
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "version.hpp"
+#include <twofold/version.hpp>
 
 #if !defined(__cpp_exceptions)
 #include <cstdio>

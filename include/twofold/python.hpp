@@ -10,9 +10,9 @@
 //
 // Helpers are stopped before a process is copied, and so a fork waits for kernels. By the time that the handlers of the
 // C library run, Python (os.fork, multiprocessing) has the GIL, and other locks of the interpreter: a kernel that wants
-// the GIL would hold the fork up for the two seconds of crew.hpp. With this the helpers are stopped earlier, by a hook
-// of os.register_at_fork that has released the GIL. Forks of C code that has the GIL and runs no such hooks, as
-// subprocess does for `user=`, take the two seconds still.
+// the GIL would hold the fork up for the two seconds of parallel/crew.hpp. With this the helpers are stopped earlier,
+// by a hook of os.register_at_fork that has released the GIL. Forks of C code that has the GIL and runs no such hooks,
+// as subprocess does for `user=`, take the two seconds still.
 //
 // Each shared object has a crew of its own, and so registers its own. Compiles with Py_LIMITED_API, too.
 #pragma once
@@ -21,8 +21,8 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "crew.hpp"
-#include "version.hpp"
+#include <twofold/parallel/crew.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 namespace detail {

@@ -22,7 +22,7 @@
 //               std::invalid_argument, and nothing is written.
 // Threads       Large calls are shared with helper threads where that has paid in calls like them; the helpers are
 //               started by the first call that wants them and sleep when there is nothing to do. Any number of threads
-//               may call at once. See thread_count.hpp for how many are used.
+//               may call at once. See parallel/thread_count.hpp for how many are used.
 // Float modes   Those of the calling thread hold, on whichever thread an element is doubled: rounding, flushing of
 // and flags     subnormals. Flags that its elements raise (FE_OVERFLOW, FE_INVALID) are raised on the calling thread;
 //               the 16-bit floats, doubled by integer arithmetic, raise none. If operations may trap (feenableexcept),
@@ -36,11 +36,12 @@
 //               flags: the linker, which keeps one copy of each inline function, cannot hand the AVX2 copy to the file
 //               that was compiled for an older machine.
 //
-// The way of the data, and the files in which it goes: ranges (double.hpp) -> pointers (engine.hpp) -> alone or shared
-// (sharing.hpp) -> chunks (chunks.hpp) -> crew (crew.hpp) -> kernel (kernel.hpp, with overflow.hpp and streaming.hpp).
-// Nothing calls back up. What is asked of the machine: thread_count.hpp (with cgroup.hpp), cache_size.hpp.
+// The way of the data, and the files in which it goes: ranges (double.hpp) -> pointers (operation/run.hpp) -> alone or
+// shared (parallel/adaptive.hpp) -> chunks (parallel/chunks.hpp) -> crew (parallel/crew.hpp) -> kernel (simd/loop.hpp,
+// with operation/doubling.hpp and simd/streaming.hpp). Nothing calls back up. What is asked of the machine:
+// parallel/thread_count.hpp (with machine/cgroup.hpp), machine/cache_size.hpp.
 #pragma once
 
-#include "double.hpp"
-#include "element.hpp"
-#include "version.hpp"
+#include <twofold/double.hpp>
+#include <twofold/element.hpp>
+#include <twofold/version.hpp>

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstring>
-#include <twofold/layout.hpp>
+#include <twofold/nd/layout.hpp>
 
 #include "packing.hpp"
 #include "wheel.hpp"

@@ -8,9 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <twofold/chunks.hpp>
-#include <twofold/layout.hpp>
-#include <twofold/streaming.hpp>
+#include <twofold/nd/layout.hpp>
+#include <twofold/parallel/chunks.hpp>
+#include <twofold/simd/streaming.hpp>
 #include <type_traits>
 #include <utility>
 #include <xsimd/xsimd.hpp>

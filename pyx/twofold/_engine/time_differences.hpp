@@ -1,9 +1,9 @@
-// What doubling means for time differences: the rules of overflow.hpp and byte_order.hpp, for numbers of which one is
-// none and stays as it is.
+// What doubling means for time differences: the rules of operation/doubling.hpp and simd/byte_swap.hpp, for numbers of
+// which one is none and stays as it is.
 #pragma once
 
 #include <cstdint>
-#include <twofold/overflow.hpp>
+#include <twofold/operation/doubling.hpp>
 #include <xsimd/xsimd.hpp>
 
 #include "wheel_elements.hpp"

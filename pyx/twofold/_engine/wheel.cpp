@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
-#include <twofold/layout.hpp>
+#include <twofold/nd/layout.hpp>
 #include <utility>
 
 namespace twofold_wheel {

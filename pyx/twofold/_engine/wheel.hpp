@@ -5,8 +5,8 @@
 #include <array>
 #include <cstddef>
 #include <tuple>
-#include <twofold/dispatch.hpp>
-#include <twofold/engine.hpp>
+#include <twofold/operation/run.hpp>
+#include <twofold/simd/kernel_set.hpp>
 #include <xsimd/xsimd.hpp>
 
 #include "wheel_elements.hpp"

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <tuple>
-#include <twofold/dispatch.hpp>
+#include <twofold/simd/kernel_set.hpp>
 #include <type_traits>
 #include <utility>
 

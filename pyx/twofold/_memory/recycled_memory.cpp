@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <twofold/cgroup.hpp>
+#include <twofold/machine/cgroup.hpp>
 
 namespace twofold_memory {
 namespace {

@@ -15,7 +15,7 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
-#include <twofold/cgroup.hpp>
+#include <twofold/machine/cgroup.hpp>
 
 namespace twofold_segments {
 namespace {

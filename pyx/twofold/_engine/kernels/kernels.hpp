@@ -10,8 +10,8 @@
 #include <cfenv>
 #include <cstddef>
 #include <tuple>
-#include <twofold/dispatch.hpp>
-#include <twofold/float_environment.hpp>
+#include <twofold/machine/float_environment.hpp>
+#include <twofold/simd/kernel_set.hpp>
 #include <xsimd/xsimd.hpp>
 
 #include "_engine/time_differences.hpp"

@@ -7,8 +7,8 @@
 #include <bit>
 #include <cstddef>
 
-#include "chunks.hpp"
-#include "version.hpp"
+#include <twofold/parallel/chunks.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 

@@ -1,4 +1,4 @@
-// How many threads a call may use. Whether they pay is for sharing.hpp to say.
+// How many threads a call may use. Whether they pay is for parallel/adaptive.hpp to say.
 //
 // The first of these that says something decides:
 //   1. options::threads of the call
@@ -24,8 +24,8 @@
 #include <unistd.h>
 #endif
 
-#include "cgroup.hpp"
-#include "version.hpp"
+#include <twofold/machine/cgroup.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
@@ -132,7 +132,7 @@ template <class Arch>
 
 template <class Arch>
 [[nodiscard]] thread_decision available_cpus(char const* = "") noexcept {
-    return {1, thread_rule::affinity};  // crew.hpp has no helpers here
+    return {1, thread_rule::affinity};  // parallel/crew.hpp has no helpers here
 }
 
 #endif

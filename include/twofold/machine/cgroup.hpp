@@ -21,8 +21,8 @@
 #include <cerrno>
 #endif
 
-#include "cancellation.hpp"
-#include "version.hpp"
+#include <twofold/machine/cancellation.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 

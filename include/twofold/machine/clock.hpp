@@ -9,7 +9,7 @@
 #include <chrono>
 #endif
 
-#include "version.hpp"
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 

@@ -10,8 +10,8 @@
 #include <cstring>
 #include <xsimd/xsimd.hpp>
 
-#include "streaming.hpp"
-#include "version.hpp"
+#include <twofold/simd/streaming.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 

@@ -5,18 +5,18 @@
 #include <cstddef>
 #include <tuple>
 
-#include "byte_order.hpp"
-#include "element.hpp"
-#include "kernel.hpp"
-#include "overflow.hpp"
-#include "version.hpp"
+#include <twofold/element.hpp>
+#include <twofold/operation/doubling.hpp>
+#include <twofold/simd/byte_swap.hpp>
+#include <twofold/simd/loop.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
 /// The kernels that double parts of type T, compiled for Arch. `Tag` has no meaning here: kernels.hpp of the wheel
 /// gives a type of its own, so that all that is instantiated is its own, too.
 ///
-/// The contract for memory is that of `apply` in kernel.hpp.
+/// The contract for memory is that of `apply` in simd/loop.hpp.
 template <class Arch, class T, class Tag = void>
 struct part_kernels {
     template <stores Where>

@@ -7,8 +7,8 @@
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
-#include "overflow.hpp"
-#include "version.hpp"
+#include <twofold/operation/doubling.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 

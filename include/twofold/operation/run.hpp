@@ -8,15 +8,15 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cache_size.hpp"
-#include "chunks.hpp"
-#include "crew.hpp"
-#include "dispatch.hpp"
-#include "element.hpp"
-#include "overflow.hpp"
-#include "sharing.hpp"
-#include "thread_count.hpp"
-#include "version.hpp"
+#include <twofold/element.hpp>
+#include <twofold/machine/cache_size.hpp>
+#include <twofold/operation/doubling.hpp>
+#include <twofold/parallel/adaptive.hpp>
+#include <twofold/parallel/chunks.hpp>
+#include <twofold/parallel/crew.hpp>
+#include <twofold/parallel/thread_count.hpp>
+#include <twofold/simd/kernel_set.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
@@ -163,7 +163,7 @@ template <class Arch>
 }
 
 /// out[i * out_stride] = function(in[i * in_stride]) for i in [0, n), an element being `Parts` parts one after another.
-/// Strides in elements. Contract for memory: as `apply` in kernel.hpp has it.
+/// Strides in elements. Contract for memory: as `apply` in simd/loop.hpp has it.
 template <class Arch, std::size_t Parts, class T, class Function>
 void apply_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_t out_stride, std::size_t n,
                    Function function) noexcept {

@@ -54,10 +54,10 @@
 #include <cstdlib>
 #endif
 
-#include "cancellation.hpp"
-#include "clock.hpp"
-#include "float_environment.hpp"
-#include "version.hpp"
+#include <twofold/machine/cancellation.hpp>
+#include <twofold/machine/clock.hpp>
+#include <twofold/machine/float_environment.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "version.hpp"
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 

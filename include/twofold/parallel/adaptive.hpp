@@ -13,11 +13,11 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "clock.hpp"
-#include "crew.hpp"
-#include "float_environment.hpp"
-#include "thread_count.hpp"
-#include "version.hpp"
+#include <twofold/machine/clock.hpp>
+#include <twofold/machine/float_environment.hpp>
+#include <twofold/parallel/crew.hpp>
+#include <twofold/parallel/thread_count.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
@@ -223,7 +223,7 @@ inline constinit sharing_state the_sharing;
 
 /// The threads that a call may use.
 struct allowance {
-    unsigned most;  // 0: as thread_count.hpp decides
+    unsigned most;  // 0: as parallel/thread_count.hpp decides
     bool ordered;   // by the caller, for this call: then it is not for us to say whether they pay
 };
 

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
-#include "element.hpp"
+#include <twofold/element.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 

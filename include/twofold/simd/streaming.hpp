@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
-#include "version.hpp"
+#include <twofold/version.hpp>
 
 #if defined(__SSE2__)
 #include <immintrin.h>

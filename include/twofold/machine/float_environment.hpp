@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "version.hpp"
+#include <twofold/version.hpp>
 
 #if defined(__x86_64__)
 #include <immintrin.h>

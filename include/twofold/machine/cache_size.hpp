@@ -24,8 +24,8 @@
 #include <cpuid.h>
 #endif
 
-#include "cancellation.hpp"
-#include "version.hpp"
+#include <twofold/machine/cancellation.hpp>
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 

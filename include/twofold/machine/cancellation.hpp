@@ -5,7 +5,7 @@
 #include <pthread.h>
 #endif
 
-#include "version.hpp"
+#include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
