@@ -132,7 +132,7 @@ MODULES_FOR_LINUX = [
         "_processes/segments",
         f"{PACKAGE}/_processes/segment.cpp",
         include_dirs=["include", PACKAGE],
-        depends=[f"{PACKAGE}/_processes/segment.hpp", *files("include/twofold", "machine/cgroup.hpp")],
+        depends=[f"{PACKAGE}/_processes/segment.hpp", *files("include/twofold/machine", "cgroup.hpp")],
         extra_compile_args=CXX_FLAGS,
         language="c++",
     ),

@@ -6,7 +6,7 @@
 #include <twofold/machine/cgroup.hpp>
 
 #include "catch.hpp"
-#include "fake_tree.hpp"
+#include "machine/fake_tree.hpp"
 
 namespace {
 

@@ -9,8 +9,8 @@
 #include <twofold/parallel/thread_count.hpp>
 
 #include "catch.hpp"
-#include "fake_tree.hpp"
 #include "in_child.hpp"
+#include "machine/fake_tree.hpp"
 
 namespace {
 

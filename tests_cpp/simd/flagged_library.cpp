@@ -1,4 +1,4 @@
-#include "flagged.hpp"
+#include "simd/flagged.hpp"
 
 #include <twofold/twofold.hpp>
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "fake_tree.hpp"
 #include "forced_sharing.hpp"
+#include "machine/fake_tree.hpp"
 
 namespace {
 

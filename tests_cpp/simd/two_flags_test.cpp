@@ -6,7 +6,7 @@
 
 #include "catch.hpp"
 #include "expected.hpp"
-#include "flagged.hpp"
+#include "simd/flagged.hpp"
 
 namespace {
 
