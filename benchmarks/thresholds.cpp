@@ -29,7 +29,6 @@
 namespace {
 
 using namespace twofold::detail;
-using arch = xsimd::default_arch;
 using value = std::uint32_t;
 
 constexpr std::size_t kib = 1024;
@@ -62,16 +61,16 @@ value* const out = pages(most_bytes);
 // Doubles `bytes` on `threads` threads in chunks of `chunk_bytes`, whatever the engine would have decided.
 void double_as_told(std::size_t bytes, unsigned threads, stores where, std::size_t chunk_bytes) {
     std::size_t const count = (bytes + chunk_bytes - 1) / chunk_bytes;
-    crew<arch>::share(count, threads - 1, [&](std::size_t i) noexcept {
+    crew::share(count, threads - 1, [&](std::size_t i) noexcept {
         std::size_t const first = i * chunk_bytes;
         std::size_t const length = std::min(chunk_bytes, bytes - first);
-        compiled_kernels<arch, value>.wrap[static_cast<std::size_t>(where)](
+        compiled_kernels<value>.wrap[static_cast<std::size_t>(where)](
             in + first / sizeof(value), out + first / sizeof(value), length / sizeof(value));
     });
 }
 
 std::size_t usual_chunk(std::size_t bytes, unsigned threads) {
-    return chunks<arch>(bytes / sizeof(value), sizeof(value), 0, threads)[0].count * sizeof(value);
+    return chunks(bytes / sizeof(value), sizeof(value), 0, threads)[0].count * sizeof(value);
 }
 
 template <class Way>
@@ -123,7 +122,7 @@ void print(quartiles const& q) {
 }
 
 void measure_streaming() {
-    std::printf("cached over streaming stores, last-level cache %zu MiB\n", cache_size<arch>() / mib);
+    std::printf("cached over streaming stores, last-level cache %zu MiB\n", cache_size() / mib);
     std::printf("in + out     1 thread             2 threads\n");
     constexpr std::size_t totals[] = {4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 256};
     for (std::size_t const total : totals) {
@@ -144,7 +143,7 @@ void measure_threads() {
         std::printf("%6zu KiB", bytes / kib);
         for (std::int64_t const gap : {std::int64_t{0}, std::int64_t{1'000'000}}) {
             auto const way = [&](unsigned threads) {
-                stores const where = streaming_pays<arch>(2 * bytes, threads) ? stores::streaming : stores::cached;
+                stores const where = streaming_pays(2 * bytes, threads) ? stores::streaming : stores::cached;
                 double_as_told(bytes, threads, where, threads == 1 ? bytes : usual_chunk(bytes, threads));
             };
             print(ratio([&] { way(1); }, [&] { way(2); }, gap));
@@ -163,7 +162,7 @@ void measure_chunks() {
         std::printf("%7zu KiB", bytes / kib);
         for (std::size_t const chunk : sizes) {
             if (chunk > bytes / 2) break;
-            stores const where = streaming_pays<arch>(2 * bytes, 2) ? stores::streaming : stores::cached;
+            stores const where = streaming_pays(2 * bytes, 2) ? stores::streaming : stores::cached;
             print(ratio([&] { double_as_told(bytes, 2, where, usual_chunk(bytes, 2)); },
                         [&] { double_as_told(bytes, 2, where, chunk); }));
         }
@@ -175,7 +174,7 @@ void measure_chunks() {
 std::int64_t ns_until_help() {
     std::atomic<std::int64_t> came{0};
     std::int64_t const start = now_ns();
-    crew<arch>::share(2, 1, [&](std::size_t i) noexcept {
+    crew::share(2, 1, [&](std::size_t i) noexcept {
         if (i == 1) came = now_ns();
         // The caller keeps its chunk until the helper is there, so that there is something to come for.
         while (i == 0 && came == 0 && now_ns() - start < 100'000'000) {

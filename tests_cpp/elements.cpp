@@ -6,12 +6,9 @@
 
 #include "expected.hpp"
 
-// The instruction set under test: that of the flags, or the one that is named (xsimd has some that are no machine's).
-#if defined(TWOFOLD_TEST_ARCH)
-using arch = TWOFOLD_TEST_ARCH;
-#else
+// The instruction set under test: that of the flags, or what XSIMD_DEFAULT_ARCH names (xsimd has some that are no
+// machine's).
 using arch = xsimd::default_arch;
-#endif
 
 namespace {
 
@@ -46,7 +43,7 @@ element_under_test describe() {
     using part = twofold::detail::part_of<T>;
     static constexpr std::size_t parts = twofold::detail::parts_per_element<T>;
     // Not constexpr: GCC 16 would take a lambda that calls one of them for constexpr, too, and then refuse it.
-    static auto const* const kernels = &twofold::detail::compiled_kernels<arch, part>;
+    static auto const* const kernels = &twofold::detail::compiled_kernels<part>;
     auto const description = twofold::describe_element<T>;
     return {
         .name = description.kind + std::to_string(description.bits),
@@ -69,22 +66,21 @@ element_under_test describe() {
             std::span<T> const target(static_cast<T*>(out), n);
             return index_of_error(n, [&] {
                 if (in == out) {
-                    twofold::double_in_place<std::span<T> const&, arch>(target, how);
+                    twofold::double_in_place(target, how);
                 } else {
-                    twofold::double_into<std::span<T const>, std::span<T> const&, arch>(source, target, how);
+                    twofold::double_into(source, target, how);
                 }
             });
         },
         .double_strided = [](void const* in, std::ptrdiff_t in_stride, void* out, std::ptrdiff_t out_stride,
                              std::size_t n, options const& how) -> std::size_t {
             return index_of_error(n, [&] {
-                twofold::double_strided<T, arch>(static_cast<T const*>(in), in_stride, static_cast<T*>(out), out_stride,
-                                                 n, how);
+                twofold::double_strided(static_cast<T const*>(in), in_stride, static_cast<T*>(out), out_stride, n, how);
             });
         },
         .first_overflow = [](void const* in, std::size_t n, options const& how) -> std::size_t {
             std::span<T const> const source(static_cast<T const*>(in), n);
-            return twofold::first_overflow<std::span<T const>, arch>(source, how).value_or(n);
+            return twofold::first_overflow(source, how).value_or(n);
         },
         .double_by_kernel = [](void const* in, void* out, std::size_t n, overflow_policy policy,
                                stores where) -> std::size_t {

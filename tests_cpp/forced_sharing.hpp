@@ -8,5 +8,5 @@
 inline void share_next_call() noexcept {
     constexpr std::int64_t minute_ns = 60'000'000'000;
     for (auto& record : twofold::detail::the_sharing.records) record.owner.store(0);
-    twofold::detail::the_sharing.last_call_ns.store(twofold::detail::now_ns<xsimd::default_arch>() + minute_ns);
+    twofold::detail::the_sharing.last_call_ns.store(twofold::detail::now_ns() + minute_ns);
 }

@@ -14,6 +14,7 @@
 
 #include <twofold/element.hpp>
 #include <twofold/error.hpp>
+#include <twofold/flags.hpp>
 #include <twofold/operation/doubling.hpp>
 #include <twofold/operation/run.hpp>
 #include <twofold/simd/kernel_set.hpp>
@@ -75,9 +76,11 @@ template <class Kernel, class Values>
 concept kernel_on = kernel_callable_with<Kernel, Values> && kernel_noexcept_with<Kernel, Values> &&
                     kernel_keeps_type_of<Kernel, Values>;
 
-template <class Kernel, class T, class Arch>
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
+template <class Kernel, class T>
 inline constexpr bool is_kernel_for =
-    std::copy_constructible<Kernel> && kernel_on<Kernel, T> && kernel_on<Kernel, xsimd::batch<T, Arch>>;
+    std::copy_constructible<Kernel> && kernel_on<Kernel, T> && kernel_on<Kernel, xsimd::batch<T>>;
 
 template <class Kernel, class T>
 consteval void require_kernel_on_element() {
@@ -92,9 +95,9 @@ consteval void require_kernel_on_element() {
     }
 }
 
-template <class Kernel, class T, class Arch>
+template <class Kernel, class T>
 consteval void require_kernel_on_batch() {
-    using batch = xsimd::batch<T, Arch>;
+    using batch = xsimd::batch<T>;
     static_assert(kernel_callable_with<Kernel, batch>,
                   "twofold: a kernel must be callable with an xsimd::batch of elements, also when it is const");
     if constexpr (kernel_callable_with<Kernel, batch>) {
@@ -105,68 +108,71 @@ consteval void require_kernel_on_batch() {
     }
 }
 
-template <class Kernel, class T, class Arch>
+template <class Kernel, class T>
 consteval void require_kernel() {
     static_assert(!is_half_float<T>, "twofold: there is no SIMD arithmetic for 16-bit floats; transform their bits");
     static_assert(std::copy_constructible<Kernel>, "twofold: a kernel must be copyable");
     if constexpr (!is_half_float<T>) {
         require_kernel_on_element<Kernel, T>();
-        require_kernel_on_batch<Kernel, T, Arch>();
+        require_kernel_on_batch<Kernel, T>();
     }
 }
 
-template <class Arch, element T>
+template <element T>
 auto const* parts_of(T const* elements) noexcept {
     return reinterpret_cast<part_of<T> const*>(elements);
 }
-template <class Arch, element T>
+template <element T>
 auto* parts_of(T* elements) noexcept {
     return reinterpret_cast<part_of<T>*>(elements);
 }
 
 // Hidden: g++ marks variable templates STB_GNU_UNIQUE, and no object that has such a symbol is ever unloaded.
-template <class Arch, class T>
+template <class T>
 #if defined(__GNUC__)
 __attribute__((visibility("hidden")))
 #endif
 inline constexpr part_kernel_pointers<T>
-    compiled_kernels = pointers_to<part_kernels<Arch, T>, T>;
+    compiled_kernels = pointers_to<part_kernels<xsimd::default_arch, T>, T>;
 
 // What is long enough not to care about a call. Out of line, so that what is inlined into the caller is short.
-template <class Arch, element T>
+template <element T>
 [[gnu::noinline]] void double_many(T const* in, T* out, std::size_t n, options const& how) {
     std::size_t const parts = n * parts_per_element<T>;
-    allowance const threads = threads_for<Arch>(how.threads);
-    std::size_t const done = double_parts<Arch>(compiled_kernels<Arch, part_of<T>>, parts_of<Arch>(in),
-                                                parts_of<Arch>(out), parts, threads, how.overflow);
-    if (done < parts) fail_overflow<Arch>(done / parts_per_element<T>);
+    allowance const threads = threads_for(how.threads);
+    std::size_t const done =
+        double_parts(compiled_kernels<part_of<T>>, parts_of(in), parts_of(out), parts, threads, how.overflow);
+    if (done < parts) fail_overflow(done / parts_per_element<T>);
 }
 
 /// Doubles n elements; `in` and `out` are the same or do not overlap. Throws overflow_error where `how` wants it.
-template <class Arch, element T>
+template <element T>
 inline void double_elements(T const* in, T* out, std::size_t n, options const& how) {
     static_assert(threads_pay_awake_bytes * 2 <= least_streamed_bytes, "what is short neither streams nor is shared");
     if (n * sizeof(T) < threads_pay_awake_bytes && how.overflow == overflow_policy::wrap) {
         using part = part_of<T>;
-        part_kernels<Arch, part>::template wrap<stores::cached>(parts_of<Arch>(in), parts_of<Arch>(out),
-                                                                n * parts_per_element<T>);
+        part_kernels<xsimd::default_arch, part>::template wrap<stores::cached>(parts_of(in), parts_of(out),
+                                                                               n * parts_per_element<T>);
     } else {
-        double_many<Arch>(in, out, n, how);
+        double_many(in, out, n, how);
     }
 }
 
 /// What every function with an input and an output asks of them.
-template <class Arch, class In, class Out>
+template <class In, class Out>
 inline void check_ranges(In const& in, Out& out) {
     auto const n = static_cast<std::size_t>(std::ranges::size(in));
     auto const size_of_out = static_cast<std::size_t>(std::ranges::size(out));
     if (n != size_of_out) [[unlikely]]
-        fail_size<Arch>(n, size_of_out);
-    if (partly_overlap<Arch>(std::ranges::data(in), std::ranges::data(out), n * sizeof(element_of<In>))) [[unlikely]]
-        fail_overlap<Arch>();
+        fail_size(n, size_of_out);
+    if (partly_overlap(std::ranges::data(in), std::ranges::data(out), n * sizeof(element_of<In>))) [[unlikely]]
+        fail_overlap();
 }
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace detail
+
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// Writes the double of each element of `in` to `out`.
 ///
@@ -179,14 +185,14 @@ inline void check_ranges(In const& in, Out& out) {
 ///
 ///     std::vector<std::uint32_t> in{1, 2, 3}, out(3);
 ///     twofold::double_into(in, out);  // out is {2, 4, 6}
-template <std::ranges::contiguous_range In, std::ranges::contiguous_range Out, class Arch = xsimd::default_arch>
+template <std::ranges::contiguous_range In, std::ranges::contiguous_range Out>
     requires std::ranges::sized_range<In const> && std::ranges::sized_range<Out>
 void double_into(In const& in, Out&& out, options const& how = {}) {
     detail::require_input_and_output<In, Out>();
     if constexpr (element<detail::element_of<In>>) {
-        detail::check_ranges<Arch>(in, out);
-        detail::double_elements<Arch, detail::element_of<In>>(std::ranges::data(in), std::ranges::data(out),
-                                                              static_cast<std::size_t>(std::ranges::size(in)), how);
+        detail::check_ranges(in, out);
+        detail::double_elements<detail::element_of<In>>(std::ranges::data(in), std::ranges::data(out),
+                                                        static_cast<std::size_t>(std::ranges::size(in)), how);
     }
 }
 
@@ -195,7 +201,7 @@ void double_into(In const& in, Out&& out, options const& how = {}) {
 ///
 ///     std::vector<double> values{1.5, 2.5};
 ///     twofold::double_in_place(values);  // values is {3.0, 5.0}
-template <std::ranges::contiguous_range Range, class Arch = xsimd::default_arch>
+template <std::ranges::contiguous_range Range>
     requires std::ranges::sized_range<Range>
 void double_in_place(Range&& values, options const& how = {}) {
     using value = detail::element_of<Range>;
@@ -203,7 +209,7 @@ void double_in_place(Range&& values, options const& how = {}) {
     detail::require_writable<Range>();
     if constexpr (element<value>) {
         value* const data = std::ranges::data(values);
-        detail::double_elements<Arch, value>(data, data, static_cast<std::size_t>(std::ranges::size(values)), how);
+        detail::double_elements<value>(data, data, static_cast<std::size_t>(std::ranges::size(values)), how);
     }
 }
 
@@ -211,14 +217,14 @@ void double_in_place(Range&& values, options const& how = {}) {
 /// std::vector has it; into memory that exists, `double_into` is faster.
 ///
 ///     twofold::doubled(std::array{1, 2, 3});  // std::vector<int>{2, 4, 6}
-template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
+template <std::ranges::contiguous_range In>
     requires std::ranges::sized_range<In const>
 [[nodiscard]] auto doubled(In const& values, options const& how = {}) {
     using value = detail::element_of<In>;
     detail::require_element<value>();
     if constexpr (element<value>) {
         std::vector<value> result(static_cast<std::size_t>(std::ranges::size(values)));
-        detail::double_elements<Arch, value>(std::ranges::data(values), result.data(), result.size(), how);
+        detail::double_elements<value>(std::ranges::data(values), result.data(), result.size(), how);
         return result;
     }
 }
@@ -227,7 +233,7 @@ template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
 /// is infinite. None: nothing. Of `how` only the threads matter.
 ///
 ///     twofold::first_overflow(std::array<std::int8_t, 3>{1, -65, 64});  // 1
-template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
+template <std::ranges::contiguous_range In>
     requires std::ranges::sized_range<In const>
 [[nodiscard]] std::optional<std::size_t> first_overflow(In const& values, options const& how = {}) {
     using value = detail::element_of<In>;
@@ -235,10 +241,10 @@ template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
     if constexpr (element<value>) {
         auto const n = static_cast<std::size_t>(std::ranges::size(values));
         std::size_t const parts = n * detail::parts_per_element<value>;
-        detail::allowance const threads = detail::threads_for<Arch>(how.threads);
+        detail::allowance const threads = detail::threads_for(how.threads);
         value const* const data = std::ranges::data(values);
-        std::size_t const found = detail::find_overflow<Arch>(detail::compiled_kernels<Arch, detail::part_of<value>>,
-                                                              detail::parts_of<Arch>(data), parts, threads);
+        std::size_t const found = detail::find_overflow(detail::compiled_kernels<detail::part_of<value>>,
+                                                        detail::parts_of(data), parts, threads);
         if (found < parts) return found / detail::parts_per_element<value>;
     }
     return std::nullopt;
@@ -254,7 +260,7 @@ template <std::ranges::contiguous_range In, class Arch = xsimd::default_arch>
 ///
 ///     std::vector<int> matrix{1, 2, 3, 4}, column(2);
 ///     twofold::double_strided(matrix.data() + 1, 2, column.data(), 1, 2);  // column is {4, 8}
-template <class T, class Arch = xsimd::default_arch>
+template <class T>
 void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_t out_stride, std::size_t n,
                     options const& how = {}) {
     detail::require_element<T>();
@@ -262,28 +268,27 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
         if (n == 0) return;
         auto const element_bytes = static_cast<std::ptrdiff_t>(sizeof(T));
         if (out_stride == 0 && n > 1) {
-            detail::fail_invalid_argument<Arch>("the output's stride is 0, so its " + detail::in_digits<Arch>(n) +
-                                                " elements would be one");
+            detail::fail_invalid_argument("the output's stride is 0, so its " + detail::in_digits(n) +
+                                          " elements would be one");
         }
-        if (detail::partly_overlap_strided<Arch>(in, in_stride * element_bytes, out, out_stride * element_bytes, n,
-                                                 sizeof(T))) {
-            detail::fail_overlap<Arch>();
+        if (detail::partly_overlap_strided(in, in_stride * element_bytes, out, out_stride * element_bytes, n,
+                                           sizeof(T))) {
+            detail::fail_overlap();
         }
         if (in_stride == 1 && out_stride == 1) {
             options contiguous = how;
             if (how.overflow == overflow_policy::raise) {  // nothing is written here before it is known that all fit
-                auto const found = first_overflow<std::span<T const>, Arch>(std::span(in, n), how);
-                if (found) detail::fail_overflow<Arch>(*found);
+                auto const found = first_overflow(std::span(in, n), how);
+                if (found) detail::fail_overflow(*found);
                 contiguous.overflow = overflow_policy::wrap;
             }
-            detail::double_elements<Arch>(in, out, n, contiguous);
+            detail::double_elements(in, out, n, contiguous);
             return;
         }
         constexpr std::size_t parts = detail::parts_per_element<T>;
-        std::size_t const done = detail::double_strided_parts<Arch, parts>(detail::parts_of<Arch>(in), in_stride,
-                                                                           detail::parts_of<Arch>(out), out_stride, n,
-                                                                           how.threads, how.overflow);
-        if (done < n) detail::fail_overflow<Arch>(done);
+        std::size_t const done = detail::double_strided_parts<parts>(
+            detail::parts_of(in), in_stride, detail::parts_of(out), out_stride, n, how.threads, how.overflow);
+        if (done < n) detail::fail_overflow(done);
     }
 }
 
@@ -300,30 +305,31 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
 ///
 ///     std::vector<float> in{1, 2, 3}, out(3);
 ///     twofold::transform(in, out, [](auto x) noexcept { return x * 3.0F; });  // out is {3, 6, 9}
-template <std::ranges::contiguous_range In, std::ranges::contiguous_range Out, class Kernel,
-          class Arch = xsimd::default_arch>
+template <std::ranges::contiguous_range In, std::ranges::contiguous_range Out, class Kernel>
     requires std::ranges::sized_range<In const> && std::ranges::sized_range<Out>
 void transform(In const& in, Out&& out, Kernel const& kernel, options const& how = {}) {
     using value = detail::element_of<In>;
     detail::require_input_and_output<In, Out>();
-    detail::require_kernel<Kernel, value, Arch>();
-    if constexpr (element<value> && detail::is_kernel_for<Kernel, value, Arch>) {
-        detail::check_ranges<Arch>(in, out);
+    detail::require_kernel<Kernel, value>();
+    if constexpr (element<value> && detail::is_kernel_for<Kernel, value>) {
+        detail::check_ranges(in, out);
         auto const n = static_cast<std::size_t>(std::ranges::size(in));
         value const* const source = std::ranges::data(in);
         value* const target = std::ranges::data(out);
         // Const, as it was checked; by value, as `apply` wants it.
         auto const on_values = [kernel](auto const& x) noexcept { return kernel(std::remove_cvref_t<decltype(x)>(x)); };
-        detail::run_in_chunks<Arch>(
-            source, target, n, n, detail::threads_for<Arch>(how.threads),
-            [&](std::size_t first, std::size_t count, detail::stores where) noexcept {
-                if (where == detail::stores::streaming) {
-                    detail::apply<Arch, detail::stores::streaming>(source + first, target + first, count, on_values);
-                } else {
-                    detail::apply<Arch, detail::stores::cached>(source + first, target + first, count, on_values);
-                }
-            });
+        detail::run_in_chunks(source, target, n, n, detail::threads_for(how.threads),
+                              [&](std::size_t first, std::size_t count, detail::stores where) noexcept {
+                                  if (where == detail::stores::streaming) {
+                                      detail::apply<xsimd::default_arch, detail::stores::streaming>(
+                                          source + first, target + first, count, on_values);
+                                  } else {
+                                      detail::apply<xsimd::default_arch, detail::stores::cached>(
+                                          source + first, target + first, count, on_values);
+                                  }
+                              });
     }
 }
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE

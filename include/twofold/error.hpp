@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <twofold/flags.hpp>
 #include <twofold/version.hpp>
 
 #if !defined(__cpp_exceptions)
@@ -22,7 +23,7 @@ class
 #endif
     overflow_error : public std::overflow_error {
 public:
-    // Always inlined, since they have no Arch in their names: see "Instruction sets" in twofold.hpp.
+    // Always inlined: see flags.hpp.
     [[gnu::always_inline]] overflow_error(std::string const& message, std::size_t index)
         : std::overflow_error(message), index_(index) {}
 
@@ -34,11 +35,9 @@ private:
 };
 
 namespace detail {
-
-// Arch: see "Instruction sets" in twofold.hpp.
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 // Not by std::to_string: a static table in it (STB_GNU_UNIQUE) would keep a shared object loaded for ever.
-template <class Arch>
 [[nodiscard]] inline std::string in_digits(std::size_t number) {
     std::string digits;
     for (; digits.empty() || number != 0; number /= 10) {
@@ -47,7 +46,6 @@ template <class Arch>
     return digits;
 }
 
-template <class Arch>
 [[noreturn]] inline void fail_invalid_argument(std::string const& message) {
 #if defined(__cpp_exceptions)
     throw std::invalid_argument("twofold: " + message);
@@ -58,20 +56,16 @@ template <class Arch>
 }
 
 // Out of line and cold, like all that writes a message: the way past them is short.
-template <class Arch>
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_size(std::size_t in, std::size_t out) {
-    fail_invalid_argument<Arch>("the input has " + in_digits<Arch>(in) + " elements, but the output has " +
-                                in_digits<Arch>(out));
+    fail_invalid_argument("the input has " + in_digits(in) + " elements, but the output has " + in_digits(out));
 }
 
-template <class Arch>
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_overlap() {
-    fail_invalid_argument<Arch>("input and output overlap without being the same; copy one of them first");
+    fail_invalid_argument("input and output overlap without being the same; copy one of them first");
 }
 
-template <class Arch>
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_overflow(std::size_t index) {
-    std::string const message = "the double of element " + in_digits<Arch>(index) + " does not fit its type";
+    std::string const message = "the double of element " + in_digits(index) + " does not fit its type";
 #if defined(__cpp_exceptions)
     throw overflow_error("twofold: " + message, index);
 #else
@@ -80,5 +74,6 @@ template <class Arch>
 #endif
 }
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace detail
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE

@@ -19,17 +19,16 @@
 
 #include <Python.h>
 
-#include <xsimd/xsimd.hpp>
-
+#include <twofold/flags.hpp>
 #include <twofold/parallel/crew.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 namespace detail {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 // Hidden, since the functions are those of this shared object's crew. They are built-in functions of Python, so no
 // handler of a signal runs, and raises, in their middle.
-template <class Arch>
 class
 #if defined(__GNUC__)
     __attribute__((visibility("hidden")))
@@ -37,7 +36,7 @@ class
     fork_hooks {
 public:
     static int add() noexcept {
-        crew<Arch>::watch_forks();
+        crew::watch_forks();
         PyObject* const os = PyImport_ImportModule("os");
         PyObject* const add_hooks = os == nullptr ? nullptr : PyObject_GetAttrString(os, "register_at_fork");
         PyObject* const no_arguments = PyTuple_New(0);
@@ -57,19 +56,19 @@ private:
     // exception.
     static PyObject* before_fork(PyObject*, PyObject*) {
         // Mostly there is no helper. To release the GIL is to wait for it, where other threads want it, too.
-        if (crew<Arch>::expect_fork()) {
+        if (crew::expect_fork()) {
             PyThreadState* const state = PyEval_SaveThread();
-            crew<Arch>::stop_for_fork();
+            crew::stop_for_fork();
             PyEval_RestoreThread(state);
         }
         return none();
     }
     static PyObject* fork_is_over(PyObject*, PyObject*) noexcept {
-        crew<Arch>::fork_is_over();
+        crew::fork_is_over();
         return none();
     }
     static PyObject* fork_is_over_in_child(PyObject*, PyObject*) noexcept {
-        crew<Arch>::fork_is_over_in_child();
+        crew::fork_is_over_in_child();
         return none();
     }
     static PyObject* none() noexcept {
@@ -82,13 +81,16 @@ private:
     static inline PyMethodDef after_in_child{"allow_helpers", fork_is_over_in_child, METH_NOARGS, nullptr};
 };
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace detail
+
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// Registers what is said above with os.register_at_fork. Called with the GIL, once, when a module is initialized.
 /// Returns 0, or -1 with an exception set.
-template <class Arch = xsimd::default_arch>
-[[nodiscard]] int register_at_fork() noexcept {
-    return detail::fork_hooks<Arch>::add();
+[[nodiscard]] inline int register_at_fork() noexcept {
+    return detail::fork_hooks::add();
 }
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE

@@ -31,10 +31,10 @@
 //               in a kernel on a helper's thread. A fork waits for kernels that helpers are in, two seconds at most.
 //               For those that take Python's GIL: python.hpp.
 // Errors        Exceptions; under -fno-exceptions one line on stderr and an abort.
-// Instruction   That of the including file, as its compiler flags have it. Every function of the library is a template
-// sets          with a parameter Arch that ends up in its name. So a program may be linked from files with different
-//               flags: the linker, which keeps one copy of each inline function, cannot hand the AVX2 copy to the file
-//               that was compiled for an older machine.
+// Instruction   That of the including file, as its compiler flags have it. All functions stand in an inline namespace
+// sets          that is named after these flags (flags.hpp). So a program may be linked from files with different ones:
+//               the linker, which keeps one copy of each inline function, cannot hand the AVX2 copy to the file that
+//               was compiled for an older machine.
 //
 // The way of the data, and the files in which it goes: ranges (double.hpp) -> pointers (operation/run.hpp) -> alone or
 // shared (parallel/adaptive.hpp) -> chunks (parallel/chunks.hpp) -> crew (parallel/crew.hpp) -> kernel (simd/loop.hpp,

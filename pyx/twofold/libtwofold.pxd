@@ -15,7 +15,7 @@ from libcpp.optional cimport optional
 cdef extern from "<twofold/python.hpp>":
     # Once in a module that shares the templates' calls with helpers: says with os.register_at_fork that forks are to
     # stop these in time. Compiled in here, the templates have helpers of their own.
-    int register_at_fork "twofold::register_at_fork<>"() except -1
+    int register_at_fork "twofold::register_at_fork"() except -1
 
 cdef extern from "<span>" namespace "std" nogil:
     # A pointer and a number of elements, as a range.
@@ -43,7 +43,7 @@ cdef extern from "<twofold/twofold.hpp>" namespace "twofold" nogil:
 cdef extern from * namespace "twofold_cython" nogil:
     """
     // Cython writes template arguments out: double_into<In, Out>(in, out). Out&& would then take no lvalue, so the
-    // type of the output is deduced here, whatever Out says. Static: see "Instruction sets" in twofold.hpp.
+    // type of the output is deduced here, whatever Out says. Static: see twofold/flags.hpp.
     namespace twofold_cython {
     template <class In, class Out>
     static inline void double_into(In const& values, auto&& out, twofold::options const& how = {}) {

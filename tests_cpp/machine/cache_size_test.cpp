@@ -14,12 +14,11 @@
 namespace {
 
 using twofold::detail::stores;
-using arch = xsimd::default_arch;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
 constexpr std::size_t parsed(std::string_view text) {
-    return twofold::detail::parse_cache_size<arch>(text.data(), text.size());
+    return twofold::detail::parse_cache_size(text.data(), text.size());
 }
 
 // A cache as sysfs has it. What is empty has no file.
@@ -39,7 +38,7 @@ fake_tree caches(std::vector<cache> const& described) {
 
 std::size_t by_sysfs(std::vector<cache> const& described) {
     fake_tree const tree = caches(described);
-    return twofold::detail::cache_size_by_sysfs<arch>(tree.root());
+    return twofold::detail::cache_size_by_sysfs(tree.root());
 }
 
 // How many chunks of a call on `bytes` of output were streamed, and how many were not.
@@ -54,7 +53,7 @@ count_of_stores stores_of_call(std::size_t bytes, bool in_place, unsigned thread
     std::atomic<std::size_t> streamed{0};
     std::atomic<std::size_t> cached{0};
     share_next_call();
-    twofold::detail::run_in_chunks<arch>(
+    twofold::detail::run_in_chunks(
         in.data(), in_place ? in.data() : out.data(), bytes, bytes, {threads, true},
         [&](std::size_t, std::size_t, stores where) noexcept { ++(where == stores::streaming ? streamed : cached); });
     return {streamed, cached};
@@ -106,18 +105,18 @@ TEST_CASE("sysfs is asked for the largest cache that holds data", "[cache]") {
 }
 
 TEST_CASE("where sysfs says nothing the processor is asked, and then 32 MiB are assumed", "[cache]") {
-    std::size_t const by_processor = twofold::detail::cache_size_by_cpuid<arch>();
-    CHECK(twofold::detail::find_cache_size<arch>(fake_tree{}.root()) ==
+    std::size_t const by_processor = twofold::detail::cache_size_by_cpuid();
+    CHECK(twofold::detail::find_cache_size(fake_tree{}.root()) ==
           (by_processor != 0 ? std::clamp(by_processor, mebibyte, 1024 * mebibyte) : 32 * mebibyte));
     fake_tree const of_6_mebibytes = caches({{"0", "Unified", "6M"}});
-    CHECK(twofold::detail::find_cache_size<arch>(of_6_mebibytes.root()) == 6 * mebibyte);
+    CHECK(twofold::detail::find_cache_size(of_6_mebibytes.root()) == 6 * mebibyte);
 }
 
 TEST_CASE("a last-level cache has from 1 MiB to 1 GiB", "[cache]") {
     fake_tree const small = caches({{"0", "Unified", "512K"}});
     fake_tree const large = caches({{"0", "Unified", "1025M"}});
-    CHECK(twofold::detail::find_cache_size<arch>(small.root()) == mebibyte);
-    CHECK(twofold::detail::find_cache_size<arch>(large.root()) == 1024 * mebibyte);
+    CHECK(twofold::detail::find_cache_size(small.root()) == mebibyte);
+    CHECK(twofold::detail::find_cache_size(large.root()) == 1024 * mebibyte);
 }
 
 TEST_CASE("the size of a cache is read from the registers of CPUID", "[cache]") {
@@ -128,19 +127,19 @@ TEST_CASE("the size of a cache is read from the registers of CPUID", "[cache]") 
         return cpuid_registers{type, (ways - 1) << 22 | (partitions - 1) << 12 | (line - 1), sets - 1, 0};
     };
     // As an AMD EPYC 9004 (Zen 4) gives them, type and level in eax.
-    static_assert(decode_cache_size<arch>({0x00000121, 0x01c0003f, 0x0000003f, 0}) == 32 << 10);  // L1 data
-    static_assert(decode_cache_size<arch>({0x00000122, 0x01c0003f, 0x0000003f, 0}) == 0);         // L1 instructions
-    static_assert(decode_cache_size<arch>({0x00000143, 0x01c0003f, 0x000007ff, 2}) == mebibyte);  // L2
-    static_assert(decode_cache_size<arch>({0x00004163, 0x03c0003f, 0x00007fff, 1}) == 32 * mebibyte);  // L3
+    static_assert(decode_cache_size({0x00000121, 0x01c0003f, 0x0000003f, 0}) == 32 << 10);       // L1 data
+    static_assert(decode_cache_size({0x00000122, 0x01c0003f, 0x0000003f, 0}) == 0);              // L1 instructions
+    static_assert(decode_cache_size({0x00000143, 0x01c0003f, 0x000007ff, 2}) == mebibyte);       // L2
+    static_assert(decode_cache_size({0x00004163, 0x03c0003f, 0x00007fff, 1}) == 32 * mebibyte);  // L3
     // An Intel L3 of 11 ways, 33 MiB, and an L1 of 12 ways, 48 KiB.
-    static_assert(decode_cache_size<arch>(registers(3, 64, 1, 11, 49152)) == 33 * mebibyte);
-    static_assert(decode_cache_size<arch>(registers(1, 64, 1, 12, 64)) == 48 << 10);
-    static_assert(decode_cache_size<arch>(registers(3, 64, 2, 16, 1024)) == 2 * mebibyte);
-    static_assert(decode_cache_size<arch>(registers(2, 64, 1, 8, 64)) == 0);
-    static_assert(decode_cache_size<arch>({0, 0, 0, 0}) == 0);
-    static_assert(decode_cache_size<arch>({4, 0x03c0003f, 0x7fff, 0}) == 0);  // a type that is not in use
-    static_assert(decode_cache_size<arch>({3, 0xffffffff, 0xffffffff, 0}) == UINT64_MAX);
-    CHECK(decode_cache_size<arch>({0x4163, 0x03c0003f, 0x7fff, 1}) == 32 * mebibyte);
+    static_assert(decode_cache_size(registers(3, 64, 1, 11, 49152)) == 33 * mebibyte);
+    static_assert(decode_cache_size(registers(1, 64, 1, 12, 64)) == 48 << 10);
+    static_assert(decode_cache_size(registers(3, 64, 2, 16, 1024)) == 2 * mebibyte);
+    static_assert(decode_cache_size(registers(2, 64, 1, 8, 64)) == 0);
+    static_assert(decode_cache_size({0, 0, 0, 0}) == 0);
+    static_assert(decode_cache_size({4, 0x03c0003f, 0x7fff, 0}) == 0);  // a type that is not in use
+    static_assert(decode_cache_size({3, 0xffffffff, 0xffffffff, 0}) == UINT64_MAX);
+    CHECK(decode_cache_size({0x4163, 0x03c0003f, 0x7fff, 1}) == 32 * mebibyte);
 }
 
 TEST_CASE("the caches of CPUID are counted up to one without a type", "[cache]") {
@@ -151,7 +150,7 @@ TEST_CASE("the caches of CPUID are counted up to one without a type", "[cache]")
     constexpr cpuid_registers unified{3, 0x01c0003f, 0x7ff, 0};        // 1 MiB
     constexpr cpuid_registers none{};
     auto const largest = [](std::vector<cpuid_registers> const& described) {
-        return largest_described_cache<arch>([&](std::uint32_t i, cpuid_registers& to) noexcept {
+        return largest_described_cache([&](std::uint32_t i, cpuid_registers& to) noexcept {
             if (i >= described.size()) return false;
             to = described[i];
             return true;
@@ -165,7 +164,7 @@ TEST_CASE("the caches of CPUID are counted up to one without a type", "[cache]")
     CHECK(largest({data, none, unified}) == 32 << 10);
     CHECK(largest({{3, 0xffffffff, 0xffffffff, 0}}) == twofold::detail::most_cache_bytes);
     std::uint32_t asked = 0;
-    CHECK(largest_described_cache<arch>([&](std::uint32_t i, cpuid_registers& to) noexcept {
+    CHECK(largest_described_cache([&](std::uint32_t i, cpuid_registers& to) noexcept {
               asked = i;
               to = unified;
               return true;  // for ever
@@ -175,8 +174,8 @@ TEST_CASE("the caches of CPUID are counted up to one without a type", "[cache]")
 
 TEST_CASE("sysfs and the processor of this machine, where they answer, say something believable", "[cache]") {
     // Not that they say the same: virtual machines do not always.
-    std::size_t const by_sysfs = twofold::detail::cache_size_by_sysfs<arch>();
-    std::size_t const by_processor = twofold::detail::cache_size_by_cpuid<arch>();
+    std::size_t const by_sysfs = twofold::detail::cache_size_by_sysfs();
+    std::size_t const by_processor = twofold::detail::cache_size_by_cpuid();
     for (std::size_t const bytes : {by_sysfs, by_processor}) {
         if (bytes == 0) continue;
         CHECK(bytes >= twofold::detail::least_cache_bytes);
@@ -185,7 +184,7 @@ TEST_CASE("sysfs and the processor of this machine, where they answer, say somet
 }
 
 TEST_CASE("TWOFOLD_CACHE_BYTES decides before the machine", "[cache]") {
-    std::size_t const detected = twofold::detail::find_cache_size<arch>();
+    std::size_t const detected = twofold::detail::find_cache_size();
     struct row {
         char const* text;
         std::size_t bytes;
@@ -196,7 +195,7 @@ TEST_CASE("TWOFOLD_CACHE_BYTES decides before the machine", "[cache]") {
         setenv("TWOFOLD_CACHE_BYTES", r.text, 1);
         twofold::detail::the_cache_size = 0;
         CAPTURE(r.text);
-        CHECK(twofold::detail::cache_size<arch>() == r.bytes);
+        CHECK(twofold::detail::cache_size() == r.bytes);
     }
     unsetenv("TWOFOLD_CACHE_BYTES");
     twofold::detail::the_cache_size = 0;
@@ -205,11 +204,11 @@ TEST_CASE("TWOFOLD_CACHE_BYTES decides before the machine", "[cache]") {
 TEST_CASE("the cache's size is asked for once", "[cache]") {
     setenv("TWOFOLD_CACHE_BYTES", "7M", 1);
     twofold::detail::the_cache_size = 0;
-    CHECK(twofold::detail::cache_size<arch>() == 7 * mebibyte);
+    CHECK(twofold::detail::cache_size() == 7 * mebibyte);
     setenv("TWOFOLD_CACHE_BYTES", "9M", 1);
-    CHECK(twofold::detail::cache_size<arch>() == 7 * mebibyte);
+    CHECK(twofold::detail::cache_size() == 7 * mebibyte);
     unsetenv("TWOFOLD_CACHE_BYTES");
-    CHECK(twofold::detail::cache_size<arch>() == 7 * mebibyte);
+    CHECK(twofold::detail::cache_size() == 7 * mebibyte);
     twofold::detail::the_cache_size = 0;
 }
 
@@ -223,7 +222,7 @@ TEST_CASE("stores are streamed from 5/8 of the cache on one thread and from 5/4 
     for (row const& r : {row{5 * mebibyte - 2, 1, false}, row{5 * mebibyte, 1, true}, row{5 * mebibyte, 2, false},
                          row{10 * mebibyte - 2, 2, false}, row{10 * mebibyte, 2, true}, row{10 * mebibyte, 16, true}}) {
         CAPTURE(r.touched_bytes, r.threads);
-        CHECK(twofold::detail::streaming_pays<arch>(r.touched_bytes, r.threads) == r.streams);
+        CHECK(twofold::detail::streaming_pays(r.touched_bytes, r.threads) == r.streams);
         auto const out_of_place = stores_of_call(r.touched_bytes / 2, false, r.threads);
         CHECK((r.streams ? out_of_place.cached : out_of_place.streamed) == 0);
         CHECK((r.streams ? out_of_place.streamed : out_of_place.cached) > 0);

@@ -10,8 +10,6 @@
 
 namespace {
 
-struct any_arch;
-
 // Lines of mountinfo, as Linux writes them.
 std::string const other_mounts =
     "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
@@ -22,7 +20,7 @@ std::string const v2_mount =
 std::string const v1_mount = "33 29 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
 
 unsigned cpus(fake_tree const& tree) {
-    return twofold::detail::cgroup_cpus<any_arch>(tree.root());
+    return twofold::detail::cgroup_cpus(tree.root());
 }
 
 // What a single group of version 2 with this limit grants.
@@ -131,7 +129,7 @@ TEST_CASE("the smallest memory limit along the path counts, wherever it stands",
         char const* leaf;
         std::uint64_t bytes;
     };
-    auto const memory = [](fake_tree const& tree) { return twofold::detail::cgroup_memory<any_arch>(tree.root()); };
+    auto const memory = [](fake_tree const& tree) { return twofold::detail::cgroup_memory(tree.root()); };
     std::string const mount = "36 29 0:33 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
     for (row const& r :
          {row{"max", "max", "4096", 4096}, row{"max", "8192", "max", 8192}, row{"4096", "max", "max", 4096},
@@ -159,7 +157,7 @@ TEST_CASE("the smallest memory limit along the path counts, wherever it stands",
 
 TEST_CASE("the room for more memory is what the machine has, or the group that has least", "[cgroup]") {
     constexpr std::uint64_t KiB = 1024;
-    auto const room = [](fake_tree const& tree) { return twofold::detail::memory_room<any_arch>(tree.root()); };
+    auto const room = [](fake_tree const& tree) { return twofold::detail::memory_room(tree.root()); };
     std::string const machine =
         "MemTotal:       24684252 kB\nMemFree:        18733016 kB\nMemAvailable:       1000 kB\nBuffers: 7 kB\n";
     // Of version 2: two groups, of which the inner one is close to its limit but for the cache of files.

@@ -23,8 +23,7 @@
 
 namespace {
 
-using arch = xsimd::default_arch;
-using crew = twofold::detail::crew<arch>;
+using crew = twofold::detail::crew;
 
 constexpr int exceptions[] = {FE_INVALID, FE_DIVBYZERO, FE_OVERFLOW, FE_UNDERFLOW, FE_INEXACT};
 constexpr int roundings[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};

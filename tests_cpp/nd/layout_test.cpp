@@ -13,9 +13,8 @@ namespace {
 using twofold::detail::axis;
 using twofold::detail::block;
 using twofold::detail::order;
-using arch = struct layout_test_arch;
-using loop_nest = twofold::detail::loop_nest<arch>;
-using blocks = twofold::detail::blocks<arch>;
+using loop_nest = twofold::detail::loop_nest;
+using blocks = twofold::detail::blocks;
 
 struct layout {
     std::vector<std::size_t> shape;

@@ -15,8 +15,7 @@ namespace {
 
 using twofold::detail::threads_pay_asleep_bytes;
 using twofold::detail::threads_pay_awake_bytes;
-using arch = xsimd::default_arch;  // of what knows no elements
-using chunks = twofold::detail::chunks<arch>;
+using chunks = twofold::detail::chunks;
 
 constexpr std::size_t most_bytes = threads_pay_asleep_bytes + 64;
 
@@ -141,7 +140,7 @@ TEST_CASE("arrays beyond the cache are doubled by streaming stores", "[double]")
     small_cache const cache;
     for_each_element_and_policy((std::size_t{1} << 20) + 64, [](arrays const& test, std::size_t size) {
         std::size_t const n = (std::size_t{1} << 20) / size + 1;
-        REQUIRE(twofold::detail::streaming_pays<arch>(2 * n * size, 4));
+        REQUIRE(twofold::detail::streaming_pays(2 * n * size, 4));
         for (std::size_t const offset : {0u, 1u, 8u, 60u}) {
             for (unsigned threads = 1; threads <= 4; ++threads) {
                 CAPTURE(offset, threads);
@@ -152,7 +151,7 @@ TEST_CASE("arrays beyond the cache are doubled by streaming stores", "[double]")
 }
 
 TEST_CASE("an array beyond the true cache is doubled", "[double]") {
-    std::size_t const n = std::min<std::size_t>(twofold::detail::cache_size<arch>(), std::size_t{64} << 20) / 4 + 3;
+    std::size_t const n = std::min<std::size_t>(twofold::detail::cache_size(), std::size_t{64} << 20) / 4 + 3;
     for (element_under_test const& element : elements_under_test()) {
         if (element.name != "u32") continue;
         auto const in = element.arbitrary(n);
@@ -206,7 +205,7 @@ TEST_CASE("the first of the elements that overflow is named, whichever threads f
 }
 
 TEST_CASE("of all reported indices the least is the first, in whatever order they come", "[double]") {
-    twofold::detail::first_index<arch> found(100);
+    twofold::detail::first_index found(100);
     CHECK(found.least() == 100);
     for (std::size_t const index : {40u, 7u, 23u, 99u, 8u}) found.report(index);
     CHECK(found.least() == 7);
@@ -220,12 +219,12 @@ TEST_CASE("no two threads write to one cache line", "[double]") {
         std::atomic<std::size_t> off_lines{0};
         share_next_call();
         constexpr std::size_t n = std::size_t{1} << 20;
-        twofold::detail::run_in_chunks<arch>(static_cast<std::uint8_t const*>(out), out, n, n, {3, true},
-                                             [&](std::size_t first, std::size_t, stores) noexcept {
-                                                 ++parts;
-                                                 off_lines += first != 0 &&
-                                                              reinterpret_cast<std::uintptr_t>(out + first) % 64 != 0;
-                                             });
+        twofold::detail::run_in_chunks(static_cast<std::uint8_t const*>(out), out, n, n, {3, true},
+                                       [&](std::size_t first, std::size_t, stores) noexcept {
+                                           ++parts;
+                                           off_lines +=
+                                               first != 0 && reinterpret_cast<std::uintptr_t>(out + first) % 64 != 0;
+                                       });
         CAPTURE(offset);
         CHECK(parts > 3);
         CHECK(off_lines == 0);

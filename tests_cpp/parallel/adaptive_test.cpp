@@ -13,10 +13,9 @@
 
 namespace {
 
-using arch = xsimd::default_arch;
-using crew = twofold::detail::crew<arch>;
-using sharing = twofold::detail::sharing<arch>;
-using experience = twofold::detail::experience<arch>;
+using crew = twofold::detail::crew;
+using sharing = twofold::detail::sharing;
+using experience = twofold::detail::experience;
 using twofold::detail::sharing_record;
 using twofold::detail::threads_pay_asleep_bytes;
 using twofold::detail::threads_pay_awake_bytes;
@@ -294,8 +293,8 @@ TEST_CASE("long calls of medium size in close succession are shared as ordered",
         unsigned given = 0;
         auto const long_call = [&](unsigned workers) noexcept {
             given = workers;
-            std::int64_t const end = twofold::detail::now_ns<arch>() + 20 * sharing::back_to_back_ns;
-            while (twofold::detail::now_ns<arch>() < end) {
+            std::int64_t const end = twofold::detail::now_ns() + 20 * sharing::back_to_back_ns;
+            while (twofold::detail::now_ns() < end) {
             }
             return twofold::detail::help::none;
         };
@@ -308,8 +307,8 @@ TEST_CASE("threads that the caller orders are used, whatever experience says of 
     unsigned given = 0;
     auto const slower_with_helpers = [&](unsigned workers) noexcept {
         given = workers;
-        std::int64_t const end = twofold::detail::now_ns<arch>() + (workers > 1 ? 3'000'000 : 300'000);
-        while (twofold::detail::now_ns<arch>() < end) {
+        std::int64_t const end = twofold::detail::now_ns() + (workers > 1 ? 3'000'000 : 300'000);
+        while (twofold::detail::now_ns() < end) {
         }
         return workers > 1 ? twofold::detail::help::given : twofold::detail::help::none;
     };

@@ -7,8 +7,7 @@
 
 namespace {
 
-struct any_arch;  // chunks only carry it in their name
-using chunks = twofold::detail::chunks<any_arch>;
+using chunks = twofold::detail::chunks;
 using twofold::detail::cache_line_bytes;
 using twofold::detail::chunk;
 

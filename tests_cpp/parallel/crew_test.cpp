@@ -43,8 +43,7 @@ extern "C" void* counted_dlopen(char const*, int) noexcept {
 
 namespace {
 
-using arch = xsimd::default_arch;
-using crew = twofold::detail::crew<arch>;
+using crew = twofold::detail::crew;
 using twofold::detail::crew_state;
 using twofold::detail::helpers;
 
@@ -261,8 +260,8 @@ TEST_CASE("a call that comes just as its helper falls asleep is seen", "[crew]")
     constexpr std::int64_t steps = 2000;
     std::atomic<std::int64_t> runs{0};
     for (std::int64_t i = 0; i < steps; ++i) {
-        std::int64_t const end = twofold::detail::now_ns<arch>() + crew::spin_ns + (i - steps / 2) * step;
-        while (twofold::detail::now_ns<arch>() < end) {
+        std::int64_t const end = twofold::detail::now_ns() + crew::spin_ns + (i - steps / 2) * step;
+        while (twofold::detail::now_ns() < end) {
         }
         meeting both(2);  // hangs, and so fails, if the helper does not come
         crew::share(2, 1, [&](std::size_t) noexcept {

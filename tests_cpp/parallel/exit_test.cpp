@@ -12,7 +12,7 @@
 
 namespace {
 
-using crew = twofold::detail::crew<xsimd::default_arch>;
+using crew = twofold::detail::crew;
 
 void work_with(unsigned helpers) {
     std::atomic<unsigned> arrived{0};

@@ -39,7 +39,7 @@ int pthread_atfork(void (*)(), void (*)(), void (*)()) noexcept {
 
 namespace {
 
-using crew = twofold::detail::crew<xsimd::default_arch>;
+using crew = twofold::detail::crew;
 
 constexpr unsigned limit = 100;  // seconds for a scenario
 #if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)

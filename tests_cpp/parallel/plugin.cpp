@@ -11,7 +11,7 @@
 #include <span>
 #include <twofold/twofold.hpp>
 
-using crew = twofold::detail::crew<xsimd::default_arch>;
+using crew = twofold::detail::crew;
 
 extern "C" {
 void double_with_plugin(std::uint32_t* values, std::size_t n, unsigned threads);

@@ -14,18 +14,17 @@
 
 namespace {
 
-struct any_arch;
 using twofold::detail::most_threads;
 using twofold::detail::thread_decision;
 using twofold::detail::thread_rule;
 using twofold::detail::thread_wishes;
 
 constexpr unsigned parsed(char const* text) {
-    return twofold::detail::parse_thread_count<any_arch>(text);
+    return twofold::detail::parse_thread_count(text);
 }
 
 unsigned decided(unsigned asked) {
-    return twofold::detail::thread_count<any_arch>(asked);
+    return twofold::detail::thread_count(asked);
 }
 
 // A null pointer is a variable that is not there.
@@ -46,7 +45,7 @@ void set_environment(char const* twofold, char const* omp, char const* omp_limit
 // What the decision about a process in this tree is, if nothing is remembered.
 thread_decision decided_anew(thread_wishes const& wishes, fake_tree const& tree) {
     twofold::detail::the_available_cpus = 0;
-    thread_decision const decision = twofold::detail::decide_threads<any_arch>(wishes, tree.root());
+    thread_decision const decision = twofold::detail::decide_threads(wishes, tree.root());
     twofold::detail::the_available_cpus = 0;
     return decision;
 }
@@ -65,7 +64,7 @@ unsigned cpus_of_mask() {
 
 // What this process may use, as the library has no part in asking for it but for the quota, which cgroup_test is about.
 unsigned cpus_of_this_process() {
-    unsigned const quota = twofold::detail::cgroup_cpus<any_arch>();
+    unsigned const quota = twofold::detail::cgroup_cpus();
     return quota != 0 ? std::min(quota, cpus_of_mask()) : cpus_of_mask();
 }
 
@@ -189,9 +188,9 @@ TEST_CASE("each rule has a name of its own", "[threads]") {
     constexpr thread_rule rules[] = {argument, thread_limit, twofold_num_threads, omp_num_threads, pool_worker,
                                      affinity, cgroup};
     for (thread_rule const one : rules) {
-        CHECK_FALSE(std::string_view(name_of<any_arch>(one)).empty());
+        CHECK_FALSE(std::string_view(name_of(one)).empty());
         for (thread_rule const other : rules) {
-            CHECK((one == other) == (std::string_view(name_of<any_arch>(one)) == name_of<any_arch>(other)));
+            CHECK((one == other) == (std::string_view(name_of(one)) == name_of(other)));
         }
     }
 }
@@ -236,9 +235,7 @@ TEST_CASE("the CPUs of the process are asked for once a second", "[threads]") {
     fake_tree const tree = limited_to(1);
     fake_tree const other;
     set_environment(nullptr, nullptr, nullptr);
-    auto const decided_in = [](fake_tree const& root) {
-        return twofold::detail::decide_threads<any_arch>({}, root.root());
-    };
+    auto const decided_in = [](fake_tree const& root) { return twofold::detail::decide_threads({}, root.root()); };
     for (;;) {
         time_t const before = second();
         twofold::detail::the_available_cpus = 0;

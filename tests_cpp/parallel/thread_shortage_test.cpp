@@ -18,7 +18,7 @@
 
 namespace {
 
-using crew = twofold::detail::crew<xsimd::default_arch>;
+using crew = twofold::detail::crew;
 
 std::size_t address_space_in_use() {
     std::size_t pages = 0;

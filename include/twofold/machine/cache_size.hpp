@@ -24,6 +24,7 @@
 #include <cpuid.h>
 #endif
 
+#include <twofold/flags.hpp>
 #include <twofold/machine/cancellation.hpp>
 #include <twofold/version.hpp>
 
@@ -38,9 +39,16 @@ inline constexpr std::size_t most_cache_bytes = std::size_t{1} << 30;
 inline constexpr std::size_t streaming_eighths_one_thread = 5;
 inline constexpr std::size_t streaming_eighths_more_threads = 10;
 
+#if defined(__GNUC__)
+__attribute__((visibility("hidden")))
+#endif
+inline constinit std::atomic<std::size_t>
+    the_cache_size{0};
+
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
 /// "32768K" as bytes: a number, then nothing, K, M or G. 0 where the text is anything else, most_cache_bytes where that
 /// is less than it says.
-template <class Arch>
 [[nodiscard]] constexpr std::size_t parse_cache_size(char const* text, std::size_t length) noexcept {
     auto const is_blank = [](char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
     std::size_t i = 0;
@@ -63,18 +71,16 @@ template <class Arch>
 }
 
 /// What the environment variable TWOFOLD_CACHE_BYTES says, in the same form; 0 if nothing.
-template <class Arch>
-[[nodiscard]] std::size_t cache_size_by_environment() noexcept {
+[[nodiscard]] inline std::size_t cache_size_by_environment() noexcept {
     char const* const text = std::getenv("TWOFOLD_CACHE_BYTES");
-    return text == nullptr ? 0 : parse_cache_size<Arch>(text, std::strlen(text));
+    return text == nullptr ? 0 : parse_cache_size(text, std::strlen(text));
 }
 
 #if defined(__linux__)
 
 /// Bytes in the largest cache that holds data, as sysfs has it for the first CPU; 0 where it does not say. Tests give a
 /// directory that stands for the root of the file system.
-template <class Arch>
-[[nodiscard]] std::size_t cache_size_by_sysfs(char const* root = "") noexcept {
+[[nodiscard]] inline std::size_t cache_size_by_sysfs(char const* root = "") noexcept {
     without_cancellation const guard;
     // Returns how many bytes of the file there are in `text`.
     auto const read_file = [root](char index, char const* name, char* text, std::size_t most) noexcept -> std::size_t {
@@ -99,14 +105,13 @@ template <class Arch>
         if (read_file(index, "type", text, sizeof(text)) > 0 && text[0] == 'I') continue;  // "Instruction"
         std::size_t const length = read_file(index, "size", text, sizeof(text));
         // A text that fills the buffer may go on: it is no size.
-        if (length < sizeof(text)) largest = (std::max)(largest, parse_cache_size<Arch>(text, length));
+        if (length < sizeof(text)) largest = (std::max)(largest, parse_cache_size(text, length));
     }
     return largest;
 }
 
 #else
 
-template <class Arch>
 [[nodiscard]] constexpr std::size_t cache_size_by_sysfs(char const* = "") noexcept {
     return 0;
 }
@@ -119,13 +124,11 @@ struct cpuid_registers {
 };
 
 /// The end of a list of caches: CPUID says so by a cache without a type.
-template <class Arch>
 [[nodiscard]] constexpr bool describes_cache(cpuid_registers const& from) noexcept {
     return (from.eax & 0x1f) != 0;
 }
 
 /// Bytes in the cache that leaf 4 of Intel or leaf 0x8000001D of AMD describes; 0 where it holds instructions alone.
-template <class Arch>
 [[nodiscard]] constexpr std::uint64_t decode_cache_size(cpuid_registers const& from) noexcept {
     std::uint32_t const type = from.eax & 0x1f;
     bool const holds_data = type == 1 || type == 3;  // data, or data and instructions
@@ -140,21 +143,20 @@ template <class Arch>
 }
 
 /// Bytes in the largest cache that holds data. `describe(i, registers)` says whether there is a description number `i`.
-template <class Arch, class Describe>
+template <class Describe>
 [[nodiscard]] constexpr std::size_t largest_described_cache(Describe const& describe) noexcept {
     std::uint64_t largest = 0;
     cpuid_registers registers{};
     // No processor has as many; a virtual machine might never come to an end.
     constexpr std::uint32_t most_caches = 32;
-    for (std::uint32_t i = 0; i < most_caches && describe(i, registers) && describes_cache<Arch>(registers); ++i) {
-        largest = (std::max)(largest, decode_cache_size<Arch>(registers));
+    for (std::uint32_t i = 0; i < most_caches && describe(i, registers) && describes_cache(registers); ++i) {
+        largest = (std::max)(largest, decode_cache_size(registers));
     }
     return static_cast<std::size_t>((std::min)(largest, std::uint64_t{most_cache_bytes}));
 }
 
 /// Bytes in the largest cache that holds data, as the processor has it; 0 where it does not say.
-template <class Arch>
-[[nodiscard]] std::size_t cache_size_by_cpuid() noexcept {
+[[nodiscard]] inline std::size_t cache_size_by_cpuid() noexcept {
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
     cpuid_registers has{};
     // AMD's leaf is there if the processor says so. Intel's never says so, and AMD's leave leaf 4 empty.
@@ -162,7 +164,7 @@ template <class Arch>
         __get_cpuid(0x80000001, &has.eax, &has.ebx, &has.ecx, &has.edx) != 0 && (has.ecx >> 22 & 1) != 0;
     std::uint32_t const leaves[] = {knows_amd_leaf ? 0x8000001du : 4u, 4u};
     for (std::uint32_t const leaf : leaves) {
-        std::size_t const bytes = largest_described_cache<Arch>([leaf](std::uint32_t i, cpuid_registers& to) noexcept {
+        std::size_t const bytes = largest_described_cache([leaf](std::uint32_t i, cpuid_registers& to) noexcept {
             return __get_cpuid_count(leaf, i, &to.eax, &to.ebx, &to.ecx, &to.edx) != 0;
         });
         if (bytes != 0) return bytes;
@@ -173,28 +175,20 @@ template <class Arch>
 
 /// Bytes in the last-level cache, as the system or else the processor has it, or else assumed. sysconf is not asked:
 /// its _SC_LEVEL3_CACHE_SIZE said 256 MB for a cache of 32 MB.
-template <class Arch>
-[[nodiscard]] std::size_t find_cache_size(char const* root = "") noexcept {
-    std::size_t bytes = cache_size_by_sysfs<Arch>(root);
-    if (bytes == 0) bytes = cache_size_by_cpuid<Arch>();
+[[nodiscard]] inline std::size_t find_cache_size(char const* root = "") noexcept {
+    std::size_t bytes = cache_size_by_sysfs(root);
+    if (bytes == 0) bytes = cache_size_by_cpuid();
     if (bytes == 0) bytes = assumed_cache_bytes;
     return std::clamp(bytes, least_cache_bytes, most_cache_bytes);
 }
 
-#if defined(__GNUC__)
-__attribute__((visibility("hidden")))
-#endif
-inline constinit std::atomic<std::size_t>
-    the_cache_size{0};
-
 /// Bytes in the last-level cache. Asked once, of the environment and then of the system, by the first call large enough
 /// to care. Like getenv itself, that must not run beside a setenv.
-template <class Arch>
-[[nodiscard]] std::size_t cache_size() noexcept {
+[[nodiscard]] inline std::size_t cache_size() noexcept {
     std::size_t bytes = the_cache_size.load(std::memory_order_relaxed);
     if (bytes == 0) {
-        std::size_t const wanted = cache_size_by_environment<Arch>();
-        bytes = wanted != 0 ? std::clamp(wanted, least_cache_bytes, most_cache_bytes) : find_cache_size<Arch>();
+        std::size_t const wanted = cache_size_by_environment();
+        bytes = wanted != 0 ? std::clamp(wanted, least_cache_bytes, most_cache_bytes) : find_cache_size();
         the_cache_size.store(bytes, std::memory_order_relaxed);
     }
     return bytes;
@@ -204,11 +198,11 @@ template <class Arch>
 inline constexpr std::size_t least_streamed_bytes = least_cache_bytes / 8 * streaming_eighths_one_thread;
 
 /// Whether a call that reads and writes `touched_bytes` in all, out of place, should stream its stores.
-template <class Arch>
-[[nodiscard]] bool streaming_pays(std::size_t touched_bytes, unsigned threads) noexcept {
+[[nodiscard]] inline bool streaming_pays(std::size_t touched_bytes, unsigned threads) noexcept {
     if (touched_bytes < least_streamed_bytes) return false;
     std::size_t const eighths = threads > 1 ? streaming_eighths_more_threads : streaming_eighths_one_thread;
-    return touched_bytes >= cache_size<Arch>() / 8 * eighths;
+    return touched_bytes >= cache_size() / 8 * eighths;
 }
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -5,17 +5,19 @@
 #include <pthread.h>
 #endif
 
+#include <twofold/flags.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// While it lives, a cancellation of this thread stays pending. For stretches that call a cancellation point of POSIX
-/// (open, read, pthread_join, ...). Its functions are always inlined: see "Instruction sets" in twofold.hpp.
+/// (open, read, pthread_join, ...).
 class without_cancellation {
 public:
 #if defined(__linux__)
-    [[gnu::always_inline]] without_cancellation() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    [[gnu::always_inline]] ~without_cancellation() { pthread_setcancelstate(before_, nullptr); }
+    without_cancellation() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    ~without_cancellation() { pthread_setcancelstate(before_, nullptr); }
 #else
     without_cancellation() noexcept = default;
 #endif
@@ -28,4 +30,5 @@ private:
 #endif
 };
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -21,15 +21,16 @@
 #include <cerrno>
 #endif
 
+#include <twofold/flags.hpp>
 #include <twofold/machine/cancellation.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 #if defined(__linux__)
 
 /// The text of a file, line by line. A file that cannot be opened has no lines.
-template <class Arch>
 class lines_of_file {
 public:
     static constexpr int no_more = -1;
@@ -122,7 +123,6 @@ private:
 };
 
 /// A path of limited length. One that grows longer is cut back to whole names, to those that fit, and grows no more.
-template <class Arch>
 class short_path {
 public:
     short_path() noexcept = default;
@@ -178,12 +178,10 @@ enum class cgroup_version { none, v1, v2 };
 /// The version of the groups that set the limits of `controller` ("cpu", say) to this process, and its group. Where
 /// both versions are in use, as on older systemd, the one that has the controller: the system gives it to one of them
 /// only.
-template <class Arch>
-[[nodiscard]] cgroup_version find_cgroup(short_path<Arch>& files, short_path<Arch>& group,
-                                         char const* controller) noexcept {
+[[nodiscard]] inline cgroup_version find_cgroup(short_path& files, short_path& group, char const* controller) noexcept {
     cgroup_version found = cgroup_version::none;
     // A line: hierarchy:controllers:group, as in "4:cpu,cpuacct:/a/b" or, for version 2, "0::/a/b".
-    lines_of_file<Arch> lines(files.with("/proc/self/cgroup"));
+    lines_of_file lines(files.with("/proc/self/cgroup"));
     for (; !lines.at_end() && found != cgroup_version::v1; lines.go_to_next_line()) {
         bool const is_v2 = lines.read_words(':', "0");
         bool const is_v1 = lines.read_words(':', controller);
@@ -199,21 +197,20 @@ template <class Arch>
 
 /// What a group may limit: the controller of version 1 that does it, and the limit that the group in the directory
 /// `place` sets by itself; 0 for none.
-template <class Arch>
 struct cgroup_cpu_limit {
     static constexpr char const* controller = "cpu";
 
     /// CPUs, rounded up.
-    [[nodiscard]] static std::uint64_t of(short_path<Arch>& place, cgroup_version version) noexcept {
+    [[nodiscard]] static std::uint64_t of(short_path& place, cgroup_version version) noexcept {
         std::uint64_t quota = 0;
         std::uint64_t period = 0;
         if (version == cgroup_version::v2) {
-            lines_of_file<Arch> limit(place.with("/cpu.max"));  // "150000 100000", or "max 100000"
+            lines_of_file limit(place.with("/cpu.max"));  // "150000 100000", or "max 100000"
             quota = limit.read_number();
             if (quota != 0) period = limit.read_number();
         } else {
-            quota = lines_of_file<Arch>(place.with("/cpu.cfs_quota_us")).read_number();  // "-1" for none
-            if (quota != 0) period = lines_of_file<Arch>(place.with("/cpu.cfs_period_us")).read_number();
+            quota = lines_of_file(place.with("/cpu.cfs_quota_us")).read_number();  // "-1" for none
+            if (quota != 0) period = lines_of_file(place.with("/cpu.cfs_period_us")).read_number();
         }
         if (quota == 0 || period == 0) return 0;
         constexpr std::uint64_t most = 1u << 30;
@@ -221,31 +218,29 @@ struct cgroup_cpu_limit {
     }
 };
 
-template <class Arch>
 struct cgroup_memory_limit {
     static constexpr char const* controller = "memory";
 
     /// Bytes.
-    [[nodiscard]] static std::uint64_t of(short_path<Arch>& place, cgroup_version version) noexcept {
+    [[nodiscard]] static std::uint64_t of(short_path& place, cgroup_version version) noexcept {
         // "max" for none, or in version 1 a number that is close to 2^63.
         char const* const file = version == cgroup_version::v2 ? "/memory.max" : "/memory.limit_in_bytes";
-        return lines_of_file<Arch>(place.with(file)).read_number();
+        return lines_of_file(place.with(file)).read_number();
     }
 };
 
 /// What is left of that memory.
-template <class Arch>
 struct cgroup_memory_room {
     static constexpr char const* controller = "memory";
 
     /// Bytes; at least 1, as 0 says that there is no limit. The cache of files is not counted as used: the system gives
     /// that up before it kills.
-    [[nodiscard]] static std::uint64_t of(short_path<Arch>& place, cgroup_version version) noexcept {
-        std::uint64_t const limit = cgroup_memory_limit<Arch>::of(place, version);
+    [[nodiscard]] static std::uint64_t of(short_path& place, cgroup_version version) noexcept {
+        std::uint64_t const limit = cgroup_memory_limit::of(place, version);
         if (limit == 0) return 0;
         bool const is_v2 = version == cgroup_version::v2;
         char const* const file = is_v2 ? "/memory.current" : "/memory.usage_in_bytes";
-        std::uint64_t const used = lines_of_file<Arch>(place.with(file)).read_number();
+        std::uint64_t const used = lines_of_file(place.with(file)).read_number();
         std::uint64_t const cached = statistic(place, is_v2 ? "inactive_file" : "total_inactive_file") +
                                      statistic(place, is_v2 ? "active_file" : "total_active_file");
         std::uint64_t const needed = used - (std::min)(used, cached);
@@ -253,8 +248,8 @@ struct cgroup_memory_room {
     }
 
 private:
-    [[nodiscard]] static std::uint64_t statistic(short_path<Arch>& place, char const* name) noexcept {
-        lines_of_file<Arch> lines(place.with("/memory.stat"));  // "inactive_file 4096", one on each line
+    [[nodiscard]] static std::uint64_t statistic(short_path& place, char const* name) noexcept {
+        lines_of_file lines(place.with("/memory.stat"));  // "inactive_file 4096", one on each line
         for (; !lines.at_end(); lines.go_to_next_line()) {
             if (lines.read_words(' ', name)) return lines.read_number();
         }
@@ -262,25 +257,22 @@ private:
     }
 };
 
-template <class Arch>
 [[nodiscard]] constexpr std::uint64_t smaller_limit(std::uint64_t a, std::uint64_t b) noexcept {
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
 /// The smallest limit of the groups from `place` up to its first `top` bytes, where the groups are mounted.
-template <class Arch, class Limit>
-[[nodiscard]] std::uint64_t limit_along_path(short_path<Arch>& place, std::size_t top,
-                                             cgroup_version version) noexcept {
+template <class Limit>
+[[nodiscard]] std::uint64_t limit_along_path(short_path& place, std::size_t top, cgroup_version version) noexcept {
     for (std::uint64_t limit = 0;; place.cut_last_name(top)) {
-        limit = smaller_limit<Arch>(limit, Limit::of(place, version));
+        limit = smaller_limit(limit, Limit::of(place, version));
         if (place.length() <= top) return limit;
     }
 }
 
 /// Appends to `place` what stands in `group` from `first` on. Nothing if it climbs with "..": such a group lies outside
 /// of what is mounted there.
-template <class Arch>
-void append_group(short_path<Arch>& place, short_path<Arch> const& group, std::size_t first) noexcept {
+inline void append_group(short_path& place, short_path const& group, std::size_t first) noexcept {
     std::size_t const top = place.length();
     std::size_t dots = 0;  // as many as this name has and nothing else; 3 for any other name
     for (std::size_t i = first; i <= group.length(); ++i) {
@@ -301,10 +293,9 @@ struct cgroup_mount {
 };
 
 /// Reads a line of mountinfo, and puts the mount point behind the first `length_of_root` bytes of `place`.
-template <class Arch>
-[[nodiscard]] cgroup_mount read_mount(lines_of_file<Arch>& lines, cgroup_version version, char const* controller,
-                                      short_path<Arch> const& group, short_path<Arch>& place,
-                                      std::size_t length_of_root) noexcept {
+[[nodiscard]] inline cgroup_mount read_mount(lines_of_file& lines, cgroup_version version, char const* controller,
+                                             short_path const& group, short_path& place,
+                                             std::size_t length_of_root) noexcept {
     // Id, parent, device, mounted directory, mount point, options, any number of tags, "-", type, device, options of
     // the type, as in "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw".
     for (int field = 0; field < 3; ++field) lines.skip_field();
@@ -338,13 +329,13 @@ template <class Arch>
 
 /// What the control groups of this process grant it; 0 where they set no limit. Tests give a directory that stands for
 /// the root of the file system.
-template <class Arch, class Limit>
+template <class Limit>
 [[nodiscard]] std::uint64_t find_cgroup_limit(char const* root) noexcept {
     without_cancellation const guard;
-    short_path<Arch> place;
+    short_path place;
     place.append(root);
     std::size_t const length_of_root = place.length();
-    short_path<Arch> group;
+    short_path group;
     cgroup_version const version = find_cgroup(place, group, Limit::controller);
     if (version == cgroup_version::none) return 0;
 
@@ -352,14 +343,14 @@ template <class Arch, class Limit>
     bool found = false;
     std::uint64_t limit_elsewhere = 0;
     bool found_elsewhere = false;
-    lines_of_file<Arch> lines(place.with("/proc/self/mountinfo"));
+    lines_of_file lines(place.with("/proc/self/mountinfo"));
     for (; !lines.at_end(); lines.go_to_next_line()) {
         cgroup_mount const mount = read_mount(lines, version, Limit::controller, group, place, length_of_root);
         if (mount.holds == cgroup_mount::our_group) {
             found = true;
             std::size_t const top = place.length();
             append_group(place, group, mount.above);
-            limit = smaller_limit<Arch>(limit, limit_along_path<Arch, Limit>(place, top, version));
+            limit = smaller_limit(limit, limit_along_path<Limit>(place, top, version));
         } else if (mount.holds == cgroup_mount::another_group && !found_elsewhere) {
             // A container without a namespace for its groups may have only this, and it is likely to be its own.
             found_elsewhere = true;
@@ -370,53 +361,48 @@ template <class Arch, class Limit>
 }
 
 /// The CPUs that the control groups of this process grant it, rounded up; 0 where they set no limit.
-template <class Arch>
-[[nodiscard]] unsigned cgroup_cpus(char const* root = "") noexcept {
-    return static_cast<unsigned>(find_cgroup_limit<Arch, cgroup_cpu_limit<Arch>>(root));
+[[nodiscard]] inline unsigned cgroup_cpus(char const* root = "") noexcept {
+    return static_cast<unsigned>(find_cgroup_limit<cgroup_cpu_limit>(root));
 }
 
 /// The bytes of memory that they grant it; 0 where they set no limit.
-template <class Arch>
-[[nodiscard]] std::uint64_t cgroup_memory(char const* root = "") noexcept {
-    return find_cgroup_limit<Arch, cgroup_memory_limit<Arch>>(root);
+[[nodiscard]] inline std::uint64_t cgroup_memory(char const* root = "") noexcept {
+    return find_cgroup_limit<cgroup_memory_limit>(root);
 }
 
 /// The bytes of memory that this process can still get: what the machine has available, or what is left to one of its
 /// control groups if that is less. At least 1; 0 where nothing is known.
-template <class Arch>
-[[nodiscard]] std::uint64_t memory_room(char const* root = "") noexcept {
+[[nodiscard]] inline std::uint64_t memory_room(char const* root = "") noexcept {
     std::uint64_t available = 0;
     {
         without_cancellation const guard;
-        short_path<Arch> place;
+        short_path place;
         place.append(root);
-        lines_of_file<Arch> lines(place.with("/proc/meminfo"));  // "MemAvailable:   22132332 kB"
+        lines_of_file lines(place.with("/proc/meminfo"));  // "MemAvailable:   22132332 kB"
         for (; !lines.at_end() && available == 0; lines.go_to_next_line()) {
             if (!lines.read_words(':', "MemAvailable")) continue;
             lines.skip_blanks();
             available = (std::max)(lines.read_number() * 1024, std::uint64_t{1});
         }
     }
-    return smaller_limit<Arch>(available, find_cgroup_limit<Arch, cgroup_memory_room<Arch>>(root));
+    return smaller_limit(available, find_cgroup_limit<cgroup_memory_room>(root));
 }
 
 #else
 
-template <class Arch>
 [[nodiscard]] constexpr unsigned cgroup_cpus(char const* = "") noexcept {
     return 0;
 }
 
-template <class Arch>
 [[nodiscard]] constexpr std::uint64_t cgroup_memory(char const* = "") noexcept {
     return 0;
 }
 
-template <class Arch>
 [[nodiscard]] constexpr std::uint64_t memory_room(char const* = "") noexcept {
     return 0;
 }
 
 #endif
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

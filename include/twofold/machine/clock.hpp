@@ -9,13 +9,14 @@
 #include <chrono>
 #endif
 
+#include <twofold/flags.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// Nanoseconds since some moment in the past; never less than before.
-template <class Arch>
-[[nodiscard]] std::int64_t now_ns() noexcept {
+[[nodiscard]] inline std::int64_t now_ns() noexcept {
 #if defined(__linux__)
     timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -26,4 +27,5 @@ template <class Arch>
 #endif
 }
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

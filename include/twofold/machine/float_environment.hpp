@@ -5,7 +5,7 @@
 // All this by the registers themselves, where we know them: it happens in every call that is shared, and <cfenv> takes
 // many times as long.
 //
-// Functions here are always inlined: see "Instruction sets" in twofold.hpp.
+// Functions here are always inlined: see flags.hpp.
 #pragma once
 
 #include <cstdint>

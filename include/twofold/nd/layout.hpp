@@ -7,10 +7,12 @@
 #include <bit>
 #include <cstddef>
 
+#include <twofold/flags.hpp>
 #include <twofold/parallel/chunks.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 inline constexpr int most_dimensions = 64;
 
@@ -23,7 +25,6 @@ struct axis {
 };
 
 /// The absolute value of a stride; also of the least one.
-template <class Arch>
 [[nodiscard]] constexpr std::size_t magnitude(std::ptrdiff_t stride) noexcept {
     auto const bits = static_cast<std::size_t>(stride);
     return stride < 0 ? std::size_t{0} - bits : bits;
@@ -36,8 +37,6 @@ enum class order {
 };
 
 /// The loops of an N-dimensional call, the innermost one first: as few of them as there can be.
-// Arch: see "Instruction sets" in twofold.hpp.
-template <class Arch>
 class loop_nest {
 public:
     /// No axis of the nest has length 1, nor stands still on both sides; no two neighbours could be one. In any order
@@ -84,7 +83,7 @@ private:
             next.out = -next.out;
         }
         auto const is_inside = [](axis const& a, axis const& b) {
-            return a.out != b.out ? a.out < b.out : magnitude<Arch>(a.in) < magnitude<Arch>(b.in);
+            return a.out != b.out ? a.out < b.out : magnitude(a.in) < magnitude(b.in);
         };
         std::size_t place = size_++;
         for (; place > 0 && is_inside(next, axes_[place - 1]); --place) axes_[place] = axes_[place - 1];
@@ -132,7 +131,6 @@ struct block {
 
 /// A nest of loops cut into blocks that are worked on one at a time. Columns go along the output's smallest stride.
 /// Rows go along the input's, where that is another axis: then both sides are met by whole cache lines.
-template <class Arch>
 class blocks {
 public:
     /// What a block of a transposed array may hold, of that of any other. Measured by `benchmarks/arrays.py --part
@@ -142,7 +140,7 @@ public:
     /// Of at most `block_bytes` bytes of elements each, `transposed_share` times as many where they are transposed. The
     /// nest begins so many bytes past a cache line on either side. Where a transposed array is streamed, blocks are so
     /// small that the bytes hold another cache line of each row. `nest` lives longer.
-    constexpr blocks(loop_nest<Arch> const& nest, std::size_t element_bytes, std::size_t block_bytes,
+    constexpr blocks(loop_nest const& nest, std::size_t element_bytes, std::size_t block_bytes,
                      std::size_t in_past_line = 0, std::size_t out_past_line = 0, bool streamed = false) noexcept
         : nest_(nest), row_axis_(find_row_axis(nest)) {
         std::size_t const share = is_transposed() ? transposed_share : 1;
@@ -167,7 +165,7 @@ public:
         }
         // An element costs its cache line, or its share of one.
         auto const cost = [=](std::ptrdiff_t a, std::ptrdiff_t b) {
-            return (std::max)((std::min)({magnitude<Arch>(a), magnitude<Arch>(b), cache_line_bytes}), element_bytes);
+            return (std::max)((std::min)({magnitude(a), magnitude(b), cache_line_bytes}), element_bytes);
         };
         in_cost_ = cost(columns().in, rows().length > 1 ? rows().in : columns().in);
         out_cost_ = cost(columns().out, columns().out);
@@ -176,7 +174,7 @@ public:
     [[nodiscard]] constexpr axis columns() const noexcept { return nest_[0]; }
     [[nodiscard]] constexpr axis rows() const noexcept { return nest_[row_axis_]; }
     [[nodiscard]] constexpr bool is_transposed() const noexcept {
-        return rows().length > 1 && rows().in != 0 && magnitude<Arch>(rows().in) < magnitude<Arch>(columns().in);
+        return rows().length > 1 && rows().in != 0 && magnitude(rows().in) < magnitude(columns().in);
     }
 
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
@@ -248,10 +246,10 @@ private:
     // Enough rows, even of one element each, to be worth the start of a block.
     static constexpr std::size_t enough_rows = 16;
 
-    [[nodiscard]] static constexpr std::size_t find_row_axis(loop_nest<Arch> const& nest) noexcept {
+    [[nodiscard]] static constexpr std::size_t find_row_axis(loop_nest const& nest) noexcept {
         std::size_t smallest = 0;  // stride of the input
         for (std::size_t i = 1; i < nest.size(); ++i) {
-            if (nest[i].in != 0 && magnitude<Arch>(nest[i].in) < magnitude<Arch>(nest[smallest].in)) smallest = i;
+            if (nest[i].in != 0 && magnitude(nest[i].in) < magnitude(nest[smallest].in)) smallest = i;
         }
         if (smallest != 0) return smallest;
         std::size_t longest = 1;
@@ -261,7 +259,7 @@ private:
         return longest;
     }
 
-    loop_nest<Arch> const& nest_;
+    loop_nest const& nest_;
     std::size_t row_axis_;
     pieces column_pieces_;
     pieces row_pieces_;
@@ -270,4 +268,5 @@ private:
     std::size_t out_cost_;
 };
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -9,6 +9,7 @@
 #include <xsimd/xsimd.hpp>
 
 #include <twofold/element.hpp>
+#include <twofold/flags.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 
@@ -46,9 +47,10 @@ struct format_of<float16> : half_float_format<10> {};
 template <>
 struct format_of<bfloat16> : half_float_format<7> {};
 
-// The class templates below carry Arch for the sake of their scalar functions, too: see "Instruction sets" in
-// twofold.hpp. T is a part, as element.hpp has it. Always inlined, since a loop that calls them is many times slower,
-// and since nothing but its table may get out of an object file of the wheel.
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
+// T is a part, as element.hpp has it; Arch is that of the batches. Always inlined, since a loop that calls them is many
+// times slower.
 
 /// Integers modulo 2^bits, floats as IEEE 754 has `x + x`.
 template <class Arch, class T>
@@ -211,5 +213,6 @@ private:
     typename batch::batch_bool_type in_batches_ = double_overflows<Arch, T>{}(batch(lane{0}));
 };
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace detail
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <twofold/flags.hpp>
 #include <twofold/machine/clock.hpp>
 #include <twofold/machine/float_environment.hpp>
 #include <twofold/parallel/crew.hpp>
@@ -40,9 +41,32 @@ struct sharing_record {
     std::atomic<std::int32_t> untimed{0};         // calls to come that are not timed: shared, or alone (below 0)
 };
 
+// As many kinds of calls as a program is likely to have in use at one time; two that fall on one record forget each
+// other's.
+struct sharing_state {
+    static constexpr std::size_t record_count = 256;
+    sharing_record records[record_count];
+    alignas(64) std::atomic<std::int64_t> last_call_ns{0};
+    // How many threads calls may use, and when that was found out.
+    std::atomic<std::int64_t> decided_ns{0};
+    std::atomic<unsigned> decided_threads{0};
+};
+
+#if defined(__GNUC__)
+__attribute__((visibility("hidden")))
+#endif
+inline constinit sharing_state the_sharing;
+
+/// The threads that a call may use.
+struct allowance {
+    unsigned most;  // 0: as parallel/thread_count.hpp decides
+    bool ordered;   // by the caller, for this call: then it is not for us to say whether they pay
+};
+
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
 // Reads and writes a record. should_share and learn compute with floats, and are not inlined so that they can be called
-// under own_arithmetic. Arch: see "Instruction sets" in twofold.hpp.
-template <class Arch>
+// under own_arithmetic.
 class experience {
 public:
     // Trying the other way, and helpers that come too late, may each cost this fraction of all time. Measured by
@@ -205,33 +229,10 @@ private:
     sharing_record& record_;
 };
 
-// As many kinds of calls as a program is likely to have in use at one time; two that fall on one record forget each
-// other's.
-struct sharing_state {
-    static constexpr std::size_t record_count = 256;
-    sharing_record records[record_count];
-    alignas(64) std::atomic<std::int64_t> last_call_ns{0};
-    // How many threads calls may use, and when that was found out.
-    std::atomic<std::int64_t> decided_ns{0};
-    std::atomic<unsigned> decided_threads{0};
-};
-
-#if defined(__GNUC__)
-__attribute__((visibility("hidden")))
-#endif
-inline constinit sharing_state the_sharing;
-
-/// The threads that a call may use.
-struct allowance {
-    unsigned most;  // 0: as parallel/thread_count.hpp decides
-    bool ordered;   // by the caller, for this call: then it is not for us to say whether they pay
-};
-
-template <class Arch>
 class sharing {
 public:
     // Calls with no more than this between them come back to back: then helpers, once woken, will be awake.
-    static constexpr std::int64_t back_to_back_ns = crew<Arch>::spin_ns;
+    static constexpr std::int64_t back_to_back_ns = crew::spin_ns;
     // For so long a number of threads holds: asking the environment and the system takes longer than a short call.
     static constexpr std::int64_t decision_holds_ns = 1'000'000;
 
@@ -253,7 +254,7 @@ public:
     [[nodiscard]] static unsigned decided_threads(std::int64_t now, thread_wishes const& wishes = {}) noexcept {
         unsigned count = recently_decided_threads(now);
         if (count == 0) {
-            count = decide_threads<Arch>(wishes).count;
+            count = decide_threads(wishes).count;
             the_sharing.decided_threads.store(count, std::memory_order_relaxed);
             the_sharing.decided_ns.store(now, std::memory_order_relaxed);
         }
@@ -269,17 +270,17 @@ public:
 private:
     template <class Run>
     static void run_ordered(std::size_t bytes, unsigned most, Run const& run) noexcept {
-        std::int64_t const start = now_ns<Arch>();
+        std::int64_t const start = now_ns();
         bool const share = is_in_reach(start) || bytes >= threads_pay_asleep_bytes;
         run(share ? most : 1u);
-        end_at(share ? start : now_ns<Arch>());  // after a shared call helpers are awake, which says the rest
+        end_at(share ? start : now_ns());  // after a shared call helpers are awake, which says the rest
     }
 
     template <class Run>
     static void run_as_pays(std::size_t bytes, unsigned most, unsigned variant, Run const& run) noexcept {
-        experience<Arch> past = experience_of<Run>(bytes, variant);
+        experience past = experience_of<Run>(bytes, variant);
         if (int const repeated = past.repeats(); repeated != 0) {
-            bool const share = repeated > 0 && crew<Arch>::state_of_helpers() == helpers::awake;
+            bool const share = repeated > 0 && crew::state_of_helpers() == helpers::awake;
             if (most == 0) most = the_sharing.decided_threads.load(std::memory_order_relaxed);
             if (run(share ? most : 1u) == help::given_late) past.waited_untimed();
         } else {
@@ -289,15 +290,15 @@ private:
 
     // Out of line: after a pause a short call should find little code to load.
     template <class Run>
-    [[gnu::noinline]] static void run_timed(experience<Arch> past, std::size_t bytes, unsigned most,
+    [[gnu::noinline]] static void run_timed(experience past, std::size_t bytes, unsigned most,
                                             Run const& run) noexcept {
-        std::int64_t const start = now_ns<Arch>();
+        std::int64_t const start = now_ns();
         bool const is_long_enough = bytes >= threads_pay_asleep_bytes || is_in_reach(start);
         if (is_long_enough && most == 0) most = decided_threads(start);
         if (!is_long_enough || most == 1) {
             past.repeat(false, bytes);
             run(1u);
-            end_at(now_ns<Arch>());
+            end_at(now_ns());
             return;
         }
         bool const share = [&] {
@@ -305,7 +306,7 @@ private:
             return past.should_share(bytes);
         }();
         bool const helped = run(share ? most : 1u) != help::none;
-        std::int64_t const end = now_ns<Arch>();
+        std::int64_t const end = now_ns();
         end_at(end);
         own_arithmetic const guard;
         past.learn(share, helped, bytes, end - start);
@@ -314,17 +315,17 @@ private:
     // Whether helpers are awake, or will be after one call.
     [[nodiscard]] static bool is_in_reach(std::int64_t now) noexcept {
         return now - the_sharing.last_call_ns.load(std::memory_order_relaxed) < back_to_back_ns ||
-               crew<Arch>::state_of_helpers() == helpers::awake;
+               crew::state_of_helpers() == helpers::awake;
     }
 
     static void end_at(std::int64_t now) noexcept { the_sharing.last_call_ns.store(now, std::memory_order_relaxed); }
 
     template <class Run>
-    [[nodiscard]] static experience<Arch> experience_of(std::size_t bytes, unsigned variant) noexcept {
+    [[nodiscard]] static experience experience_of(std::size_t bytes, unsigned variant) noexcept {
         std::uint64_t key = reinterpret_cast<std::uintptr_t>(&identity<Run>) + (std::uint64_t{variant} << 44);
         key =
             (key ^ static_cast<std::uint64_t>(std::bit_width(bytes)) << 56) * 0x9E3779B97F4A7C15u;  // Fibonacci hashing
-        experience<Arch> past(the_sharing.records[key >> 56]);
+        experience past(the_sharing.records[key >> 56]);
         past.belong_to(key);
         return past;
     }
@@ -335,4 +336,5 @@ private:
     static void identity() noexcept {}
 };
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

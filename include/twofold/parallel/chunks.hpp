@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 
+#include <twofold/flags.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 inline constexpr std::size_t cache_line_bytes = 64;
 
@@ -19,8 +21,6 @@ struct chunk {
 
 /// The chunks of an array. Each but the first begins on a cache line of the output, so that no two threads write to
 /// one line; each but the first and the last has the same whole number of lines.
-// Arch: see "Instruction sets" in twofold.hpp.
-template <class Arch>
 class chunks {
 public:
     // Several chunks a worker, so that one that is late holds up the others by a fraction of its share only; but where
@@ -64,4 +64,5 @@ private:
     std::size_t lead_;
 };
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

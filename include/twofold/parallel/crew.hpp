@@ -54,6 +54,7 @@
 #include <cstdlib>
 #endif
 
+#include <twofold/flags.hpp>
 #include <twofold/machine/cancellation.hpp>
 #include <twofold/machine/clock.hpp>
 #include <twofold/machine/float_environment.hpp>
@@ -127,8 +128,8 @@ struct crew_state {
 // shared by a whole process even under RTLD_LOCAL.
 __attribute__((visibility("hidden"))) inline constinit crew_state the_crew;
 
-// Arch is in the names of these functions alone: see "Instruction sets" in twofold.hpp.
-template <class Arch>
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
 class __attribute__((visibility("hidden"))) crew {
 public:
     // How long a helper looks out for the next call before it sleeps: about as long as waking it takes. With less,
@@ -310,12 +311,12 @@ private:
         pthread_key_t const key = the_crew.helper_key.load(std::memory_order_relaxed);
         if (pthread_setspecific(key, &the_crew) != 0) return nullptr;  // no memory
         auto const generation = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(argument));
-        std::int64_t look_out_until = now_ns<Arch>() + spin_ns;
+        std::int64_t look_out_until = now_ns() + spin_ns;
         for (;;) {
             std::uint32_t const seen = the_crew.announcements.load(std::memory_order_seq_cst);
             if (is_over(generation)) return nullptr;
             if (visit_slots(generation)) {
-                look_out_until = now_ns<Arch>() + spin_ns;
+                look_out_until = now_ns() + spin_ns;
                 continue;
             }
             // A call that has no room for this helper does not keep it awake.
@@ -323,7 +324,7 @@ private:
             the_crew.asleep.fetch_add(1, std::memory_order_seq_cst);
             if (!visit_slots(generation)) futex_wait(&the_crew.announcements, seen);
             the_crew.asleep.fetch_sub(1, std::memory_order_relaxed);
-            look_out_until = now_ns<Arch>() + spin_ns;
+            look_out_until = now_ns() + spin_ns;
         }
     }
 
@@ -401,7 +402,7 @@ private:
     static bool look_out(std::uint32_t seen, std::int64_t end) noexcept {
         the_crew.looking_out.fetch_add(1, std::memory_order_seq_cst);
         bool came = false;
-        while (!came && now_ns<Arch>() < end) {
+        while (!came && now_ns() < end) {
             for (unsigned turn = 0; turn < 32 && !came; ++turn) {
                 came = wants_helpers(the_crew.slots[0].word.load(std::memory_order_relaxed)) ||
                        the_crew.announcements.load(std::memory_order_relaxed) != seen;
@@ -460,15 +461,14 @@ private:
         // Helpers inherit the blocked signals, and so leave signals to the program's own threads.
         sigset_t const before = block_signals();
         if (try_lock()) {
-            if (now_ns<Arch>() >= the_crew.no_start_before_ns &&
-                the_crew.forks_ahead.load(std::memory_order_seq_cst) == 0) {
+            if (now_ns() >= the_crew.no_start_before_ns && the_crew.forks_ahead.load(std::memory_order_seq_cst) == 0) {
                 std::uint32_t living = the_crew.helper_count.load(std::memory_order_relaxed);
                 std::uintptr_t const generation = the_crew.generation.load(std::memory_order_relaxed);
                 while (living < wanted) {
                     if (pthread_create(&the_crew.helpers[living], nullptr, helper_main,
                                        reinterpret_cast<void*>(generation)) != 0) {
                         // Out of threads: make do with those we have, and do not ask again at every call.
-                        the_crew.no_start_before_ns = now_ns<Arch>() + retry_ns;
+                        the_crew.no_start_before_ns = now_ns() + retry_ns;
                         break;
                     }
                     the_crew.helper_count.store(++living, std::memory_order_relaxed);
@@ -486,7 +486,7 @@ private:
         the_crew.generation.fetch_add(1, std::memory_order_release);
         the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
         futex_wake(&the_crew.announcements, INT_MAX);
-        std::int64_t const end = now_ns<Arch>() + max_wait_ns;
+        std::int64_t const end = now_ns() + max_wait_ns;
         bool all_joined = true;
         for (std::uint32_t i = 0; i < living; ++i) {
             if (join(the_crew.helpers[i], end)) continue;
@@ -504,7 +504,7 @@ private:
     // nor known to the thread sanitizer, and the clock of pthread_timedjoin_np is set by people.
     static bool join(pthread_t helper, std::int64_t end) noexcept {
         while (pthread_tryjoin_np(helper, nullptr) != 0) {
-            std::int64_t const left = end - now_ns<Arch>();
+            std::int64_t const left = end - now_ns();
             if (left <= 0) return false;
             if (left > max_wait_ns - short_wait_ns) {
                 sched_yield();
@@ -638,9 +638,12 @@ private:
     static_assert(sizeof(std::atomic<std::uint64_t>) == sizeof(std::uint64_t));
 };
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
+
 #else  // not Linux
 
-template <class Arch>
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
 class crew {
 public:
     static constexpr std::int64_t spin_ns = 0;
@@ -659,6 +662,8 @@ public:
     static void fork_is_over() noexcept {}
     static void fork_is_over_in_child() noexcept {}
 };
+
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 
 #endif
 

@@ -24,6 +24,7 @@
 #include <unistd.h>
 #endif
 
+#include <twofold/flags.hpp>
 #include <twofold/machine/cgroup.hpp>
 #include <twofold/version.hpp>
 
@@ -54,8 +55,16 @@ struct thread_decision {
     thread_rule rule;
 };
 
+#if defined(__linux__)
+// What was found at most a second ago in this process: asking costs tens of microseconds, and it hardly ever changes.
+// In one word, so that a thread never sees half of what another one writes: the process (32 bits), the second (22),
+// whether the quota decided (1), the count (9). 0 before anything was found.
+__attribute__((visibility("hidden"))) inline constinit std::atomic<std::uint64_t> the_available_cpus{0};
+#endif
+
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
 /// The rule as users read it: the name of the variable where it is one.
-template <class Arch>
 [[nodiscard]] constexpr char const* name_of(thread_rule rule) noexcept {
     switch (rule) {
         case thread_rule::argument:
@@ -78,7 +87,6 @@ template <class Arch>
 
 /// The number at the start of `text`, up to a comma or the end; 0 where there is none, or something else beside it, or
 /// where it does not fit into an unsigned int.
-template <class Arch>
 [[nodiscard]] constexpr unsigned parse_thread_count(char const* text) noexcept {
     if (text == nullptr) return 0;
     auto const is_blank = [](char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
@@ -95,24 +103,17 @@ template <class Arch>
 #if defined(__linux__)
 
 /// The CPUs that this process may use. Tests give a directory that stands for the root of the file system.
-template <class Arch>
-[[nodiscard]] thread_decision find_available_cpus(char const* root = "") noexcept {
+[[nodiscard]] inline thread_decision find_available_cpus(char const* root = "") noexcept {
     cpu_set_t mask[8];  // 8192 CPUs, the most that Linux can be built for
     int const in_mask = sched_getaffinity(0, sizeof(mask), mask) == 0 ? CPU_COUNT_S(sizeof(mask), mask) : 1;
     unsigned const cpus = in_mask > 0 ? static_cast<unsigned>(in_mask) : 1;
-    unsigned const quota = cgroup_cpus<Arch>(root);
+    unsigned const quota = cgroup_cpus(root);
     return quota != 0 && quota < cpus ? thread_decision{quota, thread_rule::cgroup}
                                       : thread_decision{cpus, thread_rule::affinity};
 }
 
-// What was found at most a second ago in this process: asking costs tens of microseconds, and it hardly ever changes.
-// In one word, so that a thread never sees half of what another one writes: the process (32 bits), the second (22),
-// whether the quota decided (1), the count (9). 0 before anything was found.
-__attribute__((visibility("hidden"))) inline constinit std::atomic<std::uint64_t> the_available_cpus{0};
-
 /// The CPUs that this process may use, as they were at most a second ago. At most most_threads.
-template <class Arch>
-[[nodiscard]] thread_decision available_cpus(char const* root = "") noexcept {
+[[nodiscard]] inline thread_decision available_cpus(char const* root = "") noexcept {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     auto const process = static_cast<std::uint32_t>(getpid());
@@ -120,7 +121,7 @@ template <class Arch>
     std::uint64_t const stamp = (std::uint64_t{process} << 22 | second) << 10;
     std::uint64_t known = the_available_cpus.load(std::memory_order_relaxed);
     if (known >> 10 != stamp >> 10) {
-        thread_decision const found = find_available_cpus<Arch>(root);
+        thread_decision const found = find_available_cpus(root);
         known = stamp | (found.rule == thread_rule::cgroup ? 1u << 9 : 0u) | (std::min)(found.count, most_threads);
         the_available_cpus.store(known, std::memory_order_relaxed);
     }
@@ -130,43 +131,40 @@ template <class Arch>
 
 #else
 
-template <class Arch>
-[[nodiscard]] thread_decision available_cpus(char const* = "") noexcept {
+[[nodiscard]] inline thread_decision available_cpus(char const* = "") noexcept {
     return {1, thread_rule::affinity};  // parallel/crew.hpp has no helpers here
 }
 
 #endif
 
 /// What the environment says; a count of 0 if nothing.
-template <class Arch>
-[[nodiscard]] thread_decision threads_by_environment() noexcept {
-    if (unsigned const count = parse_thread_count<Arch>(std::getenv("TWOFOLD_NUM_THREADS")); count != 0) {
+[[nodiscard]] inline thread_decision threads_by_environment() noexcept {
+    if (unsigned const count = parse_thread_count(std::getenv("TWOFOLD_NUM_THREADS")); count != 0) {
         return {count, thread_rule::twofold_num_threads};
     }
-    unsigned count = parse_thread_count<Arch>(std::getenv("OMP_NUM_THREADS"));
+    unsigned count = parse_thread_count(std::getenv("OMP_NUM_THREADS"));
     if (count != 0) {
-        unsigned const most = parse_thread_count<Arch>(std::getenv("OMP_THREAD_LIMIT"));
+        unsigned const most = parse_thread_count(std::getenv("OMP_THREAD_LIMIT"));
         if (most != 0) count = (std::min)(count, most);
     }
     return {count, thread_rule::omp_num_threads};
 }
 
 /// How many threads a call may use, from 1 to most_threads, and which rule says so.
-template <class Arch>
-[[nodiscard]] thread_decision decide_threads(thread_wishes const& wishes, char const* root = "") noexcept {
+[[nodiscard]] inline thread_decision decide_threads(thread_wishes const& wishes, char const* root = "") noexcept {
     thread_decision decision{wishes.argument, thread_rule::argument};
     if (decision.count == 0) decision = {wishes.thread_limit, thread_rule::thread_limit};
-    if (decision.count == 0) decision = threads_by_environment<Arch>();
+    if (decision.count == 0) decision = threads_by_environment();
     if (decision.count == 0 && wishes.pool_worker) decision = {1, thread_rule::pool_worker};
-    if (decision.count == 0) decision = available_cpus<Arch>(root);
+    if (decision.count == 0) decision = available_cpus(root);
     decision.count = (std::min)(decision.count, most_threads);
     return decision;
 }
 
 /// How many threads a call may use that asked for `asked` of them; 0 asks for none in particular.
-template <class Arch>
-[[nodiscard]] unsigned thread_count(unsigned asked) noexcept {
-    return decide_threads<Arch>({.argument = asked}).count;
+[[nodiscard]] inline unsigned thread_count(unsigned asked) noexcept {
+    return decide_threads({.argument = asked}).count;
 }
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
+#include <twofold/flags.hpp>
 #include <twofold/operation/doubling.hpp>
 #include <twofold/version.hpp>
 
@@ -17,9 +18,11 @@ using unsigned_of_size = std::conditional_t<
     Bytes == 1, std::uint8_t,
     std::conditional_t<Bytes == 2, std::uint16_t, std::conditional_t<Bytes == 4, std::uint32_t, std::uint64_t>>>;
 
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
 /// The bytes of each number in `bits`, a number or a vector of them, the other way round. By shifts, which every
 /// instruction set has. Not by value: how vectors are passed depends on the flags.
-template <class Arch, class Bits, class X>
+template <class Bits, class X>
 [[gnu::always_inline]] inline void turn_bytes(X& bits) noexcept {
     if constexpr (sizeof(Bits) == 8) {
         constexpr auto odd_bytes = static_cast<Bits>(0x00FF00FF00FF00FF);
@@ -44,9 +47,9 @@ struct wrapping_double_turned {
 
     [[nodiscard, gnu::always_inline]] lane operator()(lane x) const noexcept {
         using value = typename wrapping_double<Arch, T>::lane;
-        turn_bytes<Arch, lane>(x);
+        turn_bytes<lane>(x);
         x = __builtin_bit_cast(lane, wrapping_double<Arch, T>{}(__builtin_bit_cast(value, x)));
-        turn_bytes<Arch, lane>(x);
+        turn_bytes<lane>(x);
         return x;
     }
 
@@ -55,11 +58,12 @@ struct wrapping_double_turned {
         using vector [[gnu::vector_size(sizeof(batch))]] = lane;
         using values = typename wrapping_double<Arch, T>::batch;
         auto bits = __builtin_bit_cast(vector, x);
-        turn_bytes<Arch, lane>(bits);
+        turn_bytes<lane>(bits);
         bits = __builtin_bit_cast(vector, wrapping_double<Arch, T>{}(__builtin_bit_cast(values, bits)));
-        turn_bytes<Arch, lane>(bits);
+        turn_bytes<lane>(bits);
         return __builtin_bit_cast(batch, bits);
     }
 };
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include <twofold/element.hpp>
+#include <twofold/flags.hpp>
 #include <twofold/operation/doubling.hpp>
 #include <twofold/simd/byte_swap.hpp>
 #include <twofold/simd/loop.hpp>
@@ -13,11 +14,35 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// The kernels that double parts of type T, compiled for Arch. `Tag` has no meaning here: kernels.hpp of the wheel
-/// gives a type of its own, so that all that is instantiated is its own, too.
+/// Kernels as pointers: what part_kernels has, for an instruction set that is chosen at run time.
+template <class T>
+struct part_kernel_pointers {
+    using doubling_kernel = void (*)(T const* in, T* out, std::size_t n) noexcept;
+    using checking_kernel = bool (*)(T const* in, T* out, std::size_t n) noexcept;
+    using reading_kernel = std::size_t (*)(T const* in, std::size_t n) noexcept;
+
+    doubling_kernel wrap[2];  // indexed by `stores`
+    doubling_kernel wrap_turned[2];
+    doubling_kernel saturate[2];
+    checking_kernel checked[2];
+    reading_kernel first_overflow;
+};
+
+template <class Parts>
+struct kernel_table_of;
+
+template <class... T>
+struct kernel_table_of<std::tuple<T...>> : part_kernel_pointers<T>... {};
+
+/// The kernels of one instruction set, for every part type.
+using kernel_table = kernel_table_of<part_types>;
+
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
+/// The kernels that double parts of type T, compiled for Arch.
 ///
 /// The contract for memory is that of `apply` in simd/loop.hpp.
-template <class Arch, class T, class Tag = void>
+template <class Arch, class T>
 struct part_kernels {
     template <stores Where>
     static void wrap(T const* in, T* out, std::size_t n) noexcept {
@@ -58,20 +83,6 @@ private:
     static lane_of<T>* lanes(T* parts) noexcept { return reinterpret_cast<lane_of<T>*>(parts); }
 };
 
-/// Kernels as pointers: what part_kernels has, for an instruction set that is chosen at run time.
-template <class T>
-struct part_kernel_pointers {
-    using doubling_kernel = void (*)(T const* in, T* out, std::size_t n) noexcept;
-    using checking_kernel = bool (*)(T const* in, T* out, std::size_t n) noexcept;
-    using reading_kernel = std::size_t (*)(T const* in, std::size_t n) noexcept;
-
-    doubling_kernel wrap[2];  // indexed by `stores`
-    doubling_kernel wrap_turned[2];
-    doubling_kernel saturate[2];
-    checking_kernel checked[2];
-    reading_kernel first_overflow;
-};
-
 template <class Kernels, class T>
 inline constexpr part_kernel_pointers<T> pointers_to{
     {Kernels::template wrap<stores::cached>, Kernels::template wrap<stores::streaming>},
@@ -80,13 +91,5 @@ inline constexpr part_kernel_pointers<T> pointers_to{
     {Kernels::template checked<stores::cached>, Kernels::template checked<stores::streaming>},
     Kernels::first_overflow};
 
-template <class Parts>
-struct kernel_table_of;
-
-template <class... T>
-struct kernel_table_of<std::tuple<T...>> : part_kernel_pointers<T>... {};
-
-/// The kernels of one instruction set, for every part type.
-using kernel_table = kernel_table_of<part_types>;
-
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <xsimd/xsimd.hpp>
 
+#include <twofold/flags.hpp>
 #include <twofold/simd/streaming.hpp>
 #include <twofold/version.hpp>
 
@@ -17,6 +18,8 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
 /// Where stores go: through the cache, or past it straight to memory.
 enum class stores { cached, streaming };
+
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 // Not store_aligned where `out` is aligned: no processor of the last fifteen years is the faster for it, and xsimd
 // would assert the alignment of every vector in builds that have assertions.
@@ -52,7 +55,7 @@ inline Function apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t
 }
 
 // Through memcpy, since `in` may lie at an odd address.
-template <class Arch, class T>
+template <class T>
 [[nodiscard]] inline T load_scalar(T const* in) noexcept {
     T value;
     std::memcpy(static_cast<void*>(&value), in, sizeof(T));
@@ -60,10 +63,10 @@ template <class Arch, class T>
 }
 
 // Fewer elements than a vector has.
-template <class Arch, class T, class Function>
+template <class T, class Function>
 inline Function apply_to_scalars(T const* in, T* out, std::size_t n, Function function) noexcept {
     for (std::size_t i = 0; i < n; ++i) {
-        T const value = static_cast<T>(function(load_scalar<Arch>(in + i)));
+        T const value = static_cast<T>(function(load_scalar(in + i)));
         std::memcpy(static_cast<void*>(out + i), &value, sizeof(T));
     }
     return function;
@@ -75,7 +78,7 @@ inline Function apply(T const* in, T* out, std::size_t n, Function function) noe
     using batch = xsimd::batch<T, Arch>;
     constexpr std::size_t lanes = batch::size;
     constexpr std::size_t vector_bytes = lanes * sizeof(T);
-    if (n < lanes) return apply_to_scalars<Arch>(in, out, n, function);
+    if (n < lanes) return apply_to_scalars(in, out, n, function);
     // Vectors from the first boundary of `out` on are aligned. Where no element of `out` stands on one, none are.
     std::size_t const past_boundary = reinterpret_cast<std::uintptr_t>(out) % vector_bytes;
     bool const alignable = past_boundary % sizeof(T) == 0;
@@ -91,7 +94,7 @@ inline Function apply(T const* in, T* out, std::size_t n, Function function) noe
         }
         return apply_to_vectors<stores::cached, Arch>(in, out, head, n, function);
     }();
-    if (Where == stores::streaming) finish_streaming<Arch>();
+    if (Where == stores::streaming) finish_streaming();
     if (head != 0) first.store_unaligned(out);
     last.store_unaligned(out + (n - lanes));
     return after;
@@ -112,8 +115,9 @@ template <class Arch, class T, class Predicate>
         // What is left is less than a vector, or holds it: where not even the last vector does, there is nothing.
         if (n - i < lanes && !xsimd::any(at(n - lanes))) return n;
     }
-    while (i < n && !holds(load_scalar<Arch>(in + i))) ++i;
+    while (i < n && !holds(load_scalar(in + i))) ++i;
     return i;
 }
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

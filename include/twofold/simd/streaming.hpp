@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
+#include <twofold/flags.hpp>
 #include <twofold/version.hpp>
 
 #if defined(__SSE2__)
@@ -12,6 +13,7 @@
 #endif
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 #if defined(__SSE2__)
 
@@ -46,7 +48,6 @@ inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
 
 /// Makes the streamed stores of this thread visible before whatever it stores next. Non-temporal stores are not
 /// ordered by a release store or by a lock.
-template <class Arch>
 inline void finish_streaming() noexcept {
     _mm_sfence();
 }
@@ -61,9 +62,9 @@ inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
     values.store_unaligned(out);
 }
 
-template <class Arch>
 inline void finish_streaming() noexcept {}
 
 #endif
 
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -13,15 +13,14 @@ namespace twofold_wheel {
 namespace {
 
 namespace engine = twofold::detail;
-using baseline = xsimd::default_arch;  // this file has no flags
 using engine::allowance;
 using engine::axis;
 using engine::block;
 using engine::order;
 using engine::stores;
 using twofold::overflow_policy;
-using blocks = engine::blocks<baseline>;
-using loop_nest = engine::loop_nest<baseline>;
+using blocks = engine::blocks;
+using loop_nest = engine::loop_nest;
 
 template <class T>
 using kernels_of = engine::part_kernel_pointers<wheel_part_of<T>>;
@@ -50,7 +49,7 @@ std::size_t find_in_contiguous(kernels_of<T> const& kernels, wheel_part_of<T> co
                                allowance threads, go_on_function go_on) noexcept {
     constexpr std::size_t parts = wheel_parts<T>;
     return in_slices(n, sizeof(T), go_on, [&](std::size_t first, std::size_t count) noexcept {
-        return engine::find_overflow<baseline>(kernels, in + first * parts, count * parts, threads) / parts;
+        return engine::find_overflow(kernels, in + first * parts, count * parts, threads) / parts;
     });
 }
 
@@ -62,7 +61,7 @@ std::size_t double_contiguous(kernels_of<T> const& kernels, void const* in, void
     auto* const to = static_cast<wheel_part_of<T>*>(out);
     policy = policy_for<T>(policy);
     if (go_on == nullptr || n <= slice_bytes / (2 * sizeof(T))) {
-        return engine::double_parts<baseline>(kernels, from, to, n * parts, threads, policy) / parts;
+        return engine::double_parts(kernels, from, to, n * parts, threads, policy) / parts;
     }
     if (policy == overflow_policy::raise && in == out) {
         std::size_t const found = find_in_contiguous<T>(kernels, from, n, threads, go_on);
@@ -70,8 +69,8 @@ std::size_t double_contiguous(kernels_of<T> const& kernels, void const* in, void
         policy = overflow_policy::wrap;
     }
     return in_slices(n, 2 * sizeof(T), go_on, [&](std::size_t first, std::size_t count) noexcept {
-        return engine::double_parts<baseline>(kernels, from + first * parts, to + first * parts, count * parts, threads,
-                                              policy, n * parts) /
+        return engine::double_parts(kernels, from + first * parts, to + first * parts, count * parts, threads, policy,
+                                    n * parts) /
                parts;
     });
 }
@@ -357,15 +356,15 @@ std::size_t for_each_block(blocks const& cut, allowance threads, unsigned varian
     std::size_t const bytes = (std::max)(cut.in_bytes(), cut.out_bytes());
     std::size_t const touched = cut.in_bytes() + cut.out_bytes();
     return in_slices(cut.size(), touched, go_on, [&](std::size_t first, std::size_t count) {
-        engine::sharing<baseline>::run(count * bytes, threads, variant, [&](unsigned workers) noexcept {
-            bool const pays = engine::streaming_pays<baseline>(cut.size() * touched, workers);
+        engine::sharing::run(count * bytes, threads, variant, [&](unsigned workers) noexcept {
+            bool const pays = engine::streaming_pays(cut.size() * touched, workers);
             bool const stream = when == streaming::always || (when == streaming::where_it_pays && pays);
             stores const where = stream ? stores::streaming : stores::cached;
             auto const run = [&](std::size_t begin, std::size_t blocks_here) noexcept {
                 for (std::size_t i = 0; i < blocks_here; ++i) work(cut[first + begin + i], where);
-                if (stream) engine::finish_streaming<baseline>();
+                if (stream) engine::finish_streaming();
             };
-            return engine::for_each_chunk<baseline>(nullptr, count, bytes, workers, run);
+            return engine::for_each_chunk(nullptr, count, bytes, workers, run);
         });
         return count;
     });
@@ -444,16 +443,16 @@ std::size_t find_in_order(input const& in, loop_nest const& loops, std::size_t f
 // The index of the first, in C order, of the elements that overflows; n where none does; or `stopped`.
 std::size_t find_overflow(input const& in, allowance threads, go_on_function go_on) noexcept {
     loop_nest const loops(in.shape, in.side.strides, in.side.strides, in.ndim, order::index);
-    engine::first_index<baseline> found(in.n);
+    engine::first_index found(in.n);
     std::size_t const bytes = (std::max)(in.type.bytes, engine::cache_line_bytes);
     return in_slices(in.n, bytes, go_on, [&](std::size_t first, std::size_t count) {
-        engine::sharing<baseline>::run(count * bytes, threads, 0, [&](unsigned workers) noexcept {
-            return engine::for_each_chunk<baseline>(
-                nullptr, count, bytes, workers, [&](std::size_t begin, std::size_t length) noexcept {
-                    if (first + begin > found.least()) return;
-                    std::size_t const i = find_in_order(in, loops, first + begin, length);
-                    if (i < length) found.report(first + begin + i);
-                });
+        engine::sharing::run(count * bytes, threads, 0, [&](unsigned workers) noexcept {
+            return engine::for_each_chunk(nullptr, count, bytes, workers,
+                                          [&](std::size_t begin, std::size_t length) noexcept {
+                                              if (first + begin > found.least()) return;
+                                              std::size_t const i = find_in_order(in, loops, first + begin, length);
+                                              if (i < length) found.report(first + begin + i);
+                                          });
         });
         return (std::min)(found.least(), first + count) - first;
     });
@@ -467,14 +466,14 @@ std::size_t double_turned(element_type const& type, void const* kernels, std::by
     return in_slices(n, 2 * type.bytes, go_on, [&](std::size_t first, std::size_t count) noexcept {
         std::byte const* const from = in + first * type.bytes;
         std::byte* const to = out + first * type.bytes;
-        engine::sharing<baseline>::run(count * type.bytes, threads, in == out, [&](unsigned workers) noexcept {
-            bool const stream = in != out && engine::streaming_pays<baseline>(2 * n * type.bytes, workers);
+        engine::sharing::run(count * type.bytes, threads, in == out, [&](unsigned workers) noexcept {
+            bool const stream = in != out && engine::streaming_pays(2 * n * type.bytes, workers);
             stores const where = stream ? stores::streaming : stores::cached;
-            return engine::for_each_chunk<baseline>(
-                to, count, type.bytes, workers, [&](std::size_t begin, std::size_t length) noexcept {
-                    type.run(kernels, doubling::wrap_turned, where, from + begin * type.bytes, to + begin * type.bytes,
-                             length);
-                });
+            return engine::for_each_chunk(to, count, type.bytes, workers,
+                                          [&](std::size_t begin, std::size_t length) noexcept {
+                                              type.run(kernels, doubling::wrap_turned, where, from + begin * type.bytes,
+                                                       to + begin * type.bytes, length);
+                                          });
         });
         return count;
     });
@@ -539,7 +538,7 @@ std::size_t double_array(kernel_table const& table, int element, array_side in, 
     std::size_t const least_side = (std::min)(usual.columns().length, usual.rows().length) * type.bytes;
     bool const streams_transposed = may_stream && usual.is_transposed() && least_side >= least_transposed_bytes &&
                                     engine::can_stream<xsimd::default_arch, std::uint8_t> &&
-                                    engine::streaming_pays<baseline>(transposed_sides * n * type.bytes, 1);
+                                    engine::streaming_pays(transposed_sides * n * type.bytes, 1);
     blocks const cut = streams_transposed ? cut_blocks(true) : usual;
     block_work const work{type, kernels, cut, in.swapped, out.swapped, streams_transposed};
     streaming const when = streams_transposed ? streaming::always

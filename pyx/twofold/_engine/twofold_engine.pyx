@@ -48,7 +48,7 @@ cdef extern from "twofold/version.hpp":
     const char* TWOFOLD_VERSION
 
 cdef extern from "twofold/python.hpp":
-    int register_at_fork "twofold::register_at_fork<>"() except -1
+    int register_at_fork "twofold::register_at_fork"() except -1
 
 cdef extern from "_engine/wheel.hpp" namespace "twofold" nogil:
     cdef struct element_description:
@@ -63,7 +63,7 @@ cdef extern from "_engine/wheel.hpp" namespace "twofold::detail" nogil:
     cdef struct thread_decision:
         unsigned int count
         thread_rule rule
-    const char* name_of_rule "twofold::detail::name_of<void>"(thread_rule rule) noexcept
+    const char* name_of_rule "twofold::detail::name_of"(thread_rule rule) noexcept
     cdef struct allowance:
         unsigned int most
         bint ordered

@@ -14,7 +14,6 @@
 namespace twofold_wheel {
 namespace {
 
-using baseline = xsimd::default_arch;  // this file has no flags
 // Not a static with an initializer in chosen_kernels: a fork while another thread is in that would leave the child
 // waiting for ever. Threads that come first together decide the same.
 constinit std::atomic<kernel_table const*> chosen{nullptr};
@@ -77,7 +76,7 @@ kernel_table const& chosen_kernels() {
     if (kernels == nullptr) {
         kernels = choose(std::getenv("TWOFOLD_SIMD")).kernels;
         // Here under the GIL, since it reads the environment; the calls that want it next run without the GIL.
-        static_cast<void>(twofold::detail::cache_size<baseline>());
+        static_cast<void>(twofold::detail::cache_size());
         chosen.store(kernels, std::memory_order_release);
     }
     return *kernels;
@@ -90,7 +89,7 @@ char const* chosen_name() {
 }
 
 std::size_t cache_size() noexcept {
-    return twofold::detail::cache_size<baseline>();
+    return twofold::detail::cache_size();
 }
 
 twofold::element_description element_at(std::size_t i) noexcept {
@@ -119,18 +118,17 @@ std::uint64_t number_of_this_thread() noexcept {
 }
 
 twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept {
-    return twofold::detail::decide_threads<baseline>({.thread_limit = thread_limit, .pool_worker = pool_worker});
+    return twofold::detail::decide_threads({.thread_limit = thread_limit, .pool_worker = pool_worker});
 }
 
 unsigned decided_threads(bool pool_worker) noexcept {
     if (thread_limit != 0) return thread_limit;
-    return twofold::detail::sharing<baseline>::decided_threads(twofold::detail::now_ns<baseline>(),
-                                                               {.pool_worker = pool_worker});
+    return twofold::detail::sharing::decided_threads(twofold::detail::now_ns(), {.pool_worker = pool_worker});
 }
 
 unsigned recently_decided_threads() noexcept {
     if (thread_limit != 0) return thread_limit;
-    return twofold::detail::sharing<baseline>::recently_decided_threads(twofold::detail::now_ns<baseline>());
+    return twofold::detail::sharing::recently_decided_threads(twofold::detail::now_ns());
 }
 
 // What <cfenv> would take ten times as long for; float_modes has its numbers for these flags.
@@ -157,14 +155,14 @@ bool is_time_for_signals(std::size_t bytes) noexcept {
         return false;
     }
     done.bytes = 0;
-    std::int64_t const now = twofold::detail::now_ns<baseline>();
+    std::int64_t const now = twofold::detail::now_ns();
     if (now - done.seen_ns < interval_ns) return false;
     done.seen_ns = now;
     return true;
 }
 
 bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
-    return twofold::detail::partly_overlap<baseline>(a, b, bytes);
+    return twofold::detail::partly_overlap(a, b, bytes);
 }
 
 bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int ndim,
@@ -194,7 +192,7 @@ bool overlaps_itself(array_side const& side, std::size_t const* shape, int ndim,
     auto end = axes.begin();
     for (int i = 0; i < ndim; ++i) {
         if (shape[i] == 0) return false;
-        if (shape[i] > 1) *end++ = {twofold::detail::magnitude<baseline>(side.strides[i]), shape[i]};
+        if (shape[i] > 1) *end++ = {twofold::detail::magnitude(side.strides[i]), shape[i]};
     }
     std::sort(axes.begin(), end);
     std::size_t reach = element_bytes;

@@ -15,8 +15,6 @@
 namespace twofold_memory {
 namespace {
 
-struct any_arch;  // what is compiled here differs by no instruction set
-
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 static_assert(recycled_bytes % huge_page == 0);
 
@@ -181,7 +179,7 @@ void* allocate_large(std::size_t bytes, bool zeros) noexcept {
 
 std::size_t memory_of_process() noexcept {
     std::uint64_t const memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * page_bytes();
-    return twofold::detail::smaller_limit<any_arch>(memory, twofold::detail::cgroup_memory<any_arch>());
+    return twofold::detail::smaller_limit(memory, twofold::detail::cgroup_memory());
 }
 
 }  // namespace

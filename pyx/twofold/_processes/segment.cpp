@@ -20,8 +20,6 @@
 namespace twofold_segments {
 namespace {
 
-struct any_arch;  // what is compiled here differs by no instruction set
-
 // ---- the header
 
 constexpr std::uint64_t layout = 0x32'64'6c'6f'66'6f'77'74;  // "twofold2": raised with each change of the header
@@ -302,7 +300,7 @@ constexpr std::size_t least_checked_bytes = std::size_t{1} << 20;
 // Beyond the limit the system grants memory and then kills. Some of what it calls available it needs for itself.
 bool is_room_for(std::size_t bytes) noexcept {
     if (bytes < least_checked_bytes) return true;
-    std::uint64_t const room = twofold::detail::memory_room<any_arch>();
+    std::uint64_t const room = twofold::detail::memory_room();
     return room == 0 || bytes <= room - room / 32;
 }
 

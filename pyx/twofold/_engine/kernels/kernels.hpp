@@ -5,8 +5,10 @@
 //     #include "kernels.hpp"
 //
 // That table is the only global symbol of its object file. An inline function that got out of here could be the copy
-// that the linker keeps for the whole program, and would crash machines without the instruction set. So all that is
-// instantiated here depends on a type of the unnamed namespace, and tests_cpp/test_kernel_symbols.py reads the objects.
+// that the linker keeps for the whole program, and would crash machines without the instruction set. So the namespace
+// of all functions has no name here, and tests_cpp/_engine/test_kernel_symbols.py reads the objects.
+#define TWOFOLD_FLAGS_NAMESPACE
+
 #include <cfenv>
 #include <cstddef>
 #include <tuple>
@@ -21,15 +23,13 @@ namespace {
 
 namespace engine = twofold::detail;
 
-struct here;  // which makes every kernel below a type of this file alone
-
 template <class T>
-struct kernels : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T, here> {};
+struct kernels : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T> {};
 
 // 16-bit floats are doubled by integer arithmetic. NumPy looks at the flags that floating-point arithmetic would raise.
 template <class T>
     requires engine::is_half_float<T>
-struct kernels<T> : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T, here> {
+struct kernels<T> : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T> {
     template <engine::stores Where>
     static void wrap(T const* in, T* out, std::size_t n) noexcept {
         if (kernels::template checked<Where>(in, out, n)) engine::float_modes::raise(FE_OVERFLOW);
