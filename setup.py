@@ -148,7 +148,7 @@ setup(
             module(
                 "_engine/twofold_engine",
                 f"{ENGINE}/wheel.cpp",
-                f"{ENGINE}/arrays.cpp",
+                f"{KERNELS}/doubling_operation.cpp",
                 f"{PACKAGE}/_memory/recycled_memory.cpp",
                 include_dirs=INCLUDE_DIRS,
                 depends=[

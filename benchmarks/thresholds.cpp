@@ -64,7 +64,7 @@ void double_as_told(std::size_t bytes, unsigned threads, stores where, std::size
     crew::share(count, threads - 1, [&](std::size_t i) noexcept {
         std::size_t const first = i * chunk_bytes;
         std::size_t const length = std::min(chunk_bytes, bytes - first);
-        compiled_kernels<value>.wrap[static_cast<std::size_t>(where)](
+        row_of<compiled_kernels<doubling, value>>.wrap[static_cast<std::size_t>(where)](
             in + first / sizeof(value), out + first / sizeof(value), length / sizeof(value));
     });
 }

@@ -39,16 +39,17 @@ std::size_t index_of_error(std::size_t n, Call const& call) {
 
 template <class T>
 element_under_test describe() {
-    // A complex number is doubled by its parts, and there are kernels for those.
-    using part = twofold::detail::part_of<T>;
-    static constexpr std::size_t parts = twofold::detail::parts_per_element<T>;
+    // Kernels run on scalars, of which a complex number is two.
+    using scalar = twofold::detail::scalar_of<T>;
+    static constexpr std::size_t scalars = twofold::detail::scalars_per_element<T>;
     // Not constexpr: GCC 16 would take a lambda that calls one of them for constexpr, too, and then refuse it.
-    static auto const* const kernels = &twofold::detail::compiled_kernels<part>;
+    using kernels_of_element = twofold::detail::compiled_kernels<twofold::detail::doubling, T>;
+    static auto const* const kernels = &twofold::detail::row_of<kernels_of_element>;
     auto const description = twofold::describe_element<T>;
     return {
         .name = description.kind + std::to_string(description.bits),
         .size = sizeof(T),
-        .lanes = std::max<std::size_t>(xsimd::batch<twofold::detail::lane_of<part>, arch>::size / parts, 1),
+        .lanes = std::max<std::size_t>(xsimd::batch<twofold::detail::lane_of<scalar>, arch>::size / scalars, 1),
         .arbitrary = [](std::size_t n) { return as_bytes(arbitrary_elements<T>(n)); },
         .fitting = [](std::size_t n) { return as_bytes(arbitrary_elements_that_fit<T>(n)); },
         .special_values = [] { return as_bytes(special_values<T>()); },
@@ -85,18 +86,15 @@ element_under_test describe() {
         .double_by_kernel = [](void const* in, void* out, std::size_t n, overflow_policy policy,
                                stores where) -> std::size_t {
             auto const by_stores = static_cast<std::size_t>(where);
-            auto const* const source = static_cast<part const*>(in);
-            auto* const target = static_cast<part*>(out);
             if (policy == overflow_policy::raise) {
-                bool const overflowed = kernels->checked[by_stores](source, target, n * parts);
-                return overflowed ? kernels->first_overflow(source, n * parts) / parts : n;
+                bool const overflowed = kernels->checked[by_stores](in, out, n * scalars);
+                return overflowed ? kernels->first_overflow(in, n * scalars) / scalars : n;
             }
-            (policy == overflow_policy::saturate ? kernels->saturate : kernels->wrap)[by_stores](source, target,
-                                                                                                 n * parts);
+            (policy == overflow_policy::saturate ? kernels->clamped : kernels->wrap)[by_stores](in, out, n * scalars);
             return n;
         },
         .first_overflow_by_kernel = [](void const* in, std::size_t n) -> std::size_t {
-            return kernels->first_overflow(static_cast<part const*>(in), n * parts) / parts;
+            return kernels->first_overflow(in, n * scalars) / scalars;
         },
     };
 }

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <limits>
 #include <twofold/element.hpp>
-#include <twofold/operation/doubling.hpp>
+#include <twofold/options.hpp>
 #include <type_traits>
 #include <vector>
 

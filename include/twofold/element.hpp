@@ -67,33 +67,34 @@ concept element = detail::is_one_of<T, detail::integer_types> || detail::is_one_
 namespace detail {
 
 template <class T>
-struct part {
+struct scalar {
     using type = T;
 };
 template <class T>
-struct part<std::complex<T>> {
+struct scalar<std::complex<T>> {
     using type = T;
 };
 
-/// What an element is doubled by: a complex number by its two floats, one by one; any other element as it is. The
+/// What a kernel runs on: the components of a complex number, one by one; any other element as it is. The
 /// standard grants that an array of std::complex<T> is an array of T, two for each.
 template <element T>
-using part_of = typename part<T>::type;
+using scalar_of = typename scalar<T>::type;
 
 template <element T>
-inline constexpr std::size_t parts_per_element = sizeof(T) / sizeof(part_of<T>);
+inline constexpr std::size_t scalars_per_element = sizeof(T) / sizeof(scalar_of<T>);
 
-template <class Types, class... Parts>
-struct parts_among {
-    using type = std::tuple<Parts...>;
+template <class Types, class... Scalars>
+struct scalars_among {
+    using type = std::tuple<Scalars...>;
 };
-template <class T, class... Rest, class... Parts>
-struct parts_among<std::tuple<T, Rest...>, Parts...> : parts_among<std::tuple<Rest...>, Parts..., T> {};
-template <class T, class... Rest, class... Parts>
-struct parts_among<std::tuple<std::complex<T>, Rest...>, Parts...> : parts_among<std::tuple<Rest...>, Parts...> {};
+template <class T, class... Rest, class... Scalars>
+struct scalars_among<std::tuple<T, Rest...>, Scalars...> : scalars_among<std::tuple<Rest...>, Scalars..., T> {};
+template <class T, class... Rest, class... Scalars>
+struct scalars_among<std::tuple<std::complex<T>, Rest...>, Scalars...>
+    : scalars_among<std::tuple<Rest...>, Scalars...> {};
 
-/// The element types that are parts of themselves: those that need kernels.
-using part_types = typename parts_among<element_types>::type;
+/// The element types that are their own scalars: those that need kernels.
+using scalar_types = typename scalars_among<element_types>::type;
 
 }  // namespace detail
 

@@ -15,7 +15,7 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 
-/// An element's double does not fit its type; thrown under overflow_policy::raise.
+/// A result does not fit its type; thrown under overflow_policy::raise.
 // Of default visibility, so that it can be caught across shared objects that hide their symbols.
 class
 #if defined(__GNUC__)
@@ -27,7 +27,7 @@ public:
     [[gnu::always_inline]] overflow_error(std::string const& message, std::size_t index)
         : std::overflow_error(message), index_(index) {}
 
-    /// The index of the first element whose double does not fit.
+    /// The index of the first element whose result does not fit.
     [[nodiscard, gnu::always_inline]] std::size_t index() const noexcept { return index_; }
 
 private:
@@ -64,8 +64,8 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     fail_invalid_argument("input and output overlap without being the same; copy one of them first");
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void fail_overflow(std::size_t index) {
-    std::string const message = "the double of element " + in_digits(index) + " does not fit its type";
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_overflow(char const* noun, std::size_t index) {
+    std::string const message = std::string(noun) + " of element " + in_digits(index) + " does not fit its type";
 #if defined(__cpp_exceptions)
     throw overflow_error("twofold: " + message, index);
 #else

@@ -8,6 +8,7 @@
 //     auto more = twofold::doubled(out);            // a new vector: {8, 16, 24}
 //     twofold::double_into(in, out, {.threads = 1});  // on this thread alone
 //     twofold::transform(in, out, [](auto x) noexcept { return x * 3u; });  // the same engine, a kernel of yours
+//     twofold::double_array<T>(view, other_view);   // several dimensions, any strides, either byte order
 //
 // Elements      Signed and unsigned integers of 8 to 64 bits, float, double, std::complex of these two, and the storage
 //               types float16 and bfloat16. Floats are doubled as x + x is: -0.0 stays, a finite value may become
@@ -36,12 +37,18 @@
 //               the linker, which keeps one copy of each inline function, cannot hand the AVX2 copy to the file that
 //               was compiled for an older machine.
 //
-// The way of the data, and the files in which it goes: ranges (double.hpp) -> pointers (operation/run.hpp) -> alone or
-// shared (parallel/adaptive.hpp) -> chunks (parallel/chunks.hpp) -> crew (parallel/crew.hpp) -> kernel (simd/loop.hpp,
-// with operation/doubling.hpp and simd/streaming.hpp). Nothing calls back up. What is asked of the machine:
-// parallel/thread_count.hpp (with machine/cgroup.hpp), machine/cache_size.hpp.
+// The way of the data, and the files in which it goes: ranges (double.hpp, transform.hpp) and views of arrays
+// (arrays.hpp, nd/arrays.hpp) -> pointers and kernels (operation/run.hpp, simd/map_scalars.hpp) -> chunks, alone or
+// shared (parallel/parallel_for.hpp) -> crew (parallel/crew.hpp) -> kernel (simd/kernel_set.hpp, simd/loop.hpp) -> what
+// doubling means (operation/doubling.hpp). Folders are floors: a file includes its own floor and lower ones, which are,
+// from below: this folder's element, error, flags, options and version; machine; parallel; simd; nd; operation; the
+// public headers.
 #pragma once
 
+#include <twofold/arrays.hpp>
 #include <twofold/double.hpp>
 #include <twofold/element.hpp>
+#include <twofold/error.hpp>
+#include <twofold/options.hpp>
+#include <twofold/transform.hpp>
 #include <twofold/version.hpp>

@@ -17,18 +17,18 @@
 namespace {
 
 using twofold_wheel::array_side;
-using twofold_wheel::stopped;
+using twofold_wheel::doubling_operation;
+using twofold_wheel::interrupted;
 using twofold_wheel::timedelta64;
 using bytes = std::vector<std::byte>;
 
-// As arrays.cpp has it.
-constexpr std::size_t least_transposed_bytes = std::size_t{1} << 10;
+using twofold::detail::least_transposed_bytes;
 constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
 
 // ---- what is expected of the elements that only the wheel has; expected.hpp has the others
 
 template <class T>
-constexpr bool is_extended = std::is_same_v<twofold_wheel::wheel_part_of<T>, long double>;
+constexpr bool is_extended = std::is_same_v<twofold_wheel::scalar_of<T>, long double>;
 
 template <class T>
 T any_value(std::size_t i) {
@@ -145,7 +145,7 @@ struct array {
 
 private:
     void turn_round(std::byte* raw) const {
-        constexpr std::size_t part = sizeof(twofold_wheel::wheel_part_of<T>);
+        constexpr std::size_t part = sizeof(twofold_wheel::scalar_of<T>);
         if (!swapped) return;
         for (std::size_t i = 0; i < sizeof(T); i += part) std::reverse(raw + i, raw + i + part);
     }
@@ -218,8 +218,8 @@ std::string fault_of_call(twofold_wheel::instruction_set const& set, array<T> in
     bytes const before = in.memory;
     share_next_call();
     std::size_t const done =
-        twofold_wheel::double_array(*set.kernels, number_of<T>(), in.side(), out.side(), in.shape.data(),
-                                    static_cast<int>(in.shape.size()), {threads, true}, policy);
+        twofold_wheel::run_array(doubling_operation, set.number, number_of<T>(), in.side(), out.side(), in.shape.data(),
+                                 static_cast<int>(in.shape.size()), {threads, true}, policy);
     if (done != first) return "returned " + std::to_string(done) + ", not " + std::to_string(first);
     if ((separate_out != nullptr || first < n) && in.memory != before) return "the input has changed";
     if (first < n) return "";  // of another output nothing is promised
@@ -336,13 +336,13 @@ TEST_CASE("an array in the order of Fortran names the first overflow in the orde
     std::ptrdiff_t const strides[] = {4, 2400};
     values[1 * 600 + 7] = values[499 * 600 + 3] = 0x80000000u;  // at (7, 1), first in memory, and (3, 499)
     auto const before = values;
-    auto const& kernels = *twofold_wheel::instruction_sets().front().kernels;
     std::vector<std::uint32_t> out(values.size());
     array_side const side{values.data(), strides, false};
     for (void* const target : {static_cast<void*>(values.data()), static_cast<void*>(out.data())}) {
         share_next_call();
-        CHECK(twofold_wheel::double_array(kernels, number_of<std::uint32_t>(), side, {target, strides, false}, shape, 2,
-                                          {2, true}, overflow_policy::raise) == 3 * 500 + 499);
+        CHECK(twofold_wheel::run_array(doubling_operation, 0, number_of<std::uint32_t>(), side,
+                                       {target, strides, false}, shape, 2, {2, true},
+                                       overflow_policy::raise) == 3 * 500 + 499);
         CHECK((values == before));
     }
 }
@@ -356,9 +356,8 @@ TEST_CASE("the first overflow is named, whichever a helper has found before", "[
     array_side const side{values.data(), strides, false};
     for (int i = 0; i < 20; ++i) {
         share_next_call();
-        CHECK(twofold_wheel::double_array(*twofold_wheel::instruction_sets().front().kernels,
-                                          number_of<std::uint32_t>(), side, side, shape, 2, {2, true},
-                                          overflow_policy::raise) == 800 * 500 + 7);
+        CHECK(twofold_wheel::run_array(doubling_operation, 0, number_of<std::uint32_t>(), side, side, shape, 2,
+                                       {2, true}, overflow_policy::raise) == 800 * 500 + 7);
     }
 }
 
@@ -378,7 +377,7 @@ TEST_CASE("an array in which elements share bytes is told from others", "[arrays
         CAPTURE(layout.shape, layout.strides);
         array_side const side{values + 50, layout.strides.data(), false};
         auto const ndim = static_cast<int>(layout.shape.size());
-        CHECK(twofold_wheel::overlaps_itself(side, layout.shape.data(), ndim, 4) == layout.shares);
+        CHECK(twofold::detail::overlaps_itself(side, layout.shape.data(), ndim, 4) == layout.shares);
     }
 }
 
@@ -400,8 +399,8 @@ TEST_CASE("durations: what is not a time stays so, and what overflows is never t
                 CAPTURE(set.name, step, swapped);
                 for (std::size_t i = 0; i < n; ++i) in.set(i, {some[i % 5]});
                 for (overflow_policy const policy : all_policies) {
-                    CHECK(twofold_wheel::double_array(*set.kernels, number_of<timedelta64>(), in.side(), out.side(),
-                                                      shape, 1, {1, true}, policy) == n);
+                    CHECK(twofold_wheel::run_array(doubling_operation, set.number, number_of<timedelta64>(), in.side(),
+                                                   out.side(), shape, 1, {1, true}, policy) == n);
                     for (std::size_t i = 0; i < n; ++i) CHECK(out.get(i).ticks == doubles[i % 5]);
                 }
                 for (std::int64_t const least : {most / 2 + 1, -(most / 2) - 1}) {
@@ -409,11 +408,11 @@ TEST_CASE("durations: what is not a time stays so, and what overflows is never t
                         auto one = in;
                         one.set(at, {least});
                         for (overflow_policy const policy : {overflow_policy::wrap, overflow_policy::raise}) {
-                            CHECK(twofold_wheel::double_array(*set.kernels, number_of<timedelta64>(), one.side(),
-                                                              out.side(), shape, 1, {1, true}, policy) == at);
+                            CHECK(twofold_wheel::run_array(doubling_operation, set.number, number_of<timedelta64>(),
+                                                           one.side(), out.side(), shape, 1, {1, true}, policy) == at);
                         }
-                        twofold_wheel::double_array(*set.kernels, number_of<timedelta64>(), one.side(), out.side(),
-                                                    shape, 1, {1, true}, overflow_policy::saturate);
+                        twofold_wheel::run_array(doubling_operation, set.number, number_of<timedelta64>(), one.side(),
+                                                 out.side(), shape, 1, {1, true}, overflow_policy::saturate);
                         CHECK(out.get(at).ticks == (least < 0 ? -most : most));
                     }
                 }
@@ -437,8 +436,8 @@ std::size_t double_in_slices(array_side in, array_side out, std::vector<std::siz
                              overflow_policy policy = overflow_policy::wrap) {
     asked = 0;
     enough = most_slices;
-    return twofold_wheel::double_array(*twofold_wheel::instruction_sets().front().kernels, number_of<std::uint32_t>(),
-                                       in, out, shape.data(), static_cast<int>(shape.size()), {1, true}, policy, ask);
+    return twofold_wheel::run_array(doubling_operation, 0, number_of<std::uint32_t>(), in, out, shape.data(),
+                                    static_cast<int>(shape.size()), {1, true}, policy, ask);
 }
 
 constexpr int any_number = 1000;
@@ -446,7 +445,7 @@ constexpr int any_number = 1000;
 }  // namespace
 
 TEST_CASE("between the slices of a long call it is asked whether to go on", "[arrays][slices]") {
-    std::size_t const slice = twofold_wheel::slice_bytes / 8;  // elements of a contiguous call
+    std::size_t const slice = twofold::detail::slice_bytes / 8;  // elements of a contiguous call
     std::vector<std::uint32_t> values(2 * slice + 7, 3);
     std::ptrdiff_t const step[] = {4};
     array_side const side{values.data(), step, false};
@@ -458,20 +457,20 @@ TEST_CASE("between the slices of a long call it is asked whether to go on", "[ar
 }
 
 TEST_CASE("a call that is told to stop leaves whole slices doubled", "[arrays][slices]") {
-    std::size_t const slice = twofold_wheel::slice_bytes / 8;
+    std::size_t const slice = twofold::detail::slice_bytes / 8;
     std::vector<std::uint32_t> values(2 * slice + 7, 3);
     std::ptrdiff_t const step[] = {4};
     array_side const side{values.data(), step, false};
-    CHECK(double_in_slices(side, side, {values.size()}, 2) == stopped);
+    CHECK(double_in_slices(side, side, {values.size()}, 2) == interrupted);
     CHECK(asked == 2);
     CHECK(std::ranges::count(values, 6u) == static_cast<std::ptrdiff_t>(2 * slice));
     CHECK(std::ranges::count(values, 3u) == 7);
-    CHECK(double_in_slices(side, side, {values.size()}, 1, overflow_policy::raise) == stopped);
+    CHECK(double_in_slices(side, side, {values.size()}, 1, overflow_policy::raise) == interrupted);
     CHECK(std::ranges::count(values, 3u) == 7);
 }
 
 TEST_CASE("an overflow is counted from the start of the call, not of its slice", "[arrays][slices]") {
-    std::size_t const slice = twofold_wheel::slice_bytes / 8;
+    std::size_t const slice = twofold::detail::slice_bytes / 8;
     std::size_t const n = 2 * slice + 7;
     std::vector<std::uint32_t> values(n, 3);
     std::vector<std::uint32_t> out(n);
@@ -486,24 +485,24 @@ TEST_CASE("an overflow is counted from the start of the call, not of its slice",
 
 TEST_CASE("layouts that touch more memory than their elements are asked as often", "[arrays][slices]") {
     // Each element on a cache line of its own.
-    std::size_t const n = twofold_wheel::slice_bytes / 128 * 2 + 5;
+    std::size_t const n = twofold::detail::slice_bytes / 128 * 2 + 5;
     std::vector<std::uint32_t> values(n * 16, 3);
     std::ptrdiff_t const step[] = {64};
     array_side const side{values.data(), step, false};
     CHECK(double_in_slices(side, side, {n}, any_number) == n);
     CHECK(asked >= 2);
     CHECK(std::ranges::count(values, 6u) == static_cast<std::ptrdiff_t>(n));
-    CHECK(double_in_slices(side, side, {n}, 1) == stopped);
+    CHECK(double_in_slices(side, side, {n}, 1) == interrupted);
     CHECK(std::ranges::count(values, 12u) > 0);
     CHECK(std::ranges::count(values, 6u) > 0);
     values[16 * (n - 1)] = 0x80000000u;
     CHECK(double_in_slices(side, side, {n}, any_number, overflow_policy::raise) == n - 1);
-    CHECK(double_in_slices(side, side, {n}, 1, overflow_policy::raise) == stopped);
+    CHECK(double_in_slices(side, side, {n}, 1, overflow_policy::raise) == interrupted);
 }
 
 // An exception is pending then, which an index would hide.
 TEST_CASE("a call that is told to stop says so, also where an overflow has been found", "[arrays][slices]") {
-    constexpr std::size_t n = twofold_wheel::slice_bytes / 8 / 4 * 5;  // a slice and a quarter, of any layout
+    constexpr std::size_t n = twofold::detail::slice_bytes / 8 / 4 * 5;  // a slice and a quarter, of any layout
     constexpr std::size_t rows = 64 * 5;
     constexpr std::ptrdiff_t step = 4;
     constexpr std::ptrdiff_t line = 64;
@@ -542,7 +541,7 @@ TEST_CASE("a call that is told to stop says so, also where an overflow has been 
                     std::size_t const said =
                         double_in_slices(in, in_place ? in : out, each.shape, slices, overflow_policy::raise);
                     CAPTURE(each.name, at_end, in_place, slices, asked);
-                    CHECK(said == (asked == slices ? stopped : at_end ? count - 1 : 0));
+                    CHECK(said == (asked == slices ? interrupted : at_end ? count - 1 : 0));
                     CHECK(asked <= slices);  // nobody asks again
                 }
             }

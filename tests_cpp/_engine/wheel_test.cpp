@@ -18,6 +18,8 @@ namespace {
 
 constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
 
+using twofold_wheel::doubling_operation;
+
 std::string chosen_with(char const* wanted) {
     setenv("TWOFOLD_SIMD", wanted, 1);
     return twofold_wheel::chosen_name();
@@ -50,12 +52,12 @@ TEMPLATE_LIST_TEST_CASE("all instruction sets give the same answers", "[wheel]",
                     CAPTURE(set.name, static_cast<int>(policy), n, threads);
                     std::vector<T> const right(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(n));
                     std::vector<T> out(n);
-                    CHECK(twofold_wheel::double_elements(*set.kernels, number, in.data(), out.data(), n,
-                                                         {threads, true}, policy) == n);
+                    CHECK(twofold_wheel::run_elements(doubling_operation, set.number, number, in.data(), out.data(), n,
+                                                      {threads, true}, policy) == n);
                     CHECK(same_bits(out, right));
                     std::vector<T> values(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(n));
-                    CHECK(twofold_wheel::double_elements(*set.kernels, number, values.data(), values.data(), n,
-                                                         {threads, true}, policy) == n);
+                    CHECK(twofold_wheel::run_elements(doubling_operation, set.number, number, values.data(),
+                                                      values.data(), n, {threads, true}, policy) == n);
                     CHECK(same_bits(values, right));
                 }
             }
@@ -77,10 +79,10 @@ TEMPLATE_LIST_TEST_CASE("all instruction sets name the first element that overfl
                 auto const before = values;
                 std::vector<T> out(n);
                 CAPTURE(set.name, n, first);
-                CHECK(twofold_wheel::double_elements(*set.kernels, number, values.data(), out.data(), n, {3, true},
-                                                     overflow_policy::raise) == first);
-                CHECK(twofold_wheel::double_elements(*set.kernels, number, values.data(), values.data(), n, {3, true},
-                                                     overflow_policy::raise) == first);
+                CHECK(twofold_wheel::run_elements(doubling_operation, set.number, number, values.data(), out.data(), n,
+                                                  {3, true}, overflow_policy::raise) == first);
+                CHECK(twofold_wheel::run_elements(doubling_operation, set.number, number, values.data(), values.data(),
+                                                  n, {3, true}, overflow_policy::raise) == first);
                 CHECK(same_bits(values, before));
             }
         }
@@ -100,8 +102,8 @@ TEMPLATE_LIST_TEST_CASE("a float that becomes infinite is flagged, wherever it s
                 for (unsigned const threads : {1u, 3u}) {
                     std::vector<T> out(n);
                     twofold_wheel::clear_float_flags();
-                    twofold_wheel::double_elements(*set.kernels, number, values.data(), out.data(), n, {threads, true},
-                                                   overflow_policy::wrap);
+                    twofold_wheel::run_elements(doubling_operation, set.number, number, values.data(), out.data(), n,
+                                                {threads, true}, overflow_policy::wrap);
                     // Signalling NaNs are among the values: of them there is another flag.
                     CHECK((twofold_wheel::raised_float_flags() & FE_OVERFLOW) == (expected ? FE_OVERFLOW : 0));
                     CHECK(same_bits(out, expected_doubles(values)));
@@ -121,12 +123,13 @@ TEMPLATE_LIST_TEST_CASE("a float that becomes infinite is flagged, wherever it s
 }
 
 // Streamed stores, too, which large arrays have: at every alignment of the output.
-TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]", twofold::detail::part_types) {
+TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]", twofold::detail::scalar_types) {
     using T = TestType;
     constexpr std::size_t n = 200;
     for (auto const& set : twofold_wheel::instruction_sets()) {
         if (!set.supported) continue;
-        twofold::detail::part_kernel_pointers<T> const& kernels = *set.kernels;
+        twofold::detail::kernel_row const& kernels =
+            doubling_operation.sets[set.number]->rows[twofold_wheel::kernel_number_of<T>];
         for (overflow_policy const policy : all_policies) {
             auto const in = policy == overflow_policy::raise ? arbitrary_elements_that_fit<T>(n)  //
                                                              : arbitrary_elements<T>(n);
@@ -138,7 +141,7 @@ TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]
                     if (policy == overflow_policy::raise) {
                         wrong += kernels.checked[where](in.data(), out.data() + offset, n);
                     } else {
-                        (policy == overflow_policy::wrap ? kernels.wrap : kernels.saturate)[where](
+                        (policy == overflow_policy::wrap ? kernels.wrap : kernels.clamped)[where](
                             in.data(), out.data() + offset, n);
                     }
                     wrong += !same_bits(std::vector<T>(out.begin() + static_cast<std::ptrdiff_t>(offset), out.end()),
@@ -185,7 +188,7 @@ TEST_CASE("the environment may name any supported set, once for the life of the 
         if (!set.supported) continue;
         CAPTURE(set.name);
         CHECK(holds_in_child(20, [&] {
-            return chosen_with(set.name) == set.name && &twofold_wheel::chosen_kernels() == set.kernels &&
+            return chosen_with(set.name) == set.name && twofold_wheel::chosen_set() == set.number &&
                    chosen_with("changed later") == set.name;
         }));
     }

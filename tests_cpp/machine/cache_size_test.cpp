@@ -53,9 +53,11 @@ count_of_stores stores_of_call(std::size_t bytes, bool in_place, unsigned thread
     std::atomic<std::size_t> streamed{0};
     std::atomic<std::size_t> cached{0};
     share_next_call();
-    twofold::detail::run_in_chunks(
-        in.data(), in_place ? in.data() : out.data(), bytes, bytes, {threads, true},
-        [&](std::size_t, std::size_t, stores where) noexcept { ++(where == stores::streaming ? streamed : cached); });
+    auto const all = twofold::detail::scalars_of(in.data(), in_place ? in.data() : out.data(), bytes);
+    twofold::detail::map_chunks({1}, all, {threads, true},
+                                [&](void const*, void*, std::size_t, std::size_t, stores where) noexcept {
+                                    ++(where == stores::streaming ? streamed : cached);
+                                });
     return {streamed, cached};
 }
 

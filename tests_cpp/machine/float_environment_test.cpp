@@ -239,7 +239,7 @@ TEST_CASE("a kernel's flags are raised, whichever thread ran it", "[float enviro
 TEMPLATE_TEST_CASE("overflow and signalling NaNs raise their flags, wherever they stand", "[float environment]", float,
                    double, std::complex<float>, std::complex<double>) {
     using T = TestType;
-    using part = typename twofold::detail::part_of<T>;
+    using scalar = twofold::detail::scalar_of<T>;
     for (how const way : every_how) {
         std::vector<T> values(shared_count<T>, T(1));
         unsigned lost = 0;
@@ -247,11 +247,11 @@ TEMPLATE_TEST_CASE("overflow and signalling NaNs raise their flags, wherever the
             for (std::size_t const where : {std::size_t{0}, values.size() / 2, values.size() - 1}) {
                 // What is found before it is doubled, as in place and with strides, raises an exception and no flag.
                 if (way != how::checked_in_place) {
-                    values[where] = T(-std::numeric_limits<part>::max());
+                    values[where] = T(-std::numeric_limits<scalar>::max());
                     int const raised = flags_raised_by([&] { doubled_by(way, values, 3); });
                     lost += (raised & FE_OVERFLOW) == 0 || (raised & FE_INVALID) != 0;
                 }
-                part const nan = signalling_nan<part>();
+                scalar const nan = signalling_nan<scalar>();
                 std::memcpy(static_cast<void*>(&values[where]), &nan, sizeof(nan));
                 int const raised = flags_raised_by([&] { doubled_by(way, values, 3); });
                 lost += (raised & FE_INVALID) == 0 || (raised & FE_OVERFLOW) != 0;
@@ -266,12 +266,12 @@ TEMPLATE_TEST_CASE("overflow and signalling NaNs raise their flags, wherever the
 TEMPLATE_LIST_TEST_CASE("what neither overflows nor signals raises no flag, and sharing itself does not",
                         "[float environment]", twofold::element_types) {
     using T = TestType;
-    using part = typename twofold::detail::part_of<T>;
+    using scalar = twofold::detail::scalar_of<T>;
     auto values = arbitrary_elements_that_fit<T>(shared_count<T>);  // infinities and subnormals among them
-    if constexpr (std::floating_point<part>) {
-        part* const parts = reinterpret_cast<part*>(values.data());
-        for (std::size_t i = 0; i < values.size() * sizeof(T) / sizeof(part); ++i) {
-            if (parts[i] != parts[i]) parts[i] = std::numeric_limits<part>::quiet_NaN();
+    if constexpr (std::floating_point<scalar>) {
+        scalar* const scalars = reinterpret_cast<scalar*>(values.data());
+        for (std::size_t i = 0; i < values.size() * sizeof(T) / sizeof(scalar); ++i) {
+            if (scalars[i] != scalars[i]) scalars[i] = std::numeric_limits<scalar>::quiet_NaN();
         }
     }
     for (how const way : every_how) {
@@ -290,12 +290,12 @@ TEMPLATE_LIST_TEST_CASE("what neither overflows nor signals raises no flag, and 
 TEMPLATE_TEST_CASE("in every mode many threads give what one gives", "[float environment]", float, double,
                    std::complex<float>, std::complex<double>) {
     using T = TestType;
-    using part = typename twofold::detail::part_of<T>;
-    using limits = std::numeric_limits<part>;
+    using scalar = twofold::detail::scalar_of<T>;
+    using limits = std::numeric_limits<scalar>;
     std::vector<T> values(shared_count<T>);
-    part const kinds[] = {limits::max(), limits::lowest(), limits::min() / 4, -limits::denorm_min(), part(1)};
-    part* const parts = reinterpret_cast<part*>(values.data());
-    for (std::size_t i = 0; i < values.size() * sizeof(T) / sizeof(part); ++i) parts[i] = kinds[i % 5];
+    scalar const kinds[] = {limits::max(), limits::lowest(), limits::min() / 4, -limits::denorm_min(), scalar(1)};
+    scalar* const scalars = reinterpret_cast<scalar*>(values.data());
+    for (std::size_t i = 0; i < values.size() * sizeof(T) / sizeof(scalar); ++i) scalars[i] = kinds[i % 5];
     auto const usual = doubled_by(how::into, values, 1);
     for (int const rounding : roundings) {
         for (bool const flush : {false, true}) {

@@ -219,12 +219,11 @@ TEST_CASE("no two threads write to one cache line", "[double]") {
         std::atomic<std::size_t> off_lines{0};
         share_next_call();
         constexpr std::size_t n = std::size_t{1} << 20;
-        twofold::detail::run_in_chunks(static_cast<std::uint8_t const*>(out), out, n, n, {3, true},
-                                       [&](std::size_t first, std::size_t, stores) noexcept {
-                                           ++parts;
-                                           off_lines +=
-                                               first != 0 && reinterpret_cast<std::uintptr_t>(out + first) % 64 != 0;
-                                       });
+        twofold::detail::parallel_for(
+            {1}, {n, 1, out}, {3, true}, [&](std::size_t first, std::size_t, unsigned) noexcept {
+                ++parts;
+                off_lines += first != 0 && reinterpret_cast<std::uintptr_t>(out + first) % 64 != 0;
+            });
         CAPTURE(offset);
         CHECK(parts > 3);
         CHECK(off_lines == 0);

@@ -230,7 +230,7 @@ namespace {
 template <int Kind>
 unsigned workers_of_call(std::size_t bytes, twofold::detail::allowance threads) noexcept {
     unsigned given = 0;
-    sharing::run(bytes, threads, false, [&](unsigned workers) noexcept {
+    sharing::run({Kind}, bytes, threads, [&](unsigned workers) noexcept {
         given = workers;
         return crew::share(2 * workers, workers - 1, [](std::size_t) noexcept {});
     });
@@ -298,7 +298,7 @@ TEST_CASE("long calls of medium size in close succession are shared as ordered",
             }
             return twofold::detail::help::none;
         };
-        while (given != 4) sharing::run(threads_pay_awake_bytes, four_ordered, false, long_call);
+        while (given != 4) sharing::run({4}, threads_pay_awake_bytes, four_ordered, long_call);
         return true;
     }));
 }
@@ -313,7 +313,7 @@ TEST_CASE("threads that the caller orders are used, whatever experience says of 
         return workers > 1 ? twofold::detail::help::given : twofold::detail::help::none;
     };
     auto const call = [&](twofold::detail::allowance threads) {
-        sharing::run(threads_pay_asleep_bytes, threads, false, slower_with_helpers);
+        sharing::run({5}, threads_pay_asleep_bytes, threads, slower_with_helpers);
         return given;
     };
     // Until it is known that sharing does not pay.

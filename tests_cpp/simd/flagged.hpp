@@ -7,7 +7,7 @@
 #include <optional>
 #include <span>
 #include <twofold/element.hpp>
-#include <twofold/operation/doubling.hpp>
+#include <twofold/options.hpp>
 #include <vector>
 
 /// Each public function, as one of the two files has it for elements T.

@@ -1,4 +1,4 @@
-// How large the last-level cache is, and so from which size on streaming stores pay.
+// How large the last-level cache is.
 //
 // The first of these that says something decides:
 //   1. the environment variable TWOFOLD_CACHE_BYTES: a number, with or without K, M or G
@@ -33,11 +33,6 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 inline constexpr std::size_t assumed_cache_bytes = std::size_t{32} << 20;  // where the system does not say
 inline constexpr std::size_t least_cache_bytes = std::size_t{1} << 20;
 inline constexpr std::size_t most_cache_bytes = std::size_t{1} << 30;
-
-// Streaming pays from these fractions of the cache on, input and output together: below, plain stores find room in the
-// cache, and several threads find more of it than one. Measured by `benchmarks/thresholds.cpp` (streaming).
-inline constexpr std::size_t streaming_eighths_one_thread = 5;
-inline constexpr std::size_t streaming_eighths_more_threads = 10;
 
 #if defined(__GNUC__)
 __attribute__((visibility("hidden")))
@@ -192,16 +187,6 @@ template <class Describe>
         the_cache_size.store(bytes, std::memory_order_relaxed);
     }
     return bytes;
-}
-
-/// No call that touches less than this streams.
-inline constexpr std::size_t least_streamed_bytes = least_cache_bytes / 8 * streaming_eighths_one_thread;
-
-/// Whether a call that reads and writes `touched_bytes` in all, out of place, should stream its stores.
-[[nodiscard]] inline bool streaming_pays(std::size_t touched_bytes, unsigned threads) noexcept {
-    if (touched_bytes < least_streamed_bytes) return false;
-    std::size_t const eighths = threads > 1 ? streaming_eighths_more_threads : streaming_eighths_one_thread;
-    return touched_bytes >= cache_size() / 8 * eighths;
 }
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE

@@ -146,41 +146,4 @@ private:
 
 #endif
 
-/// While it lives, this thread computes with the modes that every thread begins with, and what flags it raises are
-/// forgotten: for arithmetic of our own in the middle of a caller's. What it guards must be calls that are not inlined:
-/// the compiler does not know that other arithmetic may not be moved past it.
-class own_arithmetic {
-public:
-#if defined(__x86_64__)
-    [[gnu::always_inline]] own_arithmetic() noexcept : before_(_mm_getcsr()) { _mm_setcsr(0x1F80); }
-    [[gnu::always_inline]] ~own_arithmetic() { _mm_setcsr(before_); }
-#elif defined(__aarch64__)
-    [[gnu::always_inline]] own_arithmetic() noexcept : before_(float_modes::current()), raised_(float_modes::raised()) {
-        float_modes().adopt();
-    }
-    [[gnu::always_inline]] ~own_arithmetic() {
-        before_.adopt();
-        if (raised_ != 0) float_modes::raise(raised_);
-    }
-#else
-    [[gnu::always_inline]] own_arithmetic() noexcept {
-        std::fegetenv(&before_);
-        std::fesetenv(FE_DFL_ENV);
-    }
-    [[gnu::always_inline]] ~own_arithmetic() { std::fesetenv(&before_); }
-#endif
-    own_arithmetic(own_arithmetic const&) = delete;
-    own_arithmetic& operator=(own_arithmetic const&) = delete;
-
-private:
-#if defined(__x86_64__)
-    std::uint32_t before_;
-#elif defined(__aarch64__)
-    float_modes before_;
-    std::uint32_t raised_;
-#else
-    std::fenv_t before_;
-#endif
-};
-
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -12,6 +12,13 @@
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+/// One side of a call on an N-dimensional array.
+struct array_side {
+    void* data;                     // the element whose indices are all 0
+    std::ptrdiff_t const* strides;  // in bytes, of any sign; 0 for the input alone
+    bool swapped;                   // not in this machine's byte order
+};
+
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 inline constexpr int most_dimensions = 64;

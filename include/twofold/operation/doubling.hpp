@@ -1,4 +1,4 @@
-// What doubling means, for one scalar and for one SIMD batch, with the same result: to wrap, to saturate, to notice.
+// What doubling means, for one scalar and for one SIMD batch alike: to wrap, to clamp, and which doubles overflow.
 #pragma once
 
 #include <bit>
@@ -10,51 +10,29 @@
 
 #include <twofold/element.hpp>
 #include <twofold/flags.hpp>
+#include <twofold/operation/half_float.hpp>
+#include <twofold/simd/loop.hpp>
+#include <twofold/version.hpp>
 
-namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
-
-/// What becomes of a double that the element type cannot hold.
-enum class overflow_policy {
-    wrap,      ///< Integers are taken modulo 2^bits; floats become infinite, as IEEE 754 has it.
-    saturate,  ///< Integers become the least or the greatest value of their type; floats are as with `wrap`.
-    raise,     ///< twofold::overflow_error; for floats where a finite value would become infinite.
-};
-
-namespace detail {
-
-template <class T>
-struct lane_type {
-    using type = std::conditional_t<is_half_float<T>, std::int16_t, T>;
-};
-
-/// The type of a scalar, and of a batch's lanes, in which a part is computed: 16-bit floats by their bits.
-template <class T>
-using lane_of = typename lane_type<T>::type;
-
-// The bits of a 16-bit float, its sign aside: an exponent, then `Mantissa` bits.
-template <int Mantissa>
-struct half_float_format {
-    static constexpr std::int16_t magnitude = 0x7FFF;
-    static constexpr std::int16_t infinity = magnitude >> Mantissa << Mantissa;
-    static constexpr std::int16_t exponent_step = 1 << Mantissa;  // to the next exponent, which doubles the value
-    static constexpr std::int16_t quiet = 1 << (Mantissa - 1);    // in a NaN: not signalling
-};
-
-template <class T>
-struct format_of;
-template <>
-struct format_of<float16> : half_float_format<10> {};
-template <>
-struct format_of<bfloat16> : half_float_format<7> {};
-
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-// T is a part, as element.hpp has it; Arch is that of the batches. Always inlined, since a loop that calls them is many
-// times slower.
+/// An operation, as simd/kernel_set.hpp has it. T is a scalar type, Arch the instruction set of the batches. All is
+/// always inlined, since a loop that calls it is many times slower.
+struct doubling {
+    template <class Arch, class T>
+    struct map;
+    template <class Arch, class T>
+    struct overflows;
+    template <class Arch, class T>
+    struct clamped;
+
+    static constexpr char const* noun = "the double";  // as messages call a result
+};
 
 /// Integers modulo 2^bits, floats as IEEE 754 has `x + x`.
 template <class Arch, class T>
-struct wrapping_double {
+struct doubling::map {
     using lane = lane_of<T>;
     using batch = xsimd::batch<lane, Arch>;
 
@@ -98,7 +76,7 @@ struct wrapping_double {
 /// Whether the double of a lane is beyond what its type holds: an integer's beyond its limits, a finite float's beyond
 /// the greatest finite one. Raises no floating-point flag, which `<` would do where it meets a NaN.
 template <class Arch, class T>
-struct double_overflows {
+struct doubling::overflows {
     using lane = lane_of<T>;
     using batch = xsimd::batch<lane, Arch>;
 
@@ -155,27 +133,27 @@ private:
 
 /// Integers clamped to their type's limits; floats as IEEE 754 has them.
 template <class Arch, class T>
-struct saturating_double {
+struct doubling::clamped {
     using lane = lane_of<T>;
     using batch = xsimd::batch<lane, Arch>;
 
     [[nodiscard, gnu::always_inline]] constexpr lane operator()(lane x) const noexcept {
         if constexpr (std::integral<T>) {
-            if (double_overflows<Arch, T>{}(x)) return x < 0 ? (limits::min)() : (limits::max)();
+            if (overflows<Arch, T>{}(x)) return x < 0 ? (limits::min)() : (limits::max)();
         }
-        return wrapping_double<Arch, T>{}(x);
+        return map<Arch, T>{}(x);
     }
 
     [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) const noexcept {
         if constexpr (std::integral<T> && sizeof(T) <= 2) {
             return xsimd::sadd(x, x);  // an instruction of its own on every machine
         } else if constexpr (std::unsigned_integral<T>) {
-            return xsimd::select(double_overflows<Arch, T>{}(x), batch((limits::max)()), x + x);
+            return xsimd::select(overflows<Arch, T>{}(x), batch((limits::max)()), x + x);
         } else if constexpr (std::integral<T>) {
             batch const limit = xsimd::select(x < batch(T{0}), batch((limits::min)()), batch((limits::max)()));
-            return xsimd::select(double_overflows<Arch, T>{}(x), limit, x + x);
+            return xsimd::select(overflows<Arch, T>{}(x), limit, x + x);
         } else {
-            return wrapping_double<Arch, T>{}(x);
+            return map<Arch, T>{}(x);
         }
     }
 
@@ -183,36 +161,5 @@ private:
     using limits = std::numeric_limits<lane>;
 };
 
-/// Doubles as wrapping_double does, and notes whether any double overflowed.
-template <class Arch, class T>
-class checked_double {
-public:
-    using lane = lane_of<T>;
-    using batch = xsimd::batch<lane, Arch>;
-
-    [[gnu::always_inline]] checked_double() noexcept {}
-
-    [[nodiscard, gnu::always_inline]] lane operator()(lane x) noexcept {
-        in_scalars_ |= double_overflows<Arch, T>{}(x);
-        return wrapping_double<Arch, T>{}(x);
-    }
-
-    [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) noexcept {
-        in_batches_ = in_batches_ | double_overflows<Arch, T>{}(x);
-        return wrapping_double<Arch, T>{}(x);
-    }
-
-    [[nodiscard, gnu::always_inline]] bool overflowed() const noexcept {
-        return in_scalars_ || xsimd::any(in_batches_);
-    }
-
-private:
-    bool in_scalars_ = false;
-    // No lane of zeros overflows. Said like this because batch_bool(false) of xsimd 8 is a call with an argument for
-    // each lane, which is not always inlined.
-    typename batch::batch_bool_type in_batches_ = double_overflows<Arch, T>{}(batch(lane{0}));
-};
-
 }  // namespace TWOFOLD_FLAGS_NAMESPACE
-}  // namespace detail
-}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -4,6 +4,8 @@
 // be lent to others, and a helper may have to wait for a foreign process while its caller waits for it. So calls are
 // timed. Calls of one kind (the same kernel, about the same size) share a record of how long they took alone and how
 // long shared. The faster way is taken; the other one is tried again, so seldom that it costs little.
+//
+// All this is computed with integers: floating-point modes and flags are the caller's.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +17,6 @@
 
 #include <twofold/flags.hpp>
 #include <twofold/machine/clock.hpp>
-#include <twofold/machine/float_environment.hpp>
 #include <twofold/parallel/crew.hpp>
 #include <twofold/parallel/thread_count.hpp>
 #include <twofold/version.hpp>
@@ -32,8 +33,8 @@ inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{16} << 20;
 // call puts right, so nothing here is ordered.
 struct sharing_record {
     std::atomic<std::uint64_t> owner{0};          // the kind of calls; 0: nobody's yet
-    std::atomic<float> alone{0};                  // nanoseconds for a byte; 0: unknown
-    std::atomic<float> shared{0};                 // the same
+    std::atomic<std::int64_t> alone{0};           // nanoseconds for 1 MiB; 0: unknown
+    std::atomic<std::int64_t> shared{0};          // the same
     std::atomic<std::int64_t> since_trial_ns{0};  // spent in the faster way since the other one was tried
     std::atomic<std::int64_t> debt_ns{0};         // what helpers that came late have cost; below 0: what sharing saved
     std::atomic<std::int32_t> in_a_row{0};        // calls that ran shared, one after another; alone: below 0
@@ -57,6 +58,11 @@ __attribute__((visibility("hidden")))
 #endif
 inline constinit sharing_state the_sharing;
 
+/// What tells calls apart that take differently long for the same number of bytes: what is called, and how.
+struct call_kind {
+    std::uint64_t value;
+};
+
 /// The threads that a call may use.
 struct allowance {
     unsigned most;  // 0: as parallel/thread_count.hpp decides
@@ -65,8 +71,7 @@ struct allowance {
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-// Reads and writes a record. should_share and learn compute with floats, and are not inlined so that they can be called
-// under own_arithmetic.
+// Reads and writes a record.
 class experience {
 public:
     // Trying the other way, and helpers that come too late, may each cost this fraction of all time. Measured by
@@ -102,24 +107,24 @@ public:
     }
 
     /// Whether the next call, on `bytes`, should be shared.
-    [[nodiscard, gnu::noinline]] bool should_share(std::size_t bytes) const noexcept {
+    [[nodiscard]] bool should_share(std::size_t bytes) const noexcept {
         if (get(record_.debt_ns) > 0) return false;
         std::int32_t const in_a_row = get(record_.in_a_row);
         std::int32_t const least = least_in_a_row(bytes);
         if (in_a_row > 0 && in_a_row < least) return true;
         if (in_a_row < 0 && -in_a_row < least) return false;
-        float const shared = get(record_.shared);
+        std::int64_t const shared = get(record_.shared);
         if (shared == 0) return true;
-        float alone = get(record_.alone);
+        std::int64_t alone = get(record_.alone);
         if (alone == 0) {
             if (bytes < threads_pay_asleep_bytes) return false;
-            alone = likely_gain * shared;
+            alone = shared + shared / likely_gain_one_part_in;
         }
         bool const sharing_wins = shared < alone;
-        float const difference = sharing_wins ? alone - shared : shared - alone;
+        std::int64_t const difference = sharing_wins ? alone - shared : shared - alone;
         // A trial may also have to wake helpers, or to let them fall asleep.
-        float const loss = difference * static_cast<float>(bytes) * static_cast<float>(least) + float{waking_ns};
-        bool const trial = static_cast<float>(get(record_.since_trial_ns)) >= loss * float{one_part_in};
+        std::int64_t const loss = duration_of(bytes, difference) * least + waking_ns;
+        bool const trial = get(record_.since_trial_ns) >= loss * one_part_in;
         return sharing_wins != trial;
     }
 
@@ -130,16 +135,16 @@ public:
     }
 
     /// A call on `bytes` took `ns`; `shared`: it was to be shared, `helped`: helpers did come.
-    [[gnu::noinline]] void learn(bool shared, bool helped, std::size_t bytes, std::int64_t ns) noexcept {
+    void learn(bool shared, bool helped, std::size_t bytes, std::int64_t ns) noexcept {
         // While helpers wake up calls are neither. If they need too long for that, it is what sharing is like.
         bool const waits = shared && !helped && get(record_.waited_ns) < waking_ns;
         set(record_.waited_ns, waits ? get(record_.waited_ns) + ns : 0);
         if (waits) return;
         std::int32_t const in_a_row = count(shared, bytes);
         bool const is_settled = in_a_row >= settled;
-        float const rate = static_cast<float>(ns + 1) / static_cast<float>(bytes);
-        float const alone = get(record_.alone);
-        auto const expected_ns = static_cast<std::int64_t>(alone * static_cast<float>(bytes));
+        std::int64_t const rate = rate_of(bytes, ns);
+        std::int64_t const alone = get(record_.alone);
+        std::int64_t const expected_ns = duration_of(bytes, alone);
         bool const goes_on = in_a_row == least_in_a_row(bytes);
         // Those that were not timed count, too.
         std::int64_t const stands_for = goes_on && bytes < short_bytes ? one_timed_in : 1;
@@ -181,7 +186,7 @@ public:
 
 private:
     // Long calls are few, and sharing them mostly pays: with this they are tried alone after ten calls, not at once.
-    static constexpr float likely_gain = 1.05F;
+    static constexpr std::int64_t likely_gain_one_part_in = 20;
     static constexpr int most_times_slower = 2;
 
     template <class T>
@@ -191,6 +196,22 @@ private:
     template <class T>
     static void set(std::atomic<T>& value, std::type_identity_t<T> to) noexcept {
         value.store(to, std::memory_order_relaxed);
+    }
+
+    // Rates are in nanoseconds for 1 MiB, which is 2^20 bytes. Bytes are counted in units of 2^6, so that there is room
+    // for all calls that end within a day: 2^47 nanoseconds times 2^14.
+    static constexpr unsigned unit_shift = 6;
+    static constexpr unsigned rate_shift = 20 - unit_shift;
+    static constexpr std::int64_t max_ns = std::int64_t{1} << 47;
+
+    [[nodiscard]] static std::int64_t rate_of(std::size_t bytes, std::int64_t ns) noexcept {
+        auto const units = static_cast<std::int64_t>(bytes >> unit_shift);
+        return ((std::min)(ns, max_ns) << rate_shift) / (std::max)(units, std::int64_t{1}) + 1;
+    }
+    [[nodiscard]] static std::int64_t duration_of(std::size_t bytes, std::int64_t rate) noexcept {
+        auto const units = static_cast<std::int64_t>(bytes >> unit_shift);
+        std::int64_t const max_units = (max_ns << rate_shift) / (std::max)(rate, std::int64_t{1});
+        return rate * (std::min)(units, max_units) >> rate_shift;
     }
 
     // A way that is tried is tried for so many calls. Short ones vary more.
@@ -212,17 +233,17 @@ private:
     [[nodiscard]] static bool is_late(std::int64_t ns, std::int64_t expected_ns, bool is_settled) noexcept {
         return ns > most_times_slower * expected_ns + (is_settled ? 0 : waking_ns);
     }
-    void learn_alone(float rate) noexcept {
-        float const alone = blend(get(record_.alone), rate, get(record_.alone));
+    void learn_alone(std::int64_t rate) noexcept {
+        std::int64_t const alone = blend(get(record_.alone), rate, get(record_.alone));
         set(record_.alone, alone);
         // What sharing was taken for before there was something to compare it with.
-        set(record_.shared, (std::min)(get(record_.shared), alone * float{most_times_slower}));
+        set(record_.shared, (std::min)(get(record_.shared), alone * most_times_slower));
     }
 
     // A mean that follows. Each new value counts a quarter; half, if it is better, since a time that is too long may be
     // an accident, and one that is too short hardly. It is cut where is_late begins.
-    [[nodiscard]] static float blend(float before, float now, float alone) noexcept {
-        if (alone > 0) now = (std::min)(now, alone * float{most_times_slower});
+    [[nodiscard]] static std::int64_t blend(std::int64_t before, std::int64_t now, std::int64_t alone) noexcept {
+        if (alone > 0) now = (std::min)(now, alone * most_times_slower);
         return before == 0 ? now : before + (now - before) / (now < before ? 2 : 4);
     }
 
@@ -238,15 +259,14 @@ public:
 
     /// run(workers), with as many workers as pay, or as are ordered, for a call that reads or writes arrays of `bytes`.
     /// It says what helpers did.
-    /// `Run` and `variant` tell calls apart that take differently long for the same number of bytes.
     template <class Run>
-    static void run(std::size_t bytes, allowance threads, unsigned variant, Run const& run) noexcept {
+    static void run(call_kind kind, std::size_t bytes, allowance threads, Run const& run) noexcept {
         if (threads.most == 1 || bytes < threads_pay_awake_bytes) {
             run(1u);
         } else if (threads.ordered) {
             run_ordered(bytes, threads.most, run);
         } else {
-            run_as_pays(bytes, threads.most, variant, run);
+            run_as_pays(kind, bytes, threads.most, run);
         }
     }
 
@@ -277,8 +297,8 @@ private:
     }
 
     template <class Run>
-    static void run_as_pays(std::size_t bytes, unsigned most, unsigned variant, Run const& run) noexcept {
-        experience past = experience_of<Run>(bytes, variant);
+    static void run_as_pays(call_kind kind, std::size_t bytes, unsigned most, Run const& run) noexcept {
+        experience past = experience_of(kind, bytes);
         if (int const repeated = past.repeats(); repeated != 0) {
             bool const share = repeated > 0 && crew::state_of_helpers() == helpers::awake;
             if (most == 0) most = the_sharing.decided_threads.load(std::memory_order_relaxed);
@@ -301,14 +321,10 @@ private:
             end_at(now_ns());
             return;
         }
-        bool const share = [&] {
-            own_arithmetic const guard;
-            return past.should_share(bytes);
-        }();
+        bool const share = past.should_share(bytes);
         bool const helped = run(share ? most : 1u) != help::none;
         std::int64_t const end = now_ns();
         end_at(end);
-        own_arithmetic const guard;
         past.learn(share, helped, bytes, end - start);
     }
 
@@ -320,21 +336,22 @@ private:
 
     static void end_at(std::int64_t now) noexcept { the_sharing.last_call_ns.store(now, std::memory_order_relaxed); }
 
-    template <class Run>
-    [[nodiscard]] static experience experience_of(std::size_t bytes, unsigned variant) noexcept {
-        std::uint64_t key = reinterpret_cast<std::uintptr_t>(&identity<Run>) + (std::uint64_t{variant} << 44);
-        key =
-            (key ^ static_cast<std::uint64_t>(std::bit_width(bytes)) << 56) * 0x9E3779B97F4A7C15u;  // Fibonacci hashing
+    [[nodiscard]] static experience experience_of(call_kind kind, std::size_t bytes) noexcept {
+        auto const size_class = static_cast<std::uint64_t>(std::bit_width(bytes)) << 56;
+        std::uint64_t const key = (kind.value ^ size_class) * 0x9E3779B97F4A7C15u;  // Fibonacci hashing
         experience past(the_sharing.records[key >> 56]);
         past.belong_to(key);
         return past;
     }
     static_assert(sharing_state::record_count == 256, "a record for each number of eight bits");
-
-    // Its address stands for the type.
-    template <class Run>
-    static void identity() noexcept {}
 };
+
+/// A kind for calls of `what`, a pointer to a function or to what stands for one; `variant` is a number of up to 16
+/// bits.
+template <class What>
+[[nodiscard]] call_kind call_kind_of(What* what, unsigned variant = 0) noexcept {
+    return {reinterpret_cast<std::uintptr_t>(what) + (std::uint64_t{variant} << 40)};
+}
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

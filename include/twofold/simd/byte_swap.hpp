@@ -1,14 +1,14 @@
-// Doubling parts whose bytes stand the other way round than this machine has them: turned, doubled and turned back in
-// the register.
+// Byte swaps: of one number, of a vector of numbers, of memory; and a map on numbers that are byte-swapped in memory.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
 #include <twofold/flags.hpp>
-#include <twofold/operation/doubling.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -20,10 +20,10 @@ using unsigned_of_size = std::conditional_t<
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// The bytes of each number in `bits`, a number or a vector of them, the other way round. By shifts, which every
-/// instruction set has. Not by value: how vectors are passed depends on the flags.
+/// Swaps the bytes of each number in `bits`: an unsigned number, or a compiler's vector of `Bits`. By shifts, which
+/// every instruction set has. Not by value: how vectors are passed depends on the flags.
 template <class Bits, class X>
-[[gnu::always_inline]] inline void turn_bytes(X& bits) noexcept {
+[[gnu::always_inline]] constexpr void swap_bytes(X& bits) noexcept {
     if constexpr (sizeof(Bits) == 8) {
         constexpr auto odd_bytes = static_cast<Bits>(0x00FF00FF00FF00FF);
         constexpr auto odd_pairs = static_cast<Bits>(0x0000FFFF0000FFFF);
@@ -39,31 +39,60 @@ template <class Bits, class X>
     }
 }
 
-/// What wrapping_double does, for the bits of a part whose bytes are the other way round.
-template <class Arch, class T>
-struct wrapping_double_turned {
+/// What Map does, for the bits of a scalar T that is byte-swapped in memory.
+template <class Map, class Arch, class T>
+struct byte_swapped {
     using lane = unsigned_of_size<sizeof(T)>;
     using batch = xsimd::batch<lane, Arch>;
 
     [[nodiscard, gnu::always_inline]] lane operator()(lane x) const noexcept {
-        using value = typename wrapping_double<Arch, T>::lane;
-        turn_bytes<lane>(x);
-        x = __builtin_bit_cast(lane, wrapping_double<Arch, T>{}(__builtin_bit_cast(value, x)));
-        turn_bytes<lane>(x);
+        using value = typename Map::lane;
+        swap_bytes<lane>(x);
+        x = __builtin_bit_cast(lane, Map{}(__builtin_bit_cast(value, x)));
+        swap_bytes<lane>(x);
         return x;
     }
 
     [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) const noexcept {
         // The compiler's vectors: of the shifts of some versions of xsimd with AVX-512, GCC 12 warns.
         using vector [[gnu::vector_size(sizeof(batch))]] = lane;
-        using values = typename wrapping_double<Arch, T>::batch;
+        using values = typename Map::batch;
         auto bits = __builtin_bit_cast(vector, x);
-        turn_bytes<lane>(bits);
-        bits = __builtin_bit_cast(vector, wrapping_double<Arch, T>{}(__builtin_bit_cast(values, bits)));
-        turn_bytes<lane>(bits);
+        swap_bytes<lane>(bits);
+        bits = __builtin_bit_cast(vector, Map{}(__builtin_bit_cast(values, bits)));
+        swap_bytes<lane>(bits);
         return __builtin_bit_cast(batch, bits);
     }
 };
+
+/// Swaps the bytes of each of `n` scalars of `Bytes` bytes, in place.
+template <std::size_t Bytes>
+void swap_bytes_in_place(std::byte* scalars, std::size_t n) noexcept {
+    std::size_t i = 0;
+    if constexpr (Bytes == 2 || Bytes == 4 || Bytes == 8) {
+        // Vectors of 16 bytes, which GCC and Clang have for every machine.
+        using lane = unsigned_of_size<Bytes>;
+        using vector [[gnu::vector_size(16)]] = lane;
+        for (; n - i >= 16 / Bytes; i += 16 / Bytes) {
+            vector bits;
+            std::memcpy(&bits, scalars + i * Bytes, sizeof(bits));
+            swap_bytes<lane>(bits);
+            std::memcpy(scalars + i * Bytes, &bits, sizeof(bits));
+        }
+    }
+    if constexpr (Bytes == 16) {
+        for (; i < n; ++i) {
+            std::uint64_t halves[2];
+            std::memcpy(halves, scalars + i * Bytes, Bytes);
+            swap_bytes<std::uint64_t>(halves[0]);
+            swap_bytes<std::uint64_t>(halves[1]);
+            std::swap(halves[0], halves[1]);
+            std::memcpy(scalars + i * Bytes, halves, Bytes);
+        }
+    } else if constexpr (Bytes > 1) {
+        for (; i < n; ++i) std::reverse(scalars + i * Bytes, scalars + (i + 1) * Bytes);
+    }
+}
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

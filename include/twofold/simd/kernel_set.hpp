@@ -1,93 +1,137 @@
-// Which instruction set runs: the one that the including file is compiled for, or, in the Python wheel, the best one
-// that the machine has, from a table of kernels compiled one by one.
+// The kernels of an operation, made of what it means for one scalar and for one batch: each runs on one chunk, on one
+// thread, with one instruction set. As pointers they are one plain type for all operations and scalar types, so what
+// calls them is compiled once. In a program they are those that the including file is compiled for; in the Python wheel
+// those of the best instruction set that the machine has.
+//
+// An operation is a type with class templates whose objects are called with a scalar (a `lane`) and with a batch:
+//
+//   map<Arch, T>          the result, integers modulo 2^bits
+//   clamped<Arch, T>      the result, integers clamped to the limits of their type. None: as map has it
+//   overflows<Arch, T>    whether the result is beyond what the type holds. None: it never is
 #pragma once
 
 #include <cstddef>
-#include <tuple>
+#include <xsimd/xsimd.hpp>
 
 #include <twofold/element.hpp>
 #include <twofold/flags.hpp>
-#include <twofold/operation/doubling.hpp>
 #include <twofold/simd/byte_swap.hpp>
 #include <twofold/simd/loop.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// Kernels as pointers: what part_kernels has, for an instruction set that is chosen at run time.
-template <class T>
-struct part_kernel_pointers {
-    using doubling_kernel = void (*)(T const* in, T* out, std::size_t n) noexcept;
-    using checking_kernel = bool (*)(T const* in, T* out, std::size_t n) noexcept;
-    using reading_kernel = std::size_t (*)(T const* in, std::size_t n) noexcept;
+/// The kernels of one operation for one scalar type and instruction set. n counts scalars; the contract for memory is
+/// that of `apply` in simd/loop.hpp.
+struct kernel_row {
+    using mapping_kernel = void (*)(void const* in, void* out, std::size_t n) noexcept;
+    using checking_kernel = bool (*)(void const* in, void* out, std::size_t n) noexcept;
+    using reading_kernel = std::size_t (*)(void const* in, std::size_t n) noexcept;
 
-    doubling_kernel wrap[2];  // indexed by `stores`
-    doubling_kernel wrap_turned[2];
-    doubling_kernel saturate[2];
-    checking_kernel checked[2];
-    reading_kernel first_overflow;
+    mapping_kernel wrap[2];          // indexed by `stores`
+    mapping_kernel wrap_swapped[2];  // of scalars that are byte-swapped on both sides
+    mapping_kernel clamped[2];
+    checking_kernel checked[2];     // what `wrap` does; whether any result overflowed
+    reading_kernel first_overflow;  // the index of the first scalar whose result overflows; n where there is none
 };
-
-template <class Parts>
-struct kernel_table_of;
-
-template <class... T>
-struct kernel_table_of<std::tuple<T...>> : part_kernel_pointers<T>... {};
-
-/// The kernels of one instruction set, for every part type.
-using kernel_table = kernel_table_of<part_types>;
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// The kernels that double parts of type T, compiled for Arch.
-///
-/// The contract for memory is that of `apply` in simd/loop.hpp.
-template <class Arch, class T>
-struct part_kernels {
-    template <stores Where>
-    static void wrap(T const* in, T* out, std::size_t n) noexcept {
-        struct function : wrapping_double<Arch, T> {};
-        apply<Arch, Where>(lanes(in), lanes(out), n, function{});
+/// What `map` of an operation does, noting whether any result overflows.
+template <class Operation, class Arch, class T>
+class checked_map {
+public:
+    using lane = lane_of<T>;
+    using batch = xsimd::batch<lane, Arch>;
+
+    [[gnu::always_inline]] checked_map() noexcept {}
+
+    [[nodiscard, gnu::always_inline]] lane operator()(lane x) noexcept {
+        in_scalars_ |= overflows{}(x);
+        return map{}(x);
     }
 
-    /// Of parts whose bytes are the other way round, on both sides.
-    template <stores Where>
-    static void wrap_turned(T const* in, T* out, std::size_t n) noexcept {
-        struct function : wrapping_double_turned<Arch, T> {};
-        using bits = typename function::lane;
-        apply<Arch, Where>(reinterpret_cast<bits const*>(in), reinterpret_cast<bits*>(out), n, function{});
+    [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) noexcept {
+        in_batches_ = in_batches_ | overflows{}(x);
+        return map{}(x);
     }
 
-    template <stores Where>
-    static void saturate(T const* in, T* out, std::size_t n) noexcept {
-        struct function : saturating_double<Arch, T> {};
-        apply<Arch, Where>(lanes(in), lanes(out), n, function{});
-    }
-
-    /// What `wrap` does; returns whether any double overflowed.
-    template <stores Where>
-    static bool checked(T const* in, T* out, std::size_t n) noexcept {
-        struct function : checked_double<Arch, T> {};
-        function const after = apply<Arch, Where>(lanes(in), lanes(out), n, function{});
-        return after.overflowed();
-    }
-
-    /// The index of the first part whose double overflows; n where there is none.
-    static std::size_t first_overflow(T const* in, std::size_t n) noexcept {
-        struct predicate : double_overflows<Arch, T> {};
-        return find_first<Arch>(lanes(in), n, predicate{});
+    [[nodiscard, gnu::always_inline]] bool overflowed() const noexcept {
+        return in_scalars_ || xsimd::any(in_batches_);
     }
 
 private:
-    static lane_of<T> const* lanes(T const* parts) noexcept { return reinterpret_cast<lane_of<T> const*>(parts); }
-    static lane_of<T>* lanes(T* parts) noexcept { return reinterpret_cast<lane_of<T>*>(parts); }
+    using map = typename Operation::template map<Arch, T>;
+    using overflows = typename Operation::template overflows<Arch, T>;
+
+    bool in_scalars_ = false;
+    // Nothing has overflowed. Said like this because batch_bool(false) of xsimd 8 is a call with an argument for each
+    // lane, which is not always inlined.
+    typename batch::batch_bool_type in_batches_ = batch(lane{0}) != batch(lane{0});
 };
 
-template <class Kernels, class T>
-inline constexpr part_kernel_pointers<T> pointers_to{
+/// The kernels of an operation.
+template <class Operation, class Arch, class T>
+struct kernels {
+    template <stores Where>
+    static void wrap(void const* in, void* out, std::size_t n) noexcept {
+        run<Where, map>(in, out, n);
+    }
+
+    template <stores Where>
+    static void wrap_swapped(void const* in, void* out, std::size_t n) noexcept {
+        run<Where, byte_swapped<map, Arch, T>>(in, out, n);
+    }
+
+    template <stores Where>
+    static void clamped(void const* in, void* out, std::size_t n) noexcept {
+        if constexpr (requires { typename Operation::template clamped<Arch, T>; }) {
+            run<Where, typename Operation::template clamped<Arch, T>>(in, out, n);
+        } else {
+            run<Where, map>(in, out, n);
+        }
+    }
+
+    template <stores Where>
+    static bool checked(void const* in, void* out, std::size_t n) noexcept {
+        if constexpr (can_overflow) {
+            return run<Where, checked_map<Operation, Arch, T>>(in, out, n).overflowed();
+        } else {
+            run<Where, map>(in, out, n);
+            return false;
+        }
+    }
+
+    static std::size_t first_overflow([[maybe_unused]] void const* in, std::size_t n) noexcept {
+        if constexpr (can_overflow) {
+            using overflows = typename Operation::template overflows<Arch, T>;
+            return find_first<Arch>(static_cast<lane_of<T> const*>(in), n, overflows{});
+        } else {
+            return n;
+        }
+    }
+
+private:
+    using map = typename Operation::template map<Arch, T>;
+    static constexpr bool can_overflow = requires { typename Operation::template overflows<Arch, T>; };
+
+    template <stores Where, class Function>
+    static Function run(void const* in, void* out, std::size_t n) noexcept {
+        using lane = typename Function::lane;
+        return apply<Arch, Where>(static_cast<lane const*>(in), static_cast<lane*>(out), n, Function{});
+    }
+};
+
+/// Kernels as pointers. Hidden: g++ marks variable templates STB_GNU_UNIQUE, and no object that has such a symbol is
+/// ever unloaded.
+template <class Kernels>
+#if defined(__GNUC__)
+__attribute__((visibility("hidden")))
+#endif
+inline constexpr kernel_row row_of{
     {Kernels::template wrap<stores::cached>, Kernels::template wrap<stores::streaming>},
-    {Kernels::template wrap_turned<stores::cached>, Kernels::template wrap_turned<stores::streaming>},
-    {Kernels::template saturate<stores::cached>, Kernels::template saturate<stores::streaming>},
+    {Kernels::template wrap_swapped<stores::cached>, Kernels::template wrap_swapped<stores::streaming>},
+    {Kernels::template clamped<stores::cached>, Kernels::template clamped<stores::streaming>},
     {Kernels::template checked<stores::cached>, Kernels::template checked<stores::streaming>},
     Kernels::first_overflow};
 

@@ -10,11 +10,21 @@
 #include <cstring>
 #include <xsimd/xsimd.hpp>
 
+#include <twofold/element.hpp>
 #include <twofold/flags.hpp>
 #include <twofold/simd/streaming.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+template <class T>
+struct lane_type {
+    using type = std::conditional_t<is_half_float<T>, std::int16_t, T>;
+};
+
+/// The type of a scalar, and of a batch's lanes, in which it is computed: 16-bit floats by their bits.
+template <class T>
+using lane_of = typename lane_type<T>::type;
 
 /// Where stores go: through the cache, or past it straight to memory.
 enum class stores { cached, streaming };

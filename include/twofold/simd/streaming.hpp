@@ -1,11 +1,14 @@
 // Non-temporal stores: they go past the cache, and so spare memory the read of a line that is only overwritten.
-// xsimd has them from 14.2 on, and we build with 8.1, so here they are for the instruction sets that have them.
+// xsimd has them from 14.2 on, and we build with 8.1, so here they are for the instruction sets that have them. And
+// from which size on they pay.
 #pragma once
 
+#include <cstddef>
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
 #include <twofold/flags.hpp>
+#include <twofold/machine/cache_size.hpp>
 #include <twofold/version.hpp>
 
 #if defined(__SSE2__)
@@ -13,6 +16,15 @@
 #endif
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+// Streaming pays from these fractions of the cache on, input and output together: below, plain stores find room in the
+// cache, and several threads find more of it than one. Measured by `benchmarks/thresholds.cpp` (streaming).
+inline constexpr std::size_t streaming_eighths_one_thread = 5;
+inline constexpr std::size_t streaming_eighths_more_threads = 10;
+
+/// No call that touches less than this streams.
+inline constexpr std::size_t least_streamed_bytes = least_cache_bytes / 8 * streaming_eighths_one_thread;
+
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 #if defined(__SSE2__)
@@ -65,6 +77,13 @@ inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
 inline void finish_streaming() noexcept {}
 
 #endif
+
+/// Whether a call that reads and writes `touched_bytes` in all, out of place, should stream its stores.
+[[nodiscard]] inline bool streaming_pays(std::size_t touched_bytes, unsigned threads) noexcept {
+    if (touched_bytes < least_streamed_bytes) return false;
+    std::size_t const eighths = threads > 1 ? streaming_eighths_more_threads : streaming_eighths_one_thread;
+    return touched_bytes >= cache_size() / 8 * eighths;
+}
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "_engine/wheel_elements.hpp"
+#include "_engine/kernels/wheel_elements.hpp"
 #include "half_floats.hpp"
 
 namespace twofold_wheel {

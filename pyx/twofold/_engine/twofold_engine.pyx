@@ -67,22 +67,30 @@ cdef extern from "_engine/wheel.hpp" namespace "twofold::detail" nogil:
     cdef struct allowance:
         unsigned int most
         bint ordered
+    cdef struct array_side:
+        void* data
+        const Py_ssize_t* strides
+        bint swapped
+    bint partly_overlap(const void* a, const void* b, size_t size) noexcept
+    bint arrays_overlap(array_side a, array_side b, const size_t* shape, int ndim, size_t itemsize) noexcept
+    bint array_overlaps_itself "twofold::detail::overlaps_itself"(
+        const array_side& side, const size_t* shape, int ndim, size_t itemsize) noexcept
 
 cdef extern from "_engine/wheel.hpp" namespace "twofold_wheel" nogil:
-    cdef cppclass kernel_table:
+    cdef cppclass operation:
         pass
+    const operation doubling_operation
     cdef struct instruction_set:
         const char* name
         bint supported
-        const kernel_table* kernels
     cdef cppclass instruction_set_array "std::array<twofold_wheel::instruction_set, twofold_wheel::instruction_set_count>":
         instruction_set operator[](size_t) noexcept
     const size_t instruction_set_count
     const size_t element_count
     const size_t threads_pay_bytes
     instruction_set_array instruction_sets() noexcept
-    const kernel_table& chosen_kernels() except +
-    const kernel_table* kernels_if_chosen() noexcept
+    int chosen_set() except +
+    int set_if_chosen() noexcept
     const char* chosen_name() except +
     size_t cache_size_here "twofold_wheel::cache_size"() noexcept
     element_description element_at(size_t i) noexcept
@@ -93,24 +101,17 @@ cdef extern from "_engine/wheel.hpp" namespace "twofold_wheel" nogil:
     thread_decision decide_threads(bint pool_worker) noexcept
     unsigned int decided_threads(bint pool_worker) noexcept
     unsigned int recently_decided_threads() noexcept
-    bint partly_overlap(const void* a, const void* b, size_t size) noexcept
-    cdef struct array_side:
-        void* data
-        const Py_ssize_t* strides
-        bint swapped
     ctypedef cpp_bool (*go_on_function)() noexcept
-    const size_t stopped
-    size_t double_elements(const kernel_table& kernels, int element, const void* values, void* out, size_t n,
-                           allowance threads, overflow_policy policy, go_on_function go_on) noexcept
-    size_t double_array(const kernel_table& kernels, int element, array_side values, array_side out, const size_t* shape,
-                        int ndim, allowance threads, overflow_policy policy, go_on_function go_on) noexcept
+    const size_t interrupted
+    size_t run_elements(const operation& what, int set, int element, const void* values, void* out, size_t n,
+                        allowance threads, overflow_policy policy, go_on_function go_on) noexcept
+    size_t run_array_here "twofold_wheel::run_array"(
+        const operation& what, int set, int element, array_side values, array_side out, const size_t* shape, int ndim,
+        allowance threads, overflow_policy policy, go_on_function go_on) noexcept
     bint is_time_for_signals(size_t nbytes) noexcept
     void copy_elements(int element, array_side values, array_side out, const size_t* shape, int ndim) noexcept
     void clear_float_flags_here "twofold_wheel::clear_float_flags"() noexcept
     int raised_float_flags_here "twofold_wheel::raised_float_flags"() noexcept
-    bint arrays_overlap(array_side a, array_side b, const size_t* shape, int ndim, size_t itemsize) noexcept
-    bint array_overlaps_itself "twofold_wheel::overlaps_itself"(
-        const array_side& side, const size_t* shape, int ndim, size_t itemsize) noexcept
 
 __version__ = TWOFOLD_VERSION.decode()
 
@@ -126,12 +127,12 @@ cdef size_t keep_gil_bytes = 1 << 14
 cdef inline overflow_policy as_policy(Policy policy) noexcept nogil:
     return <overflow_policy><int>policy  # which counts as C++ does
 
-cdef inline const kernel_table* kernels() except NULL nogil:
-    cdef const kernel_table* chosen = kernels_if_chosen()
+cdef inline int set_of_kernels() except -1 nogil:
+    cdef int chosen = set_if_chosen()
     # The environment is read with the GIL alone: os.environ is changed under it, and getenv must not run meanwhile.
-    if chosen is NULL:
+    if chosen < 0:
         with gil:
-            chosen = &chosen_kernels()
+            chosen = chosen_set()
     return chosen
 
 cdef bint is_pool_worker() noexcept:
@@ -172,9 +173,9 @@ cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil:
 
 cdef size_t run(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
                 unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
-    cdef size_t index = double_elements(kernels()[0], element, values, out, n, allowed(nbytes, threads),
-                                        as_policy(policy), &see_to_signals)
-    if index == stopped:
+    cdef size_t index = run_elements(doubling_operation, set_of_kernels(), element, values, out, n,
+                                     allowed(nbytes, threads), as_policy(policy), &see_to_signals)
+    if index == interrupted:
         with gil:
             pass_on_exception()
     return index
@@ -195,10 +196,10 @@ cdef inline array_side side_of(const View* view) noexcept nogil:
 
 cdef size_t run_array(const View* values, const View* out, Policy policy,
                       unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
-    cdef size_t index = double_array(
-        kernels()[0], values.element, side_of(values), side_of(out), <const size_t*>values.shape, values.ndim,
+    cdef size_t index = run_array_here(
+        doubling_operation, set_of_kernels(), values.element, side_of(values), side_of(out), <const size_t*>values.shape, values.ndim,
         allowed(values.n * values.itemsize, threads), as_policy(policy), &see_to_signals)
-    if index == stopped:
+    if index == interrupted:
         with gil:
             pass_on_exception()
     return index

@@ -8,15 +8,22 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
-#include <twofold/nd/layout.hpp>
+#include <twofold/machine/cache_size.hpp>
+#include <twofold/machine/clock.hpp>
+#include <twofold/machine/float_environment.hpp>
+#include <twofold/nd/arrays.hpp>
+#include <twofold/parallel/adaptive.hpp>
+#include <twofold/version.hpp>
 #include <utility>
 
 namespace twofold_wheel {
 namespace {
 
+namespace engine = twofold::detail;
+
 // Not a static with an initializer in chosen_kernels: a fork while another thread is in that would leave the child
 // waiting for ever. Threads that come first together decide the same.
-constinit std::atomic<kernel_table const*> chosen{nullptr};
+constinit std::atomic<int> chosen{-1};
 
 // Of initial-exec would be faster, but takes from what the loader sets aside for all libraries that are loaded late.
 thread_local unsigned thread_limit = 0;
@@ -25,21 +32,48 @@ constexpr auto descriptions = []<std::size_t... I>(std::index_sequence<I...>) {
     return std::array{describe_wheel_element<element_number<I>>()...};
 }(std::make_index_sequence<element_count>{});
 
-instruction_set choose(char const* wanted) {
+int choose(char const* wanted) {
     auto const sets = instruction_sets();
     bool const anyone = wanted == nullptr || *wanted == '\0';
-    instruction_set const* best = nullptr;
+    int best = -1;
     std::string supported;
     for (instruction_set const& set : sets) {
         if (!set.supported) continue;
-        if (anyone || std::string(wanted) == set.name) best = &set;
+        if (anyone || std::string(wanted) == set.name) best = set.number;
         supported += (supported.empty() ? "" : ", ") + std::string(set.name);
     }
-    if (best == nullptr) {
+    if (best < 0) {
         throw std::invalid_argument("TWOFOLD_SIMD is '" + std::string(anyone ? "" : wanted) +
                                     "', but this build of twofold on this machine has: " + supported);
     }
-    return *best;
+    return best;
+}
+
+// ---- elements
+
+template <class T>
+constexpr engine::element_form form_of = engine::element_form_of<sizeof(T), sizeof(scalar_of<T>)>();
+
+constexpr auto forms = []<std::size_t... I>(std::index_sequence<I...>) {
+    return std::array{form_of<element_number<I>>...};
+}(std::make_index_sequence<element_count>{});
+
+constexpr auto kernel_numbers = []<std::size_t... I>(std::index_sequence<I...>) {
+    return std::array{kernel_number_of<scalar_of<element_number<I>>>...};
+}(std::make_index_sequence<element_count>{});
+
+engine::array_operation on_element(operation const& what, int set, int element) noexcept {
+    auto const i = static_cast<std::size_t>(element);
+    std::size_t const row = kernel_numbers[i];
+    return {forms[i],
+            row < kernel_scalar_count ? what.sets[static_cast<std::size_t>(set)]->rows[row] : *what.long_double,
+            what.strided[i]};
+}
+
+// Durations that overflow are errors, as NumPy has it, unless they are clamped.
+twofold::overflow_policy policy_for(int element, twofold::overflow_policy policy) noexcept {
+    using enum twofold::overflow_policy;
+    return descriptions[static_cast<std::size_t>(element)].kind == 'm' && policy == wrap ? raise : policy;
 }
 
 }  // namespace
@@ -55,41 +89,40 @@ std::array<instruction_set, instruction_set_count> instruction_sets() noexcept {
 #define TWOFOLD_ALSO_2(feature, ...) TWOFOLD_ALSO(feature) __VA_OPT__(TWOFOLD_ALSO_3(__VA_ARGS__))
 #define TWOFOLD_ALSO_3(feature, ...) TWOFOLD_ALSO(feature) __VA_OPT__(TWOFOLD_ALSO(__VA_ARGS__))
 #define TWOFOLD_INSTRUCTION_SET(name, machine, xsimd_type, ...) \
-    TWOFOLD_ON_##machine(                                       \
-        instruction_set{#name, true __VA_OPT__(TWOFOLD_ALSO_1(__VA_ARGS__)), &twofold_kernels_##name}, )
-    return {
+    TWOFOLD_ON_##machine(instruction_set{#name, true __VA_OPT__(TWOFOLD_ALSO_1(__VA_ARGS__)), 0}, )
+    std::array<instruction_set, instruction_set_count> sets{{
 #include "kernels/instruction_sets.def"
-    };
+    }};
 #undef TWOFOLD_INSTRUCTION_SET
 #undef TWOFOLD_ALSO_3
 #undef TWOFOLD_ALSO_2
 #undef TWOFOLD_ALSO_1
 #undef TWOFOLD_ALSO
+    for (int number = 0; instruction_set & set : sets) set.number = number++;
+    return sets;
 }
 
-kernel_table const* kernels_if_chosen() noexcept {
+int set_if_chosen() noexcept {
     return chosen.load(std::memory_order_acquire);
 }
 
-kernel_table const& chosen_kernels() {
-    kernel_table const* kernels = kernels_if_chosen();
-    if (kernels == nullptr) {
-        kernels = choose(std::getenv("TWOFOLD_SIMD")).kernels;
+int chosen_set() {
+    int set = set_if_chosen();
+    if (set < 0) {
+        set = choose(std::getenv("TWOFOLD_SIMD"));
         // Here under the GIL, since it reads the environment; the calls that want it next run without the GIL.
-        static_cast<void>(twofold::detail::cache_size());
-        chosen.store(kernels, std::memory_order_release);
+        static_cast<void>(engine::cache_size());
+        chosen.store(set, std::memory_order_release);
     }
-    return *kernels;
+    return set;
 }
 
 char const* chosen_name() {
-    kernel_table const* const kernels = &chosen_kernels();
-    auto const sets = instruction_sets();
-    return std::ranges::find(sets, kernels, &instruction_set::kernels)->name;
+    return instruction_sets()[static_cast<std::size_t>(chosen_set())].name;
 }
 
 std::size_t cache_size() noexcept {
-    return twofold::detail::cache_size();
+    return engine::cache_size();
 }
 
 twofold::element_description element_at(std::size_t i) noexcept {
@@ -117,27 +150,27 @@ std::uint64_t number_of_this_thread() noexcept {
     return number;
 }
 
-twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept {
-    return twofold::detail::decide_threads({.thread_limit = thread_limit, .pool_worker = pool_worker});
+engine::thread_decision decide_threads(bool pool_worker) noexcept {
+    return engine::decide_threads({.thread_limit = thread_limit, .pool_worker = pool_worker});
 }
 
 unsigned decided_threads(bool pool_worker) noexcept {
     if (thread_limit != 0) return thread_limit;
-    return twofold::detail::sharing::decided_threads(twofold::detail::now_ns(), {.pool_worker = pool_worker});
+    return engine::sharing::decided_threads(engine::now_ns(), {.pool_worker = pool_worker});
 }
 
 unsigned recently_decided_threads() noexcept {
     if (thread_limit != 0) return thread_limit;
-    return twofold::detail::sharing::recently_decided_threads(twofold::detail::now_ns());
+    return engine::sharing::recently_decided_threads(engine::now_ns());
 }
 
 // What <cfenv> would take ten times as long for; float_modes has its numbers for these flags.
 int raised_float_flags() noexcept {
-    return static_cast<int>(twofold::detail::float_modes::raised()) & (FE_OVERFLOW | FE_INVALID);
+    return static_cast<int>(engine::float_modes::raised()) & (FE_OVERFLOW | FE_INVALID);
 }
 
 void clear_float_flags() noexcept {
-    if (raised_float_flags() != 0) twofold::detail::float_modes::current().adopt();
+    if (raised_float_flags() != 0) engine::float_modes::current().adopt();
 }
 
 bool is_time_for_signals(std::size_t bytes) noexcept {
@@ -155,52 +188,27 @@ bool is_time_for_signals(std::size_t bytes) noexcept {
         return false;
     }
     done.bytes = 0;
-    std::int64_t const now = twofold::detail::now_ns();
+    std::int64_t const now = engine::now_ns();
     if (now - done.seen_ns < interval_ns) return false;
     done.seen_ns = now;
     return true;
 }
 
-bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
-    return twofold::detail::partly_overlap(a, b, bytes);
+std::size_t run_elements(operation const& what, int set, int element, void const* in, void* out, std::size_t n,
+                         engine::allowance threads, twofold::overflow_policy policy, go_on_function go_on) noexcept {
+    return engine::map_contiguous(on_element(what, set, element), in, out, n, threads, policy_for(element, policy),
+                                  go_on);
 }
 
-bool arrays_overlap(array_side a, array_side b, std::size_t const* shape, int ndim,
-                    std::size_t element_bytes) noexcept {
-    bool is_same = a.data == b.data && a.swapped == b.swapped;
-    // The bytes that each lies in: [first, end).
-    auto const extent_of = [&](array_side const& side) {
-        auto first = reinterpret_cast<std::uintptr_t>(side.data);
-        auto end = first + element_bytes;
-        for (int i = 0; i < ndim; ++i) {
-            auto const reach = static_cast<std::uintptr_t>(side.strides[i]) * (shape[i] - 1);  // modulo 2^64
-            (side.strides[i] < 0 ? first : end) += reach;
-        }
-        return std::pair{first, end};
-    };
-    for (int i = 0; i < ndim; ++i) {
-        if (shape[i] == 0) return false;
-        if (shape[i] > 1 && a.strides[i] != b.strides[i]) is_same = false;
-    }
-    auto const [a_first, a_end] = extent_of(a);
-    auto const [b_first, b_end] = extent_of(b);
-    return !is_same && a_first < b_end && b_first < a_end;
+std::size_t run_array(operation const& what, int set, int element, array_side in, array_side out,
+                      std::size_t const* shape, int ndim, engine::allowance threads, twofold::overflow_policy policy,
+                      go_on_function go_on) noexcept {
+    return engine::map_array(on_element(what, set, element), in, out, shape, ndim, threads, policy_for(element, policy),
+                             go_on);
 }
 
-bool overlaps_itself(array_side const& side, std::size_t const* shape, int ndim, std::size_t element_bytes) noexcept {
-    std::array<std::pair<std::size_t, std::size_t>, twofold::detail::most_dimensions> axes;  // stride, length
-    auto end = axes.begin();
-    for (int i = 0; i < ndim; ++i) {
-        if (shape[i] == 0) return false;
-        if (shape[i] > 1) *end++ = {twofold::detail::magnitude(side.strides[i]), shape[i]};
-    }
-    std::sort(axes.begin(), end);
-    std::size_t reach = element_bytes;
-    for (auto axis = axes.begin(); axis != end; ++axis) {
-        if (axis->first < reach) return true;
-        reach += axis->first * (axis->second - 1);
-    }
-    return false;
+void copy_elements(int element, array_side in, array_side out, std::size_t const* shape, int ndim) noexcept {
+    engine::copy_array(forms[static_cast<std::size_t>(element)], in, out, shape, ndim);
 }
 
 }  // namespace twofold_wheel

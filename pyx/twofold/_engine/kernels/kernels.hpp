@@ -1,10 +1,13 @@
-// Defines twofold_kernels_<set>, the kernels of one instruction set; the including file names it, as
+// Defines the kernels of an operation for one instruction set. The including file names both, the set as
 // instruction_sets.def does:
 //
 //     #define TWOFOLD_KERNELS_FOR avx2
 //     #include "kernels.hpp"
 //
-// That table is the only global symbol of its object file. An inline function that got out of here could be the copy
+// Another operation than doubling is named by TWOFOLD_OPERATION, a type of TWOFOLD_OPERATION_HEADER, and its tables by
+// TWOFOLD_TABLES: they are called twofold_kernels_avx2, or <TWOFOLD_TABLES>_avx2.
+//
+// The table is the only global symbol of its object file. An inline function that got out of here could be the copy
 // that the linker keeps for the whole program, and would crash machines without the instruction set. So the namespace
 // of all functions has no name here, and tests_cpp/_engine/test_kernel_symbols.py reads the objects.
 #define TWOFOLD_FLAGS_NAMESPACE
@@ -13,45 +16,64 @@
 #include <cstddef>
 #include <tuple>
 #include <twofold/machine/float_environment.hpp>
+#include <twofold/operation/doubling.hpp>
 #include <twofold/simd/kernel_set.hpp>
 #include <xsimd/xsimd.hpp>
 
-#include "_engine/time_differences.hpp"
-#include "_engine/wheel.hpp"
+#include "instruction_sets.hpp"
+#include "timedelta.hpp"
+#include "wheel_elements.hpp"
+
+#if defined(TWOFOLD_OPERATION)
+#include TWOFOLD_OPERATION_HEADER
+#else
+#define TWOFOLD_OPERATION twofold::detail::doubling
+#define TWOFOLD_TABLES twofold_kernels
+#endif
 
 namespace {
 
 namespace engine = twofold::detail;
 
-template <class T>
-struct kernels : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T> {};
+using arch = twofold_wheel::arch::TWOFOLD_KERNELS_FOR;
 
-// 16-bit floats are doubled by integer arithmetic. NumPy looks at the flags that floating-point arithmetic would raise.
+template <class T>
+struct kernels : engine::kernels<TWOFOLD_OPERATION, arch, T> {};
+
+// 16-bit floats are computed by integer arithmetic. NumPy looks at the flags that floating-point arithmetic would
+// raise.
 template <class T>
     requires engine::is_half_float<T>
-struct kernels<T> : engine::part_kernels<twofold_wheel::arch::TWOFOLD_KERNELS_FOR, T> {
+struct kernels<T> : engine::kernels<TWOFOLD_OPERATION, arch, T> {
     template <engine::stores Where>
-    static void wrap(T const* in, T* out, std::size_t n) noexcept {
+    static void wrap(void const* in, void* out, std::size_t n) noexcept {
         if (kernels::template checked<Where>(in, out, n)) engine::float_modes::raise(FE_OVERFLOW);
     }
     template <engine::stores Where>
-    static void saturate(T const* in, T* out, std::size_t n) noexcept {
+    static void clamped(void const* in, void* out, std::size_t n) noexcept {
         kernels::template wrap<Where>(in, out, n);
     }
 };
 
-template <class Parts>
+template <class T>
+constexpr engine::kernel_row row() noexcept {
+    engine::kernel_row made = engine::row_of<kernels<T>>;
+    if (engine::is_half_float<T>) made.wrap_swapped[0] = made.wrap_swapped[1] = nullptr;  // which would raise no flag
+    return made;
+}
+
+template <class Scalars>
 struct table_for;
 
 template <class... T>
 struct table_for<std::tuple<T...>> {
-    static constexpr twofold_wheel::kernel_table value{engine::pointers_to<kernels<T>, T>...};
+    static constexpr twofold_wheel::kernel_table value{{row<T>()...}};
 };
 
 }  // namespace
 
-#define TWOFOLD_KERNELS_NAME_(set) twofold_kernels_##set
-#define TWOFOLD_KERNELS_NAME(set) TWOFOLD_KERNELS_NAME_(set)
+#define TWOFOLD_KERNELS_NAME_(tables, set) tables##_##set
+#define TWOFOLD_KERNELS_NAME(tables, set) TWOFOLD_KERNELS_NAME_(tables, set)
 
-extern "C" constinit twofold_wheel::kernel_table const TWOFOLD_KERNELS_NAME(TWOFOLD_KERNELS_FOR) =
-    table_for<twofold_wheel::kernel_part_types>::value;
+extern "C" constinit twofold_wheel::kernel_table const TWOFOLD_KERNELS_NAME(TWOFOLD_TABLES, TWOFOLD_KERNELS_FOR) =
+    table_for<twofold_wheel::kernel_scalar_types>::value;

@@ -1,6 +1,6 @@
-// Moves elements between memory with any strides and memory without gaps, turns their bytes round, and transposes; all
-// of it within the first-level cache, so that a kernel for contiguous elements can do the rest. Knows elements by their
-// size alone. Baseline code: it is no faster with more than 128 bits, since it waits for single elements.
+// Moves blocks of elements between memory with any strides and memory without gaps, and transposes them; all of it
+// within the first-level cache, so that a kernel for contiguous elements can do the rest. Knows elements by their size
+// alone. With vectors of 16 bytes: it is no faster with longer ones, since it waits for single elements.
 #pragma once
 
 #include <algorithm>
@@ -8,14 +8,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <twofold/nd/layout.hpp>
-#include <twofold/parallel/chunks.hpp>
-#include <twofold/simd/streaming.hpp>
-#include <type_traits>
 #include <utility>
 #include <xsimd/xsimd.hpp>
 
-namespace twofold_wheel::packing {
+#include <twofold/flags.hpp>
+#include <twofold/nd/layout.hpp>
+#include <twofold/parallel/chunks.hpp>
+#include <twofold/simd/byte_swap.hpp>
+#include <twofold/simd/streaming.hpp>
+#include <twofold/version.hpp>
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail::packing {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 // Vectors of 16 bytes, which GCC and Clang have for every machine.
 template <class Lane>
@@ -25,11 +29,6 @@ struct vector_of {
 template <class Lane>
 using vector = typename vector_of<Lane>::type;
 
-template <std::size_t Bytes>
-using lane_of_size = std::conditional_t<
-    Bytes == 1, std::uint8_t,
-    std::conditional_t<Bytes == 2, std::uint16_t, std::conditional_t<Bytes == 4, std::uint32_t, std::uint64_t>>>;
-
 template <class T>
 [[nodiscard, gnu::always_inline]] inline T loaded(std::byte const* from) noexcept {
     T value;
@@ -38,18 +37,18 @@ template <class T>
 }
 
 template <class T>
-[[gnu::always_inline]] inline void store(std::byte* to, T const& value) noexcept {
+[[gnu::always_inline]] inline void put(std::byte* to, T const& value) noexcept {
     std::memcpy(to, &value, sizeof(T));
 }
 
 template <std::size_t Bytes>
-struct chunk_of_bytes {
+struct bytes_of {
     std::byte bytes[Bytes];
 };
 
 template <std::size_t Bytes>
 [[gnu::always_inline]] inline void move(std::byte const* from, std::byte* to) noexcept {
-    store(to, loaded<chunk_of_bytes<Bytes>>(from));
+    put(to, loaded<bytes_of<Bytes>>(from));
 }
 
 /// One side of a move: where it begins, and its strides in bytes.
@@ -62,7 +61,7 @@ struct grid {
     [[nodiscard]] Byte* at(std::size_t r, std::size_t c) const noexcept {
         return start + static_cast<std::ptrdiff_t>(r) * row + static_cast<std::ptrdiff_t>(c) * column;
     }
-    [[nodiscard]] grid turned() const noexcept { return {start, row, column}; }
+    [[nodiscard]] grid transposed() const noexcept { return {start, row, column}; }
 };
 using source = grid<std::byte const>;
 using target = grid<std::byte>;
@@ -81,114 +80,30 @@ template <class T, class Function>
         for (; left >= 4; left -= 4, in += 4 * from.column, out += 4 * to.column) {
             T const a = loaded<T>(in);
             T const b = loaded<T>(in + from.column);
-            store(out, function(a));
-            store(out + to.column, function(b));
+            put(out, function(a));
+            put(out + to.column, function(b));
             T const c = loaded<T>(in + 2 * from.column);
             T const d = loaded<T>(in + 3 * from.column);
-            store(out + 2 * to.column, function(c));
-            store(out + 3 * to.column, function(d));
+            put(out + 2 * to.column, function(c));
+            put(out + 3 * to.column, function(d));
         }
-        for (; left > 0; --left, in += from.column, out += to.column) store(out, function(loaded<T>(in)));
+        for (; left > 0; --left, in += from.column, out += to.column) put(out, function(loaded<T>(in)));
     }
 }
 
 // Along the longer axis.
 inline void run_along(source& from, target& to, std::size_t& rows, std::size_t& columns) noexcept {
     if (rows <= columns) return;
-    from = from.turned();
-    to = to.turned();
+    from = from.transposed();
+    to = to.transposed();
     std::swap(rows, columns);
 }
 
 template <std::size_t Bytes>
 void move_each(source from, target to, std::size_t rows, std::size_t columns) noexcept {
-    using element = chunk_of_bytes<Bytes>;
+    using element = bytes_of<Bytes>;
     run_along(from, to, rows, columns);
     each<element>(from, to, rows, columns, [](element const& x) { return x; });
-}
-
-template <bool Turned, class Part>
-[[nodiscard, gnu::always_inline]] inline Part turned_if(Part x) noexcept {
-    using bits = lane_of_size<sizeof(Part)>;
-    if constexpr (!Turned || sizeof(Part) == 1) return x;
-    if constexpr (sizeof(Part) == 2) return std::bit_cast<Part>(__builtin_bswap16(std::bit_cast<bits>(x)));
-    if constexpr (sizeof(Part) == 4) return std::bit_cast<Part>(__builtin_bswap32(std::bit_cast<bits>(x)));
-    if constexpr (sizeof(Part) == 8) return std::bit_cast<Part>(__builtin_bswap64(std::bit_cast<bits>(x)));
-}
-
-template <class Part>
-using pair_of = vector<Part>;
-
-// function(pair) for elements of 8 bytes by twos, and function(one) for one that is left: what counts is how often is
-// read and written. Bytes are turned round before and after it.
-template <class Part, bool TurnIn, bool TurnOut, bool Packed, class Function>
-[[gnu::always_inline]] inline void each_pair(source const& from, target const& to, std::size_t rows,
-                                             std::size_t columns, Function function) noexcept {
-    static_assert(sizeof(pair_of<Part>) == 2 * sizeof(Part));
-    for (std::size_t r = 0; r < rows; ++r) {
-        std::byte const* in = from.at(r, 0);
-        std::byte* out = to.at(r, 0);
-        auto const next = [&] {
-            pair_of<Part> const x{turned_if<TurnIn>(loaded<Part>(in)),
-                                  turned_if<TurnIn>(loaded<Part>(in + from.column))};
-            in += 2 * from.column;
-            return x;
-        };
-        auto const put = [&](pair_of<Part> const& x) {
-            if constexpr (Packed && !TurnOut) {
-                store(out, x);
-            } else {
-                store<Part>(out, turned_if<TurnOut>(x[0]));
-                store<Part>(out + to.column, turned_if<TurnOut>(x[1]));
-            }
-            out += 2 * to.column;
-        };
-        std::size_t left = columns;
-        for (; left >= 4; left -= 4) {
-            auto const a = next();
-            auto const b = next();
-            put(function(a));
-            put(function(b));
-        }
-        for (; left > 0; --left, in += from.column, out += to.column) {
-            store(out, turned_if<TurnOut>(function(turned_if<TurnIn>(loaded<Part>(in)))));
-        }
-    }
-}
-
-template <class Part, bool TurnIn, bool TurnOut, class Function>
-[[gnu::always_inline]] inline void each_pair(source const& from, target const& to, std::size_t rows,
-                                             std::size_t columns, Function function) noexcept {
-    if (to.column == sizeof(Part)) {
-        each_pair<Part, TurnIn, TurnOut, true>(from, to, rows, columns, function);
-    } else {
-        each_pair<Part, TurnIn, TurnOut, false>(from, to, rows, columns, function);
-    }
-}
-
-/// Doubles a block of elements of `Parts` parts each, integers modulo 2^bits. Turns the bytes of a part round that is
-/// read, or is to be written, in the other byte order.
-template <class Part, std::size_t Parts, bool TurnIn, bool TurnOut>
-void double_each(source from, target to, std::size_t rows, std::size_t columns) noexcept {
-    run_along(from, to, rows, columns);
-    if constexpr (Parts == 1 && sizeof(Part) == 8 && !TurnIn && !TurnOut) {
-        each_pair<Part, false, false>(from, to, rows, columns, [](auto const& x) { return x + x; });
-    } else if constexpr (Parts == 1) {
-        using bits = lane_of_size<sizeof(Part)>;  // which are moved as they are, also if they look like a NaN
-        each<bits>(from, to, rows, columns, [](bits x) {
-            auto const value = std::bit_cast<Part>(turned_if<TurnIn>(x));
-            return turned_if<TurnOut>(std::bit_cast<bits>(static_cast<Part>(value + value)));
-        });
-    } else if constexpr (!TurnIn && !TurnOut) {
-        using element [[gnu::vector_size(Parts * sizeof(Part))]] = Part;
-        each<element>(from, to, rows, columns, [](element const& x) { return x + x; });
-    } else {
-        for (std::size_t part = 0; part < Parts; ++part) {
-            auto const offset = part * sizeof(Part);
-            double_each<Part, 1, TurnIn, TurnOut>({from.start + offset, from.column, from.row},
-                                                  {to.start + offset, to.column, to.row}, rows, columns);
-        }
-    }
 }
 
 // ---- rows without gaps on both sides
@@ -199,10 +114,10 @@ void move_short_rows(source const& from, target const& to, std::size_t rows, std
     for (std::size_t r = 0; r < rows; ++r) {
         std::byte const* const in = from.at(r, 0);
         std::byte* const out = to.at(r, 0);
-        auto const first = loaded<chunk_of_bytes<Bytes>>(in);
-        auto const last = loaded<chunk_of_bytes<Bytes>>(in + row_bytes - Bytes);
-        store(out, first);
-        store(out + row_bytes - Bytes, last);
+        auto const first = loaded<bytes_of<Bytes>>(in);
+        auto const last = loaded<bytes_of<Bytes>>(in + row_bytes - Bytes);
+        put(out, first);
+        put(out + row_bytes - Bytes, last);
     }
 }
 
@@ -229,7 +144,7 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
     }
     switch (std::bit_width(row_bytes - 1)) {
         case 0:
-            return move_each<1>(from.turned(), to.turned(), 1, rows);
+            return move_each<1>(from.transposed(), to.transposed(), 1, rows);
         case 1:
             return move_short_rows<1>(from, to, rows, row_bytes);
         case 2:
@@ -248,19 +163,19 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
 /// Copies bytes past the cache; `to` begins with a cache line, and there are `bytes` of whole ones. finish_streaming is
 /// left to the caller: it takes as long as hundreds of bytes.
 [[gnu::always_inline]] inline void stream_lines(std::byte const* from, std::byte* to, std::size_t bytes) noexcept {
-    using batch = xsimd::batch<std::uint8_t, xsimd::default_arch>;
-    constexpr std::size_t line = twofold::detail::cache_line_bytes;
+    using batch = xsimd::batch<std::uint8_t>;
+    constexpr std::size_t line = cache_line_bytes;
     for (std::size_t i = 0; i < bytes; i += line) {
         for (std::size_t k = i; k < i + line; k += batch::size) {
             auto const values = batch::load_unaligned(reinterpret_cast<std::uint8_t const*>(from + k));
-            twofold::detail::stream_store(reinterpret_cast<std::uint8_t*>(to + k), values);
+            stream_store(reinterpret_cast<std::uint8_t*>(to + k), values);
         }
     }
 }
 
 /// Rows past the cache, but for cache lines that a row has only in part. finish_streaming is left to the caller.
 inline void stream_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
-    constexpr std::size_t line = twofold::detail::cache_line_bytes;
+    constexpr std::size_t line = cache_line_bytes;
     for (std::size_t r = 0; r < rows; ++r) {
         std::byte const* const in = from.at(r, 0);
         std::byte* const out = to.at(r, 0);
@@ -313,19 +228,19 @@ template <class Lane, std::size_t... I>
     if constexpr (lanes > 2) interleave<Lane>(square, each_lane);
     if constexpr (lanes > 4) interleave<Lane>(square, each_lane);
     if constexpr (lanes > 8) interleave<Lane>(square, each_lane);
-    (store(to + static_cast<std::ptrdiff_t>(I) * row, square[I]), ...);
+    (put(to + static_cast<std::ptrdiff_t>(I) * row, square[I]), ...);
 }
 
 // So many columns are read side by side, cache line after cache line of each; of elements of one or two bytes only
 // those of one square. Measured as rows_read_ahead.
 template <std::size_t Bytes>
-inline constexpr std::size_t columns_side_by_side = Bytes < 4 ? square_lanes<Bytes> : twofold::detail::rows_read_ahead;
+inline constexpr std::size_t columns_side_by_side = Bytes < 4 ? square_lanes<Bytes> : rows_read_ahead;
 
 // Whole squares. By value, since what is stored could be a stride; not inlined, where registers would not do for it.
 template <std::size_t Bytes>
 [[gnu::noinline]] void transpose_squares(source from, target to, std::size_t rows, std::size_t columns) noexcept {
     constexpr std::size_t lanes = square_lanes<Bytes>;
-    constexpr std::size_t line = (std::max)(twofold::detail::cache_line_bytes / Bytes, std::size_t{1});
+    constexpr std::size_t line = (std::max)(cache_line_bytes / Bytes, std::size_t{1});
     constexpr std::size_t group = columns_side_by_side<Bytes>;
     constexpr auto steps = static_cast<std::ptrdiff_t>(lanes);
     for (std::size_t c = 0; c < columns; c += group) {
@@ -339,8 +254,8 @@ template <std::size_t Bytes>
                 std::byte* out = next_out;
                 for (std::size_t k = 0; k < rows_here; k += lanes) {
                     if constexpr (lanes > 1) {
-                        transpose_square<lane_of_size<Bytes>>(in, from.column, out, to.row,
-                                                              std::make_index_sequence<lanes>{});
+                        transpose_square<unsigned_of_size<Bytes>>(in, from.column, out, to.row,
+                                                                  std::make_index_sequence<lanes>{});
                     } else {
                         move<Bytes>(in, out);
                     }
@@ -379,55 +294,16 @@ void move_block(source from, target to, std::size_t rows, std::size_t columns) n
     constexpr auto step = static_cast<std::ptrdiff_t>(Bytes);
     // `to` goes along its columns where it has the choice.
     if (columns == 1 || (to.column != step && to.row == step && rows > 1)) {
-        from = from.turned();
-        to = to.turned();
+        from = from.transposed();
+        to = to.transposed();
         std::swap(rows, columns);
     }
     if (from.column == step && to.column == step) return move_rows(from, to, rows, columns * Bytes);
     if (from.row == step && to.column == step) return transpose<Bytes>(from, to, rows, columns);
-    if (from.column == step && to.row == step) return transpose<Bytes>(from.turned(), to.turned(), columns, rows);
+    if (from.column == step && to.row == step)
+        return transpose<Bytes>(from.transposed(), to.transposed(), columns, rows);
     move_each<Bytes>(from, to, rows, columns);
 }
 
-// ---- bytes turned round
-
-template <class Lane>
-[[nodiscard, gnu::always_inline]] inline vector<Lane> turned_round(vector<Lane> x) noexcept {
-    if constexpr (sizeof(Lane) == 2) {
-        return x << 8 | x >> 8;
-    } else if constexpr (sizeof(Lane) == 4) {
-        constexpr Lane odd = 0x00FF00FF;
-        x = (x & odd) << 8 | (x >> 8 & odd);
-        return x << 16 | x >> 16;
-    } else {
-        constexpr Lane odd_bytes = 0x00FF00FF00FF00FF;
-        constexpr Lane odd_pairs = 0x0000FFFF0000FFFF;
-        x = (x & odd_bytes) << 8 | (x >> 8 & odd_bytes);
-        x = (x & odd_pairs) << 16 | (x >> 16 & odd_pairs);
-        return x << 32 | x >> 32;
-    }
-}
-
-/// Turns the bytes of each of `n` parts of `Bytes` bytes round, in place.
-template <std::size_t Bytes>
-void turn_round(std::byte* parts, std::size_t n) noexcept {
-    std::size_t i = 0;
-    if constexpr (Bytes == 2 || Bytes == 4 || Bytes == 8) {
-        using lane = lane_of_size<Bytes>;
-        for (; n - i >= 16 / Bytes; i += 16 / Bytes) {
-            store(parts + i * Bytes, turned_round<lane>(loaded<vector<lane>>(parts + i * Bytes)));
-        }
-    }
-    if constexpr (Bytes == 16) {
-        for (; i < n; ++i) {
-            auto const low = loaded<std::uint64_t>(parts + i * Bytes);
-            auto const high = loaded<std::uint64_t>(parts + i * Bytes + 8);
-            store(parts + i * Bytes, __builtin_bswap64(high));
-            store(parts + i * Bytes + 8, __builtin_bswap64(low));
-        }
-    } else if constexpr (Bytes > 1) {
-        for (; i < n; ++i) std::reverse(parts + i * Bytes, parts + (i + 1) * Bytes);
-    }
-}
-
-}  // namespace twofold_wheel::packing
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail::packing

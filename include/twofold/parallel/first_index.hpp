@@ -1,0 +1,31 @@
+// The least of the indices that the threads of a call report.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+#include <twofold/flags.hpp>
+#include <twofold/version.hpp>
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
+/// Chunks are claimed in order, so whoever finds something has every chunk before its own claimed: the least that is
+/// reported is the first that there is.
+class first_index {
+public:
+    explicit first_index(std::size_t none) noexcept : least_(none) {}
+
+    void report(std::size_t index) noexcept {
+        std::size_t least = least_.load(std::memory_order_relaxed);
+        while (index < least && !least_.compare_exchange_weak(least, index, std::memory_order_relaxed)) {
+        }
+    }
+    [[nodiscard]] std::size_t least() const noexcept { return least_.load(std::memory_order_relaxed); }
+
+private:
+    std::atomic<std::size_t> least_;
+};
+
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -1,0 +1,87 @@
+// From pointers to results, for scalars that lie one after another: the kernels of an operation, run on chunks, alone
+// or shared. Errors are indices here.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include <twofold/flags.hpp>
+#include <twofold/options.hpp>
+#include <twofold/parallel/first_index.hpp>
+#include <twofold/parallel/parallel_for.hpp>
+#include <twofold/simd/kernel_set.hpp>
+#include <twofold/simd/streaming.hpp>
+#include <twofold/version.hpp>
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+/// Scalars to be mapped. `in` and `out` are the same address or do not overlap. They may be a slice of more.
+struct scalars {
+    std::byte const* in;
+    std::byte* out;
+    std::size_t n;
+    std::size_t bytes_each;
+    std::size_t whole_n;  // of what they are a slice of
+
+    [[nodiscard, gnu::always_inline]] bool in_place() const noexcept { return in == out; }
+};
+
+inline namespace TWOFOLD_FLAGS_NAMESPACE {
+
+/// kernel(in, out, first, count, stores) for chunks of scalars.
+template <class Kernel>
+void map_chunks(call_kind kind, scalars const& all, allowance threads, Kernel const& kernel) noexcept {
+    items const range{all.n, all.bytes_each, all.out};
+    parallel_for(kind, range, threads, [&](std::size_t first, std::size_t count, unsigned workers) noexcept {
+        bool const stream = !all.in_place() && streaming_pays(2 * all.whole_n * all.bytes_each, workers);
+        kernel(all.in + first * all.bytes_each, all.out + first * all.bytes_each, first, count,
+               stream ? stores::streaming : stores::cached);
+    });
+}
+
+/// The same with one of the kernels of a row.
+inline void map_by(kernel_row::mapping_kernel const (&kernels)[2], scalars const& all, allowance threads) noexcept {
+    map_chunks(call_kind_of(kernels[0], all.in_place()), all, threads,
+               [&](void const* in, void* out, std::size_t, std::size_t count, stores where) noexcept {
+                   kernels[static_cast<std::size_t>(where)](in, out, count);
+               });
+}
+
+/// The index of the first scalar whose result overflows; n where there is none.
+[[nodiscard]] inline std::size_t find_overflow(kernel_row const& kernels, scalars const& all,
+                                               allowance threads) noexcept {
+    first_index found(all.n);
+    parallel_for(call_kind_of(kernels.first_overflow), {all.n, all.bytes_each, all.in}, threads,
+                 [&](std::size_t first, std::size_t count, unsigned) noexcept {
+                     if (first > found.least()) return;
+                     std::size_t const i = kernels.first_overflow(all.in + first * all.bytes_each, count);
+                     if (i < count) found.report(first + i);
+                 });
+    return found.least();
+}
+
+/// Maps scalars as `policy` has it. Returns n, or with overflow_policy::raise the index of the first one whose result
+/// overflows; then `out` is what it was if it is `in`, else unspecified.
+inline std::size_t map_scalars(kernel_row const& kernels, scalars const& all, allowance threads,
+                               overflow_policy policy) noexcept {
+    if (policy == overflow_policy::raise && !all.in_place()) {
+        first_index found(all.n);
+        map_chunks(call_kind_of(kernels.checked[0]), all, threads,
+                   [&](void const* in, void* out, std::size_t first, std::size_t count, stores where) noexcept {
+                       if (first > found.least()) return;
+                       if (kernels.checked[static_cast<std::size_t>(where)](in, out, count)) {
+                           found.report(first + kernels.first_overflow(in, count));
+                       }
+                   });
+        return found.least();
+    }
+    if (policy == overflow_policy::raise) {
+        std::size_t const found = find_overflow(kernels, all, threads);
+        if (found < all.n) return found;
+    }
+    map_by(policy == overflow_policy::saturate ? kernels.clamped : kernels.wrap, all, threads);
+    return all.n;
+}
+
+}  // namespace TWOFOLD_FLAGS_NAMESPACE
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail

@@ -1,0 +1,96 @@
+// The element types of the wheel: those of the library, and what only Python's arrays hold; and a table with the
+// kernels of an operation for all that have vectors.
+#pragma once
+
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <tuple>
+#include <twofold/element.hpp>
+#include <twofold/simd/kernel_set.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace twofold_wheel {
+
+/// A duration as NumPy has it: a number of ticks, of which the least one stands for "not a time".
+struct timedelta64 {
+    std::int64_t ticks;
+    static constexpr std::int64_t not_a_time = (std::numeric_limits<std::int64_t>::min)();
+    static constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)();
+
+    // Half of the least number becomes the least one, and so would no longer be a time.
+    [[nodiscard, gnu::always_inline]] static constexpr bool overflows(std::int64_t x) noexcept {
+        return (x > most / 2) | ((x < -(most / 2)) & (x != not_a_time));
+    }
+    [[nodiscard, gnu::always_inline]] static constexpr std::int64_t wrapped(std::int64_t x) noexcept {
+        auto const bits = static_cast<std::uint64_t>(x);
+        return x == not_a_time ? x : static_cast<std::int64_t>(bits + bits);
+    }
+};
+
+/// Element numbers count these.
+using wheel_element_types =
+    decltype(std::tuple_cat(std::declval<twofold::element_types>(),
+                            std::declval<std::tuple<long double, std::complex<long double>, timedelta64>>()));
+
+inline constexpr std::size_t element_count = std::tuple_size_v<wheel_element_types>;
+
+template <std::size_t I>
+using element_number = std::tuple_element_t<I, wheel_element_types>;
+
+/// What kernels run on, of elements that the library does not know, too.
+template <class T>
+using scalar_of = typename twofold::detail::scalar<T>::type;
+
+template <class T>
+inline constexpr std::size_t scalars_per_element = sizeof(T) / sizeof(scalar_of<T>);
+
+template <class T>
+[[nodiscard]] constexpr twofold::element_description describe_wheel_element() noexcept {
+    constexpr auto bits = static_cast<unsigned>(sizeof(T) * std::numeric_limits<unsigned char>::digits);
+    if constexpr (twofold::element<T>) return twofold::describe_element<T>;
+    if constexpr (std::is_same_v<T, timedelta64>) return {'m', bits};
+    return {scalars_per_element<T> == 1 ? 'f' : 'c', bits};
+}
+
+/// use(type_identity<T>) for the type T that has this number.
+template <class Use>
+void with_element(int number, Use const& use) noexcept {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (void)((static_cast<std::size_t>(number) == I && (use(std::type_identity<element_number<I>>{}), true)) || ...);
+    }(std::make_index_sequence<element_count>{});
+}
+
+// ---- kernels
+
+/// The scalars that have kernels of each instruction set.
+using kernel_scalar_types =
+    decltype(std::tuple_cat(std::declval<twofold::detail::scalar_types>(), std::declval<std::tuple<timedelta64>>()));
+
+inline constexpr std::size_t kernel_scalar_count = std::tuple_size_v<kernel_scalar_types>;
+
+/// The place of a scalar among them; their number if it has no such kernels.
+template <class T>
+inline constexpr std::size_t kernel_number_of = []<class... U>(std::tuple<U...> const*) {
+    std::size_t i = 0;
+    static_cast<void>(((std::is_same_v<T, U> || (++i, false)) || ...));
+    return i;
+}(static_cast<kernel_scalar_types const*>(nullptr));
+
+/// The kernels of one operation and one instruction set.
+struct kernel_table {
+    twofold::detail::kernel_row rows[kernel_scalar_count];
+};
+
+}  // namespace twofold_wheel
+
+namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
+
+template <>
+struct lane_type<twofold_wheel::timedelta64> {
+    using type = std::int64_t;
+};
+
+}  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail
