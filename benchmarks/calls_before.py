@@ -3,7 +3,7 @@
 A call varies by some percent from process to process, by where things lie: so there are several pairs of them.
 
     pip install --target BEFORE twofold-of-before.whl
-    python benchmarks/small_calls.py --before BEFORE [--pairs 7] [--only array]
+    python benchmarks/calls_before.py --before BEFORE [--pairs 7] [--only array]
 
 Printed are the medians of the pairs in nanoseconds, and the median of their differences with its quartiles; a row is
 marked where that is more than 3 ns and more than 3 %.
