@@ -455,7 +455,7 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     block_work const usual_work{operation, usual, in.swapped, out.swapped};
     bool const may_stream =
         !in_place && usual_work.writes_rows() && usual.most_columns() * form.bytes >= cache_line_bytes;
-    // Those of more threads are to pass the cache from where those of one do.
+    // With more threads, too, they are streamed from where one thread streams them.
     std::size_t const least_side = (std::min)(usual.columns().length, usual.rows().length) * form.bytes;
     bool const streams_transposed = may_stream && usual.is_transposed() && least_side >= least_transposed_bytes &&
                                     can_stream<xsimd::default_arch, std::uint8_t> &&

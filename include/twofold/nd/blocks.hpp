@@ -160,8 +160,8 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
     }
 }
 
-/// Copies bytes past the cache; `to` begins with a cache line, and there are `bytes` of whole ones. finish_streaming is
-/// left to the caller: it takes as long as hundreds of bytes.
+/// Copies bytes with streaming stores; `to` begins with a cache line, and there are `bytes` of whole ones.
+/// finish_streaming is left to the caller: it takes as long as hundreds of bytes.
 [[gnu::always_inline]] inline void stream_lines(std::byte const* from, std::byte* to, std::size_t bytes) noexcept {
     using batch = xsimd::batch<std::uint8_t>;
     constexpr std::size_t line = cache_line_bytes;
@@ -173,7 +173,8 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
     }
 }
 
-/// Rows past the cache, but for cache lines that a row has only in part. finish_streaming is left to the caller.
+/// Copies rows with streaming stores, but for cache lines that a row has only in part. finish_streaming is left to the
+/// caller.
 inline void stream_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
     constexpr std::size_t line = cache_line_bytes;
     for (std::size_t r = 0; r < rows; ++r) {

@@ -78,7 +78,7 @@ public:
     }
 
 private:
-    // In its place by the strides, those of the output first. It is turned round if that is what it takes for the
+    // In its place by the strides, those of the output first. It is reversed if that is what it takes for the
     // output to go forward.
     constexpr void insert(axis next) noexcept {
         if (next.length == 1 || (next.in == 0 && next.out == 0)) return;

@@ -26,7 +26,7 @@ struct lane_type {
 template <class T>
 using lane_of = typename lane_type<T>::type;
 
-/// Where stores go: through the cache, or past it straight to memory.
+/// Where stores go: into the cache, or straight to memory (streaming, non-temporal stores).
 enum class stores { cached, streaming };
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {

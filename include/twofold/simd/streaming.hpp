@@ -1,4 +1,4 @@
-// Non-temporal stores: they go past the cache, and so spare memory the read of a line that is only overwritten.
+// Streaming (non-temporal) stores, which spare memory the read of a line that is only overwritten.
 // xsimd has them from 14.2 on, and we build with 8.1, so here they are for the instruction sets that have them. And
 // from which size on they pay.
 #pragma once
@@ -38,7 +38,7 @@ inline constexpr bool can_stream =
 #endif
                                );
 
-/// Stores one batch past the cache. `out` is aligned to the batch's size in bytes.
+/// Stores one batch without the cache. `out` is aligned to the batch's size in bytes.
 template <class T, class Arch>
 inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
     using register_type = typename xsimd::batch<T, Arch>::register_type;
