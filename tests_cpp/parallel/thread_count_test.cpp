@@ -24,7 +24,7 @@ constexpr unsigned parsed(char const* text) {
 }
 
 unsigned decided(unsigned asked) {
-    return twofold::detail::thread_count(asked);
+    return twofold::detail::decide_threads({.argument = asked}).count;
 }
 
 // A null pointer is a variable that is not there.

@@ -161,10 +161,5 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     return decision;
 }
 
-/// How many threads a call may use that asked for `asked` of them; 0 asks for none in particular.
-[[nodiscard]] inline unsigned thread_count(unsigned asked) noexcept {
-    return decide_threads({.argument = asked}).count;
-}
-
 }  // namespace TWOFOLD_FLAGS_NAMESPACE
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail
