@@ -36,6 +36,7 @@ def files(folder, pattern):
 SHARED_SOURCES = [
     "setup.py",
     *files("include/twofold", "*.hpp"),
+    *files("include/twofold", "*.def"),
     *files(ENGINE, "*.hpp"),
     *files(ENGINE, "*.def"),
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 # From below. A folder's floor is its place here; headers of no folder are the vocabulary, or public.
 FOLDERS = ("vocabulary", "machine", "parallel", "simd", "nd", "operation", "public")
-VOCABULARY = ("element.hpp", "error.hpp", "flags.hpp", "options.hpp", "version.hpp")
+VOCABULARY = ("element.hpp", "element_types.def", "error.hpp", "flags.hpp", "options.hpp", "version.hpp")
 MOST_HEADERS = 12  # of a folder
 
 INCLUDE = re.compile(r'^#include ([<"])([^>"]+)[>"]', re.MULTILINE)
@@ -87,7 +87,7 @@ def main(source: str) -> str | None:
         if len(faults_of(headers)) != expected:
             return f"{expected} faults expected in {headers}, but found: {faults_of(headers)}"
     top = Path(source, "include/twofold")
-    headers = {str(file.relative_to(top)): file.read_text() for file in top.rglob("*.hpp")}
+    headers = {str(file.relative_to(top)): file.read_text() for file in top.rglob("*.*")}
     folders = {folder_of(header) for header in headers}
     if folders != set(FOLDERS):
         return f"the floors are not those that are there: {sorted(folders ^ set(FOLDERS))}"

@@ -19,10 +19,12 @@ PLACES = {
     ),
     r"(?<![\w-])-m(sse|avx|fma|bmi|arch=(?!native)|cpu=|tune=)": None,
     r"^TWOFOLD_INSTRUCTION_SET\(": "pyx/twofold/_engine/kernels/instruction_sets.def",
+    r"^TWOFOLD_(WHEEL_)?ELEMENT_TYPE\(": "include/twofold/element_types.def",
     r"#define TWOFOLD_VERSION_(MAJOR|MINOR|PATCH)": "include/twofold/version.hpp",
 }
 SEARCHED = (
     "include/twofold/**/*.hpp",
+    "include/twofold/*.def",
     *(f"pyx/twofold/**/*.{suffix}" for suffix in ("py", "pyi", "pyx", "pxd")),
     *(f"pyx/twofold/_*/**/*.{suffix}" for suffix in ("h", "hpp", "cpp", "def")),
     "meson.build",

@@ -1,4 +1,4 @@
-// Which types can be doubled. This list drives the kernel tables, the tests and the names that Cython exports.
+// Which types can be doubled: those of element_types.def.
 #pragma once
 
 #include <complex>
@@ -8,6 +8,7 @@
 #include <limits>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <twofold/version.hpp>
 
@@ -24,13 +25,11 @@ struct bfloat16 {
     std::uint16_t bits;
 };
 
-/// The element types, one of each kind and width. `element` below also admits their aliases of the same kind and width
-/// (`long` and `long long`, say).
-using element_types =
-    std::tuple<std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t, std::uint32_t, std::int64_t,
-               std::uint64_t, float16, bfloat16, float, double, std::complex<float>, std::complex<double>>;
-
 namespace detail {
+
+// For lists in which each item begins with a comma.
+template <class, class... Types>
+using tuple_after = std::tuple<Types...>;
 
 template <class T, class Tuple>
 inline constexpr bool is_one_of = false;
@@ -50,14 +49,20 @@ inline constexpr bool is_complex<std::complex<T>> = true;
 template <class T>
 inline constexpr bool is_half_float = std::same_as<T, float16> || std::same_as<T, bfloat16>;
 
-template <class T>
-inline constexpr char kind_of = std::same_as<T, bfloat16>                            ? 'b'
-                                : is_complex<T>                                      ? 'c'
-                                : std::floating_point<T> || std::same_as<T, float16> ? 'f'
-                                : std::is_signed_v<T>                                ? 'i'
-                                                                                     : 'u';
+// Whether T is of that kind and width, as far as C++ can say.
+template <class T, char Kind, unsigned Bits>
+inline constexpr bool is_of =
+    Bits == sizeof(T) * std::numeric_limits<unsigned char>::digits &&
+    Kind == (std::integral<T> ? (std::is_signed_v<T> ? 'i' : 'u') : (is_complex<T> ? 'c' : Kind));
 
 }  // namespace detail
+
+/// The element types, one of each kind and width. `element` below also admits their aliases of the same kind and width
+/// (`long` and `long long`, say).
+using element_types = detail::tuple_after<void
+#define TWOFOLD_ELEMENT_TYPE(type, ...) , type
+#include <twofold/element_types.def>
+                                          >;
 
 /// A type that can be doubled: a signed or unsigned integer of 8 to 64 bits, `float`, `double`, `std::complex` of these
 /// two, `float16` or `bfloat16`. Not `bool`, not a character type.
@@ -83,30 +88,34 @@ using scalar_of = typename scalar<T>::type;
 template <element T>
 inline constexpr std::size_t scalars_per_element = sizeof(T) / sizeof(scalar_of<T>);
 
-template <class Types, class... Scalars>
-struct scalars_among {
-    using type = std::tuple<Scalars...>;
+template <class Types>
+struct scalars_among;
+template <class... T>
+struct scalars_among<std::tuple<T...>> {
+    template <class U>  // no machine has vectors of long double
+    using kept = std::conditional_t<is_complex<U> || std::same_as<U, long double>, std::tuple<>, std::tuple<U>>;
+    using type = decltype(std::tuple_cat(std::declval<kept<T>>()...));
 };
-template <class T, class... Rest, class... Scalars>
-struct scalars_among<std::tuple<T, Rest...>, Scalars...> : scalars_among<std::tuple<Rest...>, Scalars..., T> {};
-template <class T, class... Rest, class... Scalars>
-struct scalars_among<std::tuple<std::complex<T>, Rest...>, Scalars...>
-    : scalars_among<std::tuple<Rest...>, Scalars...> {};
 
 /// The element types that are their own scalars: those that need kernels.
 using scalar_types = typename scalars_among<element_types>::type;
 
 }  // namespace detail
 
-/// What an element type is called in Cython, in tests and in messages: its kind ('i', 'u', 'f', 'b' for bfloat16 or 'c'
-/// for complex) and its width in bits.
+/// What an element type is: its kind ('i', 'u', 'f', 'b' for bfloat16 or 'c' for complex) and its width in bits.
 struct element_description {
     char kind;
     unsigned bits;
 };
 
 template <element T>
-inline constexpr element_description describe_element{
-    detail::kind_of<T>, static_cast<unsigned>(sizeof(T) * std::numeric_limits<unsigned char>::digits)};
+inline constexpr element_description describe_element = [] {
+    element_description found{};
+#define TWOFOLD_ELEMENT_TYPE(type, name, kind, bits, ...) \
+    static_assert(detail::is_of<type, kind, bits>);       \
+    if ((std::same_as<T, type> || std::integral<T>) && detail::is_of<T, kind, bits>) found = {kind, bits};
+#include <twofold/element_types.def>
+    return found;
+}();
 
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE

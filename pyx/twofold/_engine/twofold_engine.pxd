@@ -63,6 +63,8 @@ cdef int find_element_of(char kind, size_t size) noexcept nogil  # -1: there is 
 cdef str element_name(int element)
 cdef size_t element_size(int element) noexcept nogil  # in bytes
 cdef int element_from_dtype(dtype) except -1
+# elements[letter] for all letters that rows of element_types.def have in that field; -1 for others. There are 256.
+cdef int fill_by_letter(signed char* elements, str field) except -1
 
 # Arguments of calls.
 cdef Policy policy_argument(overflow) except *

@@ -4,6 +4,7 @@ from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
 from libcpp cimport bool as cpp_bool
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 import sys
 
@@ -51,9 +52,6 @@ cdef extern from "twofold/python.hpp":
     int register_at_fork "twofold::register_at_fork"() except -1
 
 cdef extern from "_engine/wheel.hpp" namespace "twofold" nogil:
-    cdef struct element_description:
-        char kind
-        unsigned int bits
     cdef enum class overflow_policy:
         pass
 
@@ -93,7 +91,16 @@ cdef extern from "_engine/wheel.hpp" namespace "twofold_wheel" nogil:
     int set_if_chosen() noexcept
     const char* chosen_name() except +
     size_t cache_size_here "twofold_wheel::cache_size"() noexcept
-    element_description element_at(size_t i) noexcept
+    cdef struct element_row:
+        const char* name
+        char kind
+        unsigned int bits
+        const char* numpy_letters
+        const char* struct_letters
+        int dlpack_code
+        const char* arrow_letter
+        bint raises_flags, in_library
+    const element_row& element_at(size_t i) noexcept
     int find_element(char kind, size_t size) noexcept
     unsigned int exchange_thread_limit_here "twofold_wheel::exchange_thread_limit"(unsigned int limit) noexcept
     unsigned int current_thread_limit() noexcept
@@ -307,13 +314,20 @@ cdef int find_element_of(char kind, size_t size) noexcept nogil:
 cdef size_t element_size(int element) noexcept nogil:
     return element_at(element).bits // 8
 
-cdef str name_of_element(int element):
-    cdef element_description found = element_at(element)
-    kinds = {c'i': "int", c'u': "uint", c'f': "float", c'b': "bfloat", c'c': "complex", c'm': "timedelta"}
-    return kinds[found.kind] + str(found.bits)
+def element_rows():
+    """The rows of element_types.def, in the order of their numbers: of each, its fields."""
+    cdef size_t i
+    return [element_at(i) for i in range(element_count)]
 
-cdef tuple names = tuple([name_of_element(i) for i in range(<int>element_count)])
-cdef dict numbers = {names[i]: i for i in range(<int>element_count)}
+cdef int fill_by_letter(signed char* elements, str field) except -1:
+    memset(elements, -1, 256)
+    for element, row in enumerate(element_rows()):
+        for letter in row[field]:
+            elements[<int>letter] = element
+    return 0
+
+cdef tuple names = tuple([row["name"].decode() for row in element_rows()])
+cdef dict numbers = {name: i for i, name in enumerate(names)}
 
 cdef str element_name(int element):
     return names[element]

@@ -28,10 +28,6 @@ constinit std::atomic<int> chosen{-1};
 // Of initial-exec would be faster, but takes from what the loader sets aside for all libraries that are loaded late.
 thread_local unsigned thread_limit = 0;
 
-constexpr auto descriptions = []<std::size_t... I>(std::index_sequence<I...>) {
-    return std::array{describe_wheel_element<element_number<I>>()...};
-}(std::make_index_sequence<element_count>{});
-
 int choose(char const* wanted) {
     auto const sets = instruction_sets();
     bool const anyone = wanted == nullptr || *wanted == '\0';
@@ -51,11 +47,8 @@ int choose(char const* wanted) {
 
 // ---- elements
 
-template <class T>
-constexpr engine::element_form form_of = engine::element_form_of<sizeof(T), sizeof(scalar_of<T>)>();
-
 constexpr auto forms = []<std::size_t... I>(std::index_sequence<I...>) {
-    return std::array{form_of<element_number<I>>...};
+    return std::array{engine::element_form_of<sizeof(element_number<I>), sizeof(scalar_of<element_number<I>>)>()...};
 }(std::make_index_sequence<element_count>{});
 
 constexpr auto kernel_numbers = []<std::size_t... I>(std::index_sequence<I...>) {
@@ -73,7 +66,7 @@ engine::array_operation on_element(operation const& what, int set, int element) 
 // Durations that overflow are errors, as NumPy has it, unless they are clamped.
 twofold::overflow_policy policy_for(int element, twofold::overflow_policy policy) noexcept {
     using enum twofold::overflow_policy;
-    return descriptions[static_cast<std::size_t>(element)].kind == 'm' && policy == wrap ? raise : policy;
+    return element_rows[element].kind == 'm' && policy == wrap ? raise : policy;
 }
 
 }  // namespace
@@ -125,14 +118,14 @@ std::size_t cache_size() noexcept {
     return engine::cache_size();
 }
 
-twofold::element_description element_at(std::size_t i) noexcept {
-    return descriptions[i];
+element_row const& element_at(std::size_t i) noexcept {
+    return element_rows[i];
 }
 
 int find_element(char kind, std::size_t bytes) noexcept {
     auto const found = std::ranges::find_if(
-        descriptions, [=](auto const& known) { return known.kind == kind && known.bits == 8 * bytes; });
-    return found == descriptions.end() ? -1 : static_cast<int>(found - descriptions.begin());
+        element_rows, [=](auto const& known) { return known.kind == kind && known.bits == 8 * bytes; });
+    return found == std::end(element_rows) ? -1 : static_cast<int>(found - element_rows);
 }
 
 unsigned exchange_thread_limit(unsigned limit) noexcept {

@@ -46,10 +46,10 @@ char const* chosen_name();
 /// What the engine takes for the size of the last-level cache, in bytes.
 std::size_t cache_size() noexcept;
 
-/// Element number `i` of wheel_element_types, with i < element_count.
-twofold::element_description element_at(std::size_t i) noexcept;
+/// The row of element number `i`, with i < element_count.
+element_row const& element_at(std::size_t i) noexcept;
 
-/// The number of the element of that kind (see describe_element) and size in bytes; -1 where there is none.
+/// The number of the element of that kind (see element_types.def) and size in bytes; -1 where there is none.
 int find_element(char kind, std::size_t bytes) noexcept;
 
 /// The least number of bytes with which a call may use more than one thread.

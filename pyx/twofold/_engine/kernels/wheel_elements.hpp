@@ -31,9 +31,11 @@ struct timedelta64 {
 };
 
 /// Element numbers count these.
-using wheel_element_types =
-    decltype(std::tuple_cat(std::declval<twofold::element_types>(),
-                            std::declval<std::tuple<long double, std::complex<long double>, timedelta64>>()));
+using wheel_element_types = twofold::detail::tuple_after<void
+#define TWOFOLD_ELEMENT_TYPE(type, ...) , type
+#define TWOFOLD_WHEEL_ELEMENT_TYPE TWOFOLD_ELEMENT_TYPE
+#include <twofold/element_types.def>
+                                                         >;
 
 inline constexpr std::size_t element_count = std::tuple_size_v<wheel_element_types>;
 
@@ -47,12 +49,43 @@ using scalar_of = typename twofold::detail::scalar<T>::type;
 template <class T>
 inline constexpr std::size_t scalars_per_element = sizeof(T) / sizeof(scalar_of<T>);
 
+/// The place of T in a list of types; their number if it is not among them.
+template <class T, class Types>
+inline constexpr std::size_t place_in = 0;
+template <class T, class... Types>
+inline constexpr std::size_t place_in<T, std::tuple<Types...>> = [] {
+    std::size_t i = 0;
+    static_cast<void>(((std::is_same_v<T, Types> || (++i, false)) || ...));
+    return i;
+}();
+
+/// A row of element_types.def.
+struct element_row {
+    char const* name;
+    char kind;
+    unsigned bits;
+    char const* numpy_letters;
+    char const* struct_letters;
+    int dlpack_code;
+    char const* arrow_letter;
+    bool raises_flags;
+    bool in_library;  // not of the wheel alone
+};
+
+inline constexpr element_row element_rows[] = {
+#define TWOFOLD_ELEMENT_TYPE(type, ...) {__VA_ARGS__, twofold::element<type>},
+#define TWOFOLD_WHEEL_ELEMENT_TYPE TWOFOLD_ELEMENT_TYPE
+#include <twofold/element_types.def>
+};
+
+#define TWOFOLD_ELEMENT_TYPE(...)
+#define TWOFOLD_WHEEL_ELEMENT_TYPE(type, name, kind, bits, ...) \
+    static_assert(twofold::detail::is_of<type, kind, bits> && !twofold::element<type>);
+#include <twofold/element_types.def>
+
 template <class T>
-[[nodiscard]] constexpr twofold::element_description describe_wheel_element() noexcept {
-    constexpr auto bits = static_cast<unsigned>(sizeof(T) * std::numeric_limits<unsigned char>::digits);
-    if constexpr (twofold::element<T>) return twofold::describe_element<T>;
-    if constexpr (std::is_same_v<T, timedelta64>) return {'m', bits};
-    return {scalars_per_element<T> == 1 ? 'f' : 'c', bits};
+[[nodiscard]] constexpr element_row const& describe_wheel_element() noexcept {
+    return element_rows[place_in<T, wheel_element_types>];
 }
 
 /// use(type_identity<T>) for the type T that has this number.
@@ -66,18 +99,13 @@ void with_element(int number, Use const& use) noexcept {
 // ---- kernels
 
 /// The scalars that have kernels of each instruction set.
-using kernel_scalar_types =
-    decltype(std::tuple_cat(std::declval<twofold::detail::scalar_types>(), std::declval<std::tuple<timedelta64>>()));
+using kernel_scalar_types = typename twofold::detail::scalars_among<wheel_element_types>::type;
 
 inline constexpr std::size_t kernel_scalar_count = std::tuple_size_v<kernel_scalar_types>;
 
 /// The place of a scalar among them; their number if it has no such kernels.
 template <class T>
-inline constexpr std::size_t kernel_number_of = []<class... U>(std::tuple<U...> const*) {
-    std::size_t i = 0;
-    static_cast<void>(((std::is_same_v<T, U> || (++i, false)) || ...));
-    return i;
-}(static_cast<kernel_scalar_types const*>(nullptr));
+inline constexpr std::size_t kernel_number_of = place_in<T, kernel_scalar_types>;
 
 /// The kernels of one operation and one instruction set.
 struct kernel_table {
