@@ -21,7 +21,8 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
 
 from twofold._engine.find_numpy import find_numpy
-from twofold._engine.numpy_api cimport Descr, NPY_NTYPES_LEGACY, NPY_TIMEDELTA, find_functions, npy_intp
+from twofold._engine.twofold_engine import element_rows
+from twofold._engine.numpy_api cimport Descr, NPY_NTYPES_LEGACY, find_functions, npy_intp
 from twofold._engine.twofold_engine cimport (
     Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, copy_array, element_name, element_size, find_element_of, run,
     run_array, see_to_signals_in_time, short, type_name, views_overlap,
@@ -200,8 +201,8 @@ cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop
 
 # ---- which type a call computes in, where that is not the type of what comes in
 
-# In the order in which NumPy looks for a type that others can be cast to.
-cdef str element_letters = "bBhHiIlLqQefdgFDG"
+# In the order in which a type is looked for that others can be cast to.
+cdef str element_letters = b"".join([row["numpy_letters"] for row in element_rows() if row["kind"] != c'm']).decode()
 
 cdef object timedelta_class = None
 cdef set classes = set()  # those that have loops
@@ -244,21 +245,17 @@ cdef object new_ufunc(str name, Policy policy, str doc):
     ufunc = new_bare_ufunc(names[-2], names[-1])
     if hasattr(ufunc, "__dict__"):  # of NumPy 2.2 and later: pickle then need not search all modules for it
         ufunc.__module__ = "twofold.ufuncs"
-    for letter in element_letters:
-        dtype = np.dtype(letter)
-        element_of_type[dtype.num] = find_element_of(ord(dtype.kind), dtype.itemsize)
-        add_number_loop(ufunc, dtype, policy, SUPPORTS_UNALIGNED | (NO_FLOATINGPOINT_ERRORS if dtype.kind in "iu" else 0))
-    element_of_type[<int>NPY_TIMEDELTA] = find_element_of(c'm', 8)
-    add_loop(ufunc, timedelta_class, loop_of(policy), <void*>resolve_unit, SUPPORTS_UNALIGNED | NO_FLOATINGPOINT_ERRORS)
+    for element, row in enumerate(element_rows()):
+        for dtype in map(np.dtype, row["numpy_letters"].decode()):
+            element_of_type[dtype.num] = element
+            add_loop(ufunc, type(dtype), loop_of(policy), <void*>resolve_unit if row["kind"] == c'm' else NULL,
+                     SUPPORTS_UNALIGNED | (0 if row["raises_flags"] else NO_FLOATINGPOINT_ERRORS))
     add_loop(ufunc, type(np.dtype("O")), <void*>object_loop, NULL, REQUIRES_PYAPI)
     add_loop(ufunc, type(np.dtype("?")), <void*>refuse_bool, <void*>refuse_bool_type, SUPPORTS_UNALIGNED)
     add_promoter(ufunc, <void*>promote)
     return ufunc
 
 cdef list names = []  # NumPy keeps pointers to these for as long as the ufuncs live, which is for ever
-
-cdef int add_number_loop(ufunc, dtype, Policy policy, int flags) except -1:
-    return add_loop(ufunc, type(dtype), loop_of(policy), NULL, flags)
 
 cdef void* loop_of(Policy policy) noexcept:
     return <void*>wrap_loop if policy == WRAP else <void*>saturate_loop if policy == SATURATE else <void*>checked_loop
@@ -343,7 +340,7 @@ cpdef bint is_bfloat16(dtype) except -1:
             return False
         found = np.dtype(scalar)
         for policy, name in enumerate(by_policy):
-            add_number_loop(globals()[name], found, <Policy>policy, SUPPORTS_UNALIGNED)
+            add_loop(globals()[name], type(found), loop_of(<Policy>policy), NULL, SUPPORTS_UNALIGNED)
         known_bfloat16 = found
     return dtype == known_bfloat16
 

@@ -19,8 +19,8 @@ from twofold._containers.view cimport (
     MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
 from twofold._engine.twofold_engine cimport (
-    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    is_instance_of_loaded, short, type_name,
+    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, fill_by_letter,
+    find_element_of, is_instance_of_loaded, short, type_name,
 )
 
 try:
@@ -33,22 +33,13 @@ except (ImportError, AttributeError):  # where Python has no `array`, or another
 
 cdef bint is_little = sys.byteorder == "little"
 
-cdef Py_ssize_t size_of_letter(char letter) noexcept:
-    """The bytes of an item of the format "@" and that letter; 0: none of ours."""
-    if letter in b"bB":
-        return 1
-    if letter in b"hHe":
-        return 2
-    if letter in b"iIf":
-        return 4
-    if letter in b"lLqQnNdF":
-        return 8
-    return 16 if letter == c'D' else 0
+cdef signed char element_of_letter[256]  # by the letter of a native format; -1: none of ours
+fill_by_letter(element_of_letter, "struct_letters")
 
 cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swapped) noexcept:
     """The element of a buffer's items, as the struct module writes formats, and NumPy complex ones. -1: none of ours."""
     cdef char letter
-    cdef Py_ssize_t size
+    cdef int element
     swapped[0] = False
     if format is NULL:  # the buffer protocol's way of saying "B"
         format = b"B"
@@ -59,14 +50,12 @@ cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swap
     if letter == c'Z' and (format[1] == c'f' or format[1] == c'd'):
         format += 1
         letter = c'F' if format[0] == c'f' else c'D'  # as the struct module has them, from Python 3.14 on
-    size = size_of_letter(letter)
-    if size == 0 or format[1] != 0 or itemsize != size and not (letter in b"lL" and itemsize == 4):
+    element = element_of_letter[<unsigned char>letter]
+    if element < 0 or format[1] != 0:
         return -1
-    if letter in b"bhilqn":
-        return find_element_of(c'i', itemsize)
-    if letter in b"BHILQN":
-        return find_element_of(c'u', itemsize)
-    return find_element_of(c'c' if letter in b"FD" else c'f', itemsize)
+    if itemsize == 4 and letter in b"lL":  # not native
+        return find_element_of(c'i' if letter == c'l' else c'u', 4)
+    return element if itemsize == <Py_ssize_t>element_size(element) else -1
 
 
 # ---- memory

@@ -11,19 +11,19 @@ from cpython.pycapsule cimport (
 )
 from cpython.ref cimport Py_DECREF
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memcmp, memcpy, memset, strchr, strlen
+from libc.string cimport memcmp, memcpy, memset, strlen
 
 import sys
 
-from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._engine.twofold_engine import element_rows, raise_again_if_callers
 from twofold._containers.lists cimport make_list
 from twofold._containers.view cimport (
     MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
 from twofold._engine.checked cimport add, at, multiply, product_or_limit
 from twofold._engine.twofold_engine cimport (
-    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    free_memory, is_instance_of_loaded, new_memory, run_with_gil, short, type_name,
+    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, fill_by_letter,
+    find_element_of, free_memory, is_instance_of_loaded, new_memory, run_with_gil, short, type_name,
 )
 
 cdef extern from *:
@@ -126,11 +126,22 @@ cdef tuple type_codes = (
     "float6_e3m2fn", "float4_e2m1fn",
 )
 
+cdef signed char element_of_code[32][32]  # by the code of a type and its bytes; -1: none of ours
+
+cdef int fill_element_of_code() except -1:
+    memset(element_of_code, -1, sizeof(element_of_code))
+    for element, row in enumerate(element_rows()):
+        if row["dlpack_code"] >= 0:
+            element_of_code[<int>row["dlpack_code"]][<int>row["bits"] // 8] = element
+    return 0
+
+fill_element_of_code()
+
 cdef int element_of(DLDataType dtype) noexcept:
     """-1: none of ours."""
-    if dtype.lanes != 1 or dtype.code > 5 or dtype.code == 3 or dtype.bits % 8 or dtype.bits > 64 * (1 + (dtype.code == 5)):
+    if dtype.lanes != 1 or dtype.code > 31 or dtype.bits % 8:
         return -1
-    return find_element_of((<const char*>b"iuf?bc")[dtype.code], dtype.bits // 8)
+    return element_of_code[dtype.code][dtype.bits // 8]
 
 cdef str name_of_type(DLDataType dtype):
     name = type_codes[dtype.code] if dtype.code < len(type_codes) else f"type code {dtype.code}, "
@@ -568,21 +579,17 @@ cdef class SchemaHolder:
 
 cdef dict units = {c's': "seconds", c'm': "milliseconds", c'u': "microseconds", c'n': "nanoseconds"}  # of durations
 
+cdef signed char element_of_letter[256]  # by the only letter of a format; -1: none of ours
+fill_by_letter(element_of_letter, "arrow_letter")
+
 cdef int element_of_schema(ArrowSchema* schema) except -2:
     """-1: none of ours."""
-    cdef const char* letters = "csilCSIL efg"
     cdef const char* format = schema.format
-    cdef const char* found
     if schema.dictionary is not NULL or extension_name(schema.metadata):
         return -1
     if format[0] == c't' and format[1] == c'D' and format[2] in units and format[3] == 0:
         return find_element_of(c'm', 8)  # durations, whose limits and missing values are those of timedelta64
-    if format[0] == 0 or format[1] != 0:
-        return -1
-    found = strchr(letters, format[0])
-    if found is NULL:
-        return -1
-    return find_element_of((<const char*>b"iuf")[(found - letters) // 4], 1 << (found - letters) % 4)
+    return -1 if format[0] == 0 or format[1] != 0 else element_of_letter[<unsigned char>format[0]]
 
 cdef bytes extension_name(const char* metadata):
     """The value of ARROW:extension:name, which gives the elements a meaning of their own."""

@@ -4,7 +4,7 @@ from cpython.object cimport PyObject
 
 from twofold import ufuncs
 from twofold._engine.find_numpy import find_numpy
-from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._engine.twofold_engine import element_rows, raise_again_if_callers
 from twofold._containers.double cimport call_for_arrays
 from twofold._containers.view cimport check_that_it_fits, overflow_at, run_new_view, run_view
 from twofold._engine.numpy_api cimport (
@@ -56,9 +56,10 @@ cdef void clear_element_of_type() noexcept:
 clear_element_of_type()
 
 cdef int fill_element_of_type() except -1:
-    for letter in "bhilqBHILQefdgFDGm":
-        dtype = np.dtype(letter)
-        element_of_type[dtype.num] = find_element_of(ord(dtype.kind), dtype.itemsize)
+    for element, row in enumerate(element_rows()):
+        may_raise_flags[element] = row["raises_flags"]
+        for dtype in map(np.dtype, row["numpy_letters"].decode()):
+            element_of_type[dtype.num] = element
     return 0
 
 cdef int timedelta64 = find_element_of(c'm', 8)
@@ -159,17 +160,6 @@ cdef object double_ndarray(object values, object out_, Policy policy, unsigned i
 # ---- floating-point flags, which numpy.errstate says what to do with
 
 cdef bint may_raise_flags[64]  # by element
-
-cdef int fill_may_raise_flags() except -1:
-    cdef int element
-    cdef size_t size
-    for size in range(2, 33):
-        for element in (find_element_of(c'f', size), find_element_of(c'c', size), find_element_of(c'b', size)):
-            if element >= 0:
-                may_raise_flags[element] = True
-    return 0
-
-fill_may_raise_flags()
 
 cdef object overflowing = None  # arrays of one number
 cdef object signalling = None

@@ -1,16 +1,18 @@
 """What double_in_processes needs of buffers where there is no NumPy: native elements, in C order where written to."""
 
-INT, UINT, FLOAT = "bhilqn", "BHILQN", "efd"  # formats of the struct module, as memoryviews have them
-KINDS = {**dict.fromkeys(INT, "int"), **dict.fromkeys(UINT, "uint"), **dict.fromkeys(FLOAT, "float")}
+from twofold._engine.twofold_engine import element_rows
+
+# By format, as memoryviews have it, which know no complex numbers.
+NAMES = {chr(x): r["name"].decode() for r in element_rows() if r["kind"] != ord("c") for x in r["struct_letters"]}
 
 
 def element_of(view, name):
     letter = view.format.removeprefix("@")
-    if letter not in KINDS:
+    if letter not in NAMES:
         raise TypeError(
             f"{name} has items of format {view.format!r}, which cannot be doubled in processes without NumPy"
         )
-    return f"{KINDS[letter]}{8 * view.itemsize}"
+    return NAMES[letter]
 
 
 def as_output(out):

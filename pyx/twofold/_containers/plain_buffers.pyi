@@ -1,9 +1,6 @@
 from typing_extensions import Buffer
 
-INT: str
-UINT: str
-FLOAT: str
-KINDS: dict[str, str]
+NAMES: dict[str, str]
 
 def element_of(view: memoryview, name: str) -> str: ...
 def as_output(out: Buffer) -> memoryview: ...

@@ -31,7 +31,6 @@ cdef extern from *:
         int type_num
     enum:
         NPY_NTYPES_LEGACY
-        NPY_TIMEDELTA
 
     bint PyArray_Check(object) noexcept
     bint PyArray_DescrCheck(object) noexcept
