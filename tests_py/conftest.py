@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from array import array
+from array import array, typecodes
 from pathlib import Path
 
 import pytest
@@ -15,22 +15,16 @@ from twofold._engine import twofold_engine
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The struct module's letters, which `array.array` and `memoryview` know.
-LETTERS = {
-    "int8": "b",
-    "uint8": "B",
-    "int16": "h",
-    "uint16": "H",
-    "int32": "i",
-    "uint32": "I",
-    "int64": "q",
-    "uint64": "Q",
-    "float32": "f",
-    "float64": "d",
-}
+# The one table of element types, as the extension module has it: rows by name.
+ROWS = {row["name"].decode(): row for row in twofold_engine.element_rows()}
+ALL_ELEMENTS = list(ROWS)
 
-# The one table of element types: the C++ list, as the extension module has it.
-ALL_ELEMENTS = twofold_engine.element_types()
+# What `array.array` and `memoryview` call them.
+FIRST_LETTERS = {name: row["struct_letters"].decode()[:1] for name, row in ROWS.items()}
+LETTERS = {name: letter for name, letter in FIRST_LETTERS.items() if letter in list(typecodes)}
+
+# What NumPy calls numbers: all of the letters, though some name the same type.
+NUMPY_LETTERS = "".join(row["numpy_letters"].decode() for row in ROWS.values() if row["kind"] in b"iufc")
 
 # Those that Python's own arrays hold; NumPy's hold all.
 ELEMENTS = [name for name in ALL_ELEMENTS if name in LETTERS]

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 import twofold
-from conftest import run_script
+from conftest import ROWS, run_script
 
 OVERFLOWS = ["wrap", "saturate", "raise"]
 
@@ -102,10 +102,7 @@ def test_exchange_needs_no_numpy(name):
 
 # ---- DLPack
 
-TORCH_DTYPES = [
-    *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
-    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
-]
+TORCH_DTYPES = [name for name, row in ROWS.items() if row["dlpack_code"] >= 0]
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 17, 1000, 100_001])
@@ -362,10 +359,7 @@ def test_capsules_that_nobody_took_are_freed(np):
 
 # ---- Arrow
 
-ARROW_TYPES = [
-    *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
-    *("float16", "float32", "float64"),
-]
+ARROW_TYPES = [name for name, row in ROWS.items() if row["arrow_letter"]]
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 64, 65, 1000, 100_001])

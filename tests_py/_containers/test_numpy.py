@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import twofold
-from conftest import run_script
+from conftest import NUMPY_LETTERS, ROWS, run_script
 from twofold import ufuncs
 
 
@@ -18,10 +18,6 @@ def numbers(dtype: str, n: int) -> np.ndarray:
     return np.arange(n).astype(dtype) if dtype in "gG" else values_of(dtype, n)
 
 
-# Every type of NumPy that twofold has loops for: all of the letters, though some name the same type.
-LETTERS = list("bBhHiIlLqQefdgFDG")
-
-
 def assert_same_bits(result: np.ndarray, expected: np.ndarray) -> None:
     assert result.dtype == expected.dtype
     assert result.shape == expected.shape
@@ -31,7 +27,15 @@ def assert_same_bits(result: np.ndarray, expected: np.ndarray) -> None:
         assert result.tobytes("A") == expected.tobytes("A")
 
 
-@pytest.mark.parametrize("dtype", LETTERS)
+@pytest.mark.parametrize("name", ROWS)
+def test_the_table_has_types_as_numpy_has_them(name):
+    row = ROWS[name]
+    for letter in (row["numpy_letters"] + row["struct_letters"]).decode():
+        dtype = np.dtype(letter)
+        assert (dtype.name, ord(dtype.kind), 8 * dtype.itemsize) == (name, row["kind"], row["bits"])
+
+
+@pytest.mark.parametrize("dtype", NUMPY_LETTERS)
 @pytest.mark.parametrize("n", [0, 1, 7, 100, 4097, 1_000_003])
 def test_equals_numpy(dtype, n):
     x = numbers(dtype, n)
@@ -71,7 +75,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", LETTERS)
+@pytest.mark.parametrize("dtype", NUMPY_LETTERS)
 @pytest.mark.parametrize("shape", [(2, 3), (6, 40), (300, 500)])
 def test_every_layout(dtype, layout, shape):
     x = LAYOUTS[layout](numbers(dtype, shape[0] * shape[1]).reshape(shape))
@@ -92,7 +96,7 @@ def test_every_layout(dtype, layout, shape):
             np.testing.assert_array_equal(x, expected)
 
 
-@pytest.mark.parametrize("dtype", [letter for letter in LETTERS if np.dtype(letter).kind in "iu"])
+@pytest.mark.parametrize("dtype", [letter for letter in NUMPY_LETTERS if np.dtype(letter).kind in "iu"])
 @pytest.mark.parametrize("layout", ["C", "transposed", "every second", "byte-swapped"])
 @pytest.mark.parametrize("shape", [(4, 6), (300, 500)])
 def test_overflow(dtype, layout, shape):
