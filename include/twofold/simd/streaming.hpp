@@ -38,24 +38,28 @@ inline constexpr bool can_stream =
 #endif
                                );
 
-/// Stores one batch without the cache. `out` is aligned to the batch's size in bytes.
+/// Stores one batch without the cache, where the instruction set can. `out` is aligned to the batch's size in bytes.
 template <class T, class Arch>
 inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
-    using register_type = typename xsimd::batch<T, Arch>::register_type;
-    auto const bits = static_cast<register_type>(values);
-    if constexpr (sizeof(register_type) == 16) {
-        _mm_stream_si128(reinterpret_cast<__m128i*>(out), reinterpret_cast<__m128i const&>(bits));
-    }
+    if constexpr (!can_stream<Arch, T>) {
+        values.store_unaligned(out);
+    } else {
+        using register_type = typename xsimd::batch<T, Arch>::register_type;
+        auto const bits = static_cast<register_type>(values);
+        if constexpr (sizeof(register_type) == 16) {
+            _mm_stream_si128(reinterpret_cast<__m128i*>(out), reinterpret_cast<__m128i const&>(bits));
+        }
 #if defined(__AVX__)
-    if constexpr (sizeof(register_type) == 32) {
-        _mm256_stream_si256(reinterpret_cast<__m256i*>(out), reinterpret_cast<__m256i const&>(bits));
-    }
+        if constexpr (sizeof(register_type) == 32) {
+            _mm256_stream_si256(reinterpret_cast<__m256i*>(out), reinterpret_cast<__m256i const&>(bits));
+        }
 #endif
 #if defined(__AVX512F__)
-    if constexpr (sizeof(register_type) == 64) {
-        _mm512_stream_si512(reinterpret_cast<__m512i*>(out), reinterpret_cast<__m512i const&>(bits));
-    }
+        if constexpr (sizeof(register_type) == 64) {
+            _mm512_stream_si512(reinterpret_cast<__m512i*>(out), reinterpret_cast<__m512i const&>(bits));
+        }
 #endif
+    }
 }
 
 /// Makes the streamed stores of this thread visible before whatever it stores next. Non-temporal stores are not
