@@ -54,8 +54,14 @@ struct
 /// One side of a call, after both were checked.
 template <class T>
 [[nodiscard]] array_side side_of(array_view<T> const& view) noexcept {
+    // Of single bytes there is one order.
+    bool const has_order = sizeof(scalar_of<std::remove_const_t<T>>) > 1;
     return {const_cast<std::remove_const_t<T>*>(view.data), view.strides.data(),
-            view.byte_order != std::endian::native};
+            has_order && view.byte_order != std::endian::native};
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_reach() {
+    fail_invalid_argument("the strides reach over more bytes than memory can have");
 }
 
 /// What is asked of a view and of both. Returns the number of elements.
@@ -71,24 +77,24 @@ template <class In, class Out>
     if (dimensions > most_dimensions) {
         fail_invalid_argument("an array of " + in_digits(dimensions) + " dimensions; at most 64 are supported");
     }
-    std::size_t n = 1;
-    bool fits = true;
+    std::size_t n = 1;  // modulo 2^64, until it is known that all of them fit
     for (std::size_t i = 0; i < dimensions; ++i) {
         if (in.shape[i] != out.shape[i]) {
             fail_invalid_argument("the input has length " + in_digits(in.shape[i]) + " in dimension " + in_digits(i) +
                                   ", but the output has " + in_digits(out.shape[i]));
         }
-        if (out.shape[i] == 0) return 0;
-        fits = fits && !__builtin_mul_overflow(n, out.shape[i], &n);
     }
-    if (!fits || n > static_cast<std::size_t>(PTRDIFF_MAX) / sizeof(Out)) {
-        fail_invalid_argument("the shape has more elements than memory can hold");
+    for (std::size_t const length : out.shape) {
+        if (length == 0) return 0;
+        n *= length;
     }
     int const ndim = static_cast<int>(dimensions);
-    if (overlaps_itself(side_of(out), out.shape.data(), ndim, sizeof(Out))) {
-        fail_invalid_argument("elements of the output share memory");
-    }
-    if (arrays_overlap(side_of(in), side_of(out), out.shape.data(), ndim, sizeof(Out))) fail_overlap();
+    array_side const from = side_of(in);
+    array_side const to = side_of(out);
+    std::size_t const* const shape = out.shape.data();
+    if (!fits_memory(from, shape, ndim, sizeof(Out)) || !fits_memory(to, shape, ndim, sizeof(Out))) fail_reach();
+    if (overlaps_itself(to, shape, ndim, sizeof(Out))) fail_invalid_argument("elements of the output share memory");
+    if (arrays_overlap(from, to, shape, ndim, sizeof(Out))) fail_overlap();
     return n;
 }
 
@@ -101,7 +107,8 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 ///
 /// `in` and `out` may be the same array, and the elements of one may lie between those of the other. Throws
 /// std::invalid_argument, before anything is written, if the shapes differ, if elements of the two overlap otherwise
-/// (or may: strides that differ over the same memory are refused), or if elements of the output share memory.
+/// (or may: strides that differ over the same memory are refused), if elements of the output share memory, or if the
+/// strides reach further than memory does.
 ///
 /// With overflow_policy::raise throws twofold::overflow_error for the first element, counted in C order of the shape,
 /// whose double does not fit. Then `out` is as it was if it is `in`, and unspecified otherwise.
@@ -129,8 +136,9 @@ void double_array(array_view<std::type_identity_t<T> const> in, array_view<T> ou
 ///
 /// `in` and `out` may be the same with the same stride, and the elements of one may lie between those of the other.
 /// Throws std::invalid_argument, before anything is written, if elements of the two overlap otherwise (or may: strides
-/// that differ over the same memory are refused), or if the output's stride is zero and n more than 1. With
-/// overflow_policy::raise throws twofold::overflow_error, with the index i, before anything is written.
+/// that differ over the same memory are refused), if they reach further than memory does, or if the output's stride is
+/// zero and n more than 1. With overflow_policy::raise throws twofold::overflow_error, with the index i, before
+/// anything is written.
 ///
 ///     std::vector<int> matrix{1, 2, 3, 4}, column(2);
 ///     twofold::double_strided(matrix.data() + 1, 2, column.data(), 1, 2);  // column is {4, 8}
@@ -145,10 +153,15 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
             detail::fail_invalid_argument("the output's stride is 0, so its " + detail::in_digits(n) +
                                           " elements would be one");
         }
-        std::ptrdiff_t const in_bytes = in_stride * element_bytes;
-        std::ptrdiff_t const out_bytes = out_stride * element_bytes;
+        std::ptrdiff_t in_bytes = 0;  // a single element has no next one, whatever its stride
+        std::ptrdiff_t out_bytes = 0;
         detail::array_side const from{const_cast<T*>(in), &in_bytes, false};
         detail::array_side const to{out, &out_bytes, false};
+        bool const fits =
+            n == 1 || (!__builtin_mul_overflow(in_stride, element_bytes, &in_bytes) &&
+                       !__builtin_mul_overflow(out_stride, element_bytes, &out_bytes) &&
+                       detail::fits_memory(from, &n, 1, sizeof(T)) && detail::fits_memory(to, &n, 1, sizeof(T)));
+        if (!fits) detail::fail_reach();
         if (detail::arrays_overlap(from, to, &n, 1, sizeof(T))) detail::fail_overlap();
         auto const operation = detail::compiled_array_operation<detail::doubling, T>::get();
         detail::allowance const threads = detail::threads_for(how.threads);

@@ -22,6 +22,20 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     return first != second && (first < second ? second - first : first - second) < bytes;
 }
 
+/// Whether memory can have all the bytes from the first of an array to its last. No length is 0.
+[[nodiscard]] inline bool fits_memory(array_side const& side, std::size_t const* shape, int ndim,
+                                      std::size_t element_bytes) noexcept {
+    std::size_t reach = element_bytes;
+    for (int i = 0; i < ndim; ++i) {
+        std::size_t steps;
+        if (__builtin_mul_overflow(magnitude(side.strides[i]), shape[i] - 1, &steps) ||
+            __builtin_add_overflow(reach, steps, &reach)) {
+            return false;
+        }
+    }
+    return reach <= static_cast<std::size_t>(PTRDIFF_MAX);
+}
+
 /// The bytes that an array lies in: [first, end). No length is 0.
 [[nodiscard]] inline std::pair<std::uintptr_t, std::uintptr_t> extent_of(array_side const& side,
                                                                          std::size_t const* shape, int ndim,
