@@ -49,6 +49,7 @@ element_under_test describe() {
     return {
         .name = description.kind + std::to_string(description.bits),
         .size = sizeof(T),
+        .scalar_size = sizeof(scalar),
         .lanes = std::max<std::size_t>(xsimd::batch<twofold::detail::lane_of<scalar>, arch>::size / scalars, 1),
         .arbitrary = [](std::size_t n) { return as_bytes(arbitrary_elements<T>(n)); },
         .fitting = [](std::size_t n) { return as_bytes(arbitrary_elements_that_fit<T>(n)); },
@@ -77,6 +78,15 @@ element_under_test describe() {
                              std::size_t n, options const& how) -> std::size_t {
             return index_of_error(n, [&] {
                 twofold::double_strided(static_cast<T const*>(in), in_stride, static_cast<T*>(out), out_stride, n, how);
+            });
+        },
+        .double_array = [](twofold::array_view<std::byte const> in, twofold::array_view<std::byte> out,
+                           options const& how) -> std::size_t {
+            std::size_t n = 1;
+            for (std::size_t const length : out.shape) n *= length;
+            return index_of_error(n, [&] {
+                twofold::double_array<T>({reinterpret_cast<T const*>(in.data), in.shape, in.strides, in.byte_order},
+                                         {reinterpret_cast<T*>(out.data), out.shape, out.strides, out.byte_order}, how);
             });
         },
         .first_overflow = [](void const* in, std::size_t n, options const& how) -> std::size_t {

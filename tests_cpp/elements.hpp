@@ -23,8 +23,9 @@ using bytes = std::vector<std::byte>;
 /// One element type: what it should do, as expected.hpp has it, and what it does. Those that double or look for
 /// overflow return the index of the first element that overflows, if anybody asked for it, else n.
 struct element_under_test {
-    std::string name;   // kind and bits, as describe_element has them: "u32"
-    std::size_t size;   // in bytes
+    std::string name;  // kind and bits, as describe_element has them: "u32"
+    std::size_t size;  // in bytes
+    std::size_t scalar_size;
     std::size_t lanes;  // in a vector; at least 1
 
     // What is expected.
@@ -39,6 +40,8 @@ struct element_under_test {
     std::size_t (*double_elements)(void const* in, void* out, std::size_t n, options const&);
     std::size_t (*double_strided)(void const* in, std::ptrdiff_t in_stride, void* out, std::ptrdiff_t out_stride,
                                   std::size_t n, options const&);
+    std::size_t (*double_array)(twofold::array_view<std::byte const> in, twofold::array_view<std::byte> out,
+                                options const&);
     std::size_t (*first_overflow)(void const* in, std::size_t n, options const&);
 
     // The kernels.

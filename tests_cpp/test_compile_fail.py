@@ -34,6 +34,7 @@ IN_PLACE = "twofold::double_in_place(out)"
 DOUBLED = "(void)twofold::doubled(in)"
 FIRST_OVERFLOW = "(void)twofold::first_overflow(in)"
 STRIDED = "twofold::double_strided(in, 1, out, 1, 3)"
+ARRAY = "twofold::double_array(in, out)"
 TRANSFORM = "twofold::transform(in, out, [](auto x) noexcept { return x + x; })"
 TRANSFORM_BY = "twofold::transform(in, out, {})"
 
@@ -72,6 +73,9 @@ CASES = (
     (STRIDED, "twofold::float16 const*", "twofold::float16*", None),
     (STRIDED, "bool const*", "bool*", BOOL),
     (STRIDED, "long double const*", "long double*", NO_ELEMENT),
+    (ARRAY, "twofold::array_view<int const>", "twofold::array_view<int>", None),
+    (ARRAY, "twofold::array_view<bool const>", "twofold::array_view<bool>", BOOL),
+    (ARRAY, "twofold::array_view<long double const>", "twofold::array_view<long double>", NO_ELEMENT),
     (TRANSFORM, "std::span<float const>", "std::span<float>", None),
     (TRANSFORM, "std::span<std::complex<double> const>", "std::span<std::complex<double>>", None),
     (TRANSFORM, "std::span<twofold::float16 const>", "std::span<twofold::float16>", NO_HALF_FLOATS),

@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
-#include <cstdlib>
 #include <functional>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "_engine/wheel.hpp"
+#include "any_array.hpp"
 #include "catch.hpp"
 #include "expected.hpp"
 #include "forced_sharing.hpp"
@@ -89,48 +90,18 @@ T any_value_that_fits(std::size_t i) {
 
 // ---- arrays
 
-struct random_numbers {
-    std::size_t i;
-    std::size_t below(std::size_t n) { return arbitrary<std::uint64_t>(i++) % n; }
-    bool one_in(std::size_t n) { return below(n) == 0; }
-};
-
 template <class T>
-struct array {
-    std::vector<std::size_t> shape;
-    std::vector<std::ptrdiff_t> strides;
-    bool swapped;
-    bytes memory;  // with a margin all round
-    std::ptrdiff_t first;
+struct array : test_array {
+    array(test_array made) : test_array(std::move(made)) {}
 
-    [[nodiscard]] array_side side() { return {memory.data() + first, strides.data(), swapped}; }
-    [[nodiscard]] std::size_t size() const {
-        return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
-    }
-
+    [[nodiscard]] array_side side() { return {data(), strides.data(), swapped}; }
     // Element `index` in C order.
-    [[nodiscard]] std::byte* at(std::size_t index) {
-        std::ptrdiff_t offset = first;
-        for (std::size_t k = shape.size(); k > 0; --k) {
-            offset += strides[k - 1] * static_cast<std::ptrdiff_t>(index % shape[k - 1]);
-            index /= shape[k - 1];
-        }
-        return memory.data() + offset;
-    }
     [[nodiscard]] T get(std::size_t index) {
-        std::byte raw[sizeof(T)];
-        std::copy_n(at(index), sizeof(T), raw);
-        turn_round(raw);
         T value;
-        std::memcpy(static_cast<void*>(&value), raw, sizeof(T));
+        read(index, &value);
         return value;
     }
-    void set(std::size_t index, T const& value) {
-        std::byte raw[sizeof(T)];
-        std::memcpy(raw, &value, sizeof(T));
-        turn_round(raw);
-        std::copy_n(raw, sizeof(T), at(index));
-    }
+    void set(std::size_t index, T const& value) { write(index, &value); }
 
     // An x87 number has 10 bytes; the others are nobody's.
     void clear_padding() {
@@ -142,58 +113,14 @@ struct array {
             }
         }
     }
-
-private:
-    void turn_round(std::byte* raw) const {
-        constexpr std::size_t part = sizeof(twofold_wheel::scalar_of<T>);
-        if (!swapped) return;
-        for (std::size_t i = 0; i < sizeof(T); i += part) std::reverse(raw + i, raw + i + part);
-    }
 };
 
 template <class T>
-array<T> any_array(random_numbers& random, std::vector<std::size_t> const& shape, bool may_repeat) {
-    constexpr std::ptrdiff_t margin = 64;
-    array<T> made{shape, std::vector<std::ptrdiff_t>(shape.size()), random.one_in(3), {}, 0};
-    std::vector<std::size_t> axes(shape.size());
-    for (std::size_t i = 0; i < axes.size(); ++i) axes[i] = axes.size() - 1 - i;
-    if (random.one_in(2)) {
-        for (std::size_t i = 1; i < axes.size(); ++i) std::swap(axes[i], axes[random.below(i + 1)]);
-    }
-    // Elements may also lie at addresses that are no multiple of their size.
-    std::size_t step = sizeof(T) + (random.one_in(4) ? random.below(5) : 0);
-    made.first = margin + static_cast<std::ptrdiff_t>(random.one_in(2) ? random.below(64) : 0);
-    for (std::size_t const i : axes) {
-        if (random.one_in(4)) step *= 1 + random.below(3);
-        made.strides[i] = static_cast<std::ptrdiff_t>(step);
-        step *= std::max<std::size_t>(shape[i], 1);
-        if (may_repeat && random.one_in(10)) {
-            made.strides[i] = 0;
-        } else if (random.one_in(4) && shape[i] > 0) {
-            made.first += made.strides[i] * static_cast<std::ptrdiff_t>(shape[i] - 1);
-            made.strides[i] = -made.strides[i];
-        }
-    }
-    made.memory.assign(step + sizeof(T) + 3 * margin, std::byte{0x5A});
-    return made;
-}
+constexpr std::size_t scalar_bytes = sizeof(twofold_wheel::scalar_of<T>);
 
-std::vector<std::size_t> any_shape(random_numbers& random, bool large) {
-    std::vector<std::size_t> shape;
-    if (large) {
-        switch (random.below(3)) {
-            case 0:
-                return {70'001};
-            case 1:
-                return {201, 347};
-            default:
-                return {2, 41, 3, 290};
-        }
-    }
-    std::size_t const sizes[] = {0, 1, 2, 3, 4, 7, 16, 17, 33, 64};
-    std::size_t const ndim = random.below(6);
-    for (std::size_t i = 0; i < ndim; ++i) shape.push_back(sizes[random.below(ndim > 3 ? 5 : 10)]);
-    return shape;
+template <class T>
+array<T> any_array_of(random_numbers& random, std::vector<std::size_t> const& shape, bool may_repeat) {
+    return any_array(random, sizeof(T), scalar_bytes<T>, shape, may_repeat);
 }
 
 template <class T>
@@ -228,12 +155,6 @@ std::string fault_of_call(twofold_wheel::instruction_set const& set, array<T> in
     return out.memory == right.memory ? "" : "the output is wrong";
 }
 
-// How many arrays of each type and policy; more of them with TWOFOLD_TEST_ARRAYS=1000.
-std::size_t seeds() {
-    char const* const wanted = std::getenv("TWOFOLD_TEST_ARRAYS");
-    return wanted == nullptr ? 60 : std::strtoul(wanted, nullptr, 10);
-}
-
 }  // namespace
 
 TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and nothing else in memory changes",
@@ -241,11 +162,11 @@ TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and no
     using T = TestType;
     for (auto const& set : twofold_wheel::instruction_sets()) {
         if (!set.supported) continue;
-        for (std::size_t seed = 0; seed < seeds(); ++seed) {
+        for (std::size_t seed = 0; seed < array_count(); ++seed) {
             random_numbers random{seed * 1000};
             auto const shape = any_shape(random, seed % 20 == 0);
-            auto in = any_array<T>(random, shape, true);
-            auto out = any_array<T>(random, shape, false);
+            auto in = any_array_of<T>(random, shape, true);
+            auto out = any_array_of<T>(random, shape, false);
             if (random.one_in(3)) {  // of the same layout
                 in.strides = out.strides;
                 in.first = out.first;
@@ -266,7 +187,7 @@ TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and no
             std::string const case_name = std::string(set.name) + ", seed " + std::to_string(seed);
             CAPTURE(case_name, static_cast<int>(policy));
             CHECK(fault_of_call<T>(set, in, &out, policy, seed % 2 == 0 ? 2 : 1) == "");
-            auto here = any_array<T>(random, shape, false);
+            auto here = any_array_of<T>(random, shape, false);
             for (std::size_t i = 0; i < n; ++i) here.set(i, in.get(i));
             CHECK(fault_of_call<T>(set, here, nullptr, policy, seed % 2 == 0 ? 2 : 1) == "");
         }
@@ -318,9 +239,12 @@ TEMPLATE_LIST_TEST_CASE("large arrays are written past the cache, and right", "[
             std::vector<std::size_t> const shape =
                 layout.in.size() == 2 ? std::vector<std::size_t>{side, side} : std::vector<std::size_t>{2, side, side};
             std::size_t const n = std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>{});
-            std::ptrdiff_t const out_first = 64 + 3 * 16 + layout.out_past;
-            array<T> in{shape, layout.in, layout.swapped, bytes(memory, std::byte{0x5A}), 64 + 16};
-            array<T> out{shape, layout.out, layout.swapped, bytes(memory, std::byte{0x5A}), out_first};
+            auto const array_with = [&](std::vector<std::ptrdiff_t> const& strides, std::ptrdiff_t first) {
+                bytes const untouched(memory, std::byte{0x5A});
+                return test_array{sizeof(T), scalar_bytes<T>, shape, strides, layout.swapped, untouched, first};
+            };
+            array<T> in = array_with(layout.in, 64 + 16);
+            array<T> out = array_with(layout.out, 64 + 3 * 16 + layout.out_past);
             for (std::size_t i = 0; i < n; ++i) in.set(i, any_value_that_fits<T>(i % 1000));
             CAPTURE(threads, layout.in, layout.out, layout.swapped, layout.out_past);
             auto const policy = threads == 1 ? overflow_policy::wrap : overflow_policy::raise;
@@ -393,8 +317,8 @@ TEST_CASE("durations: what is not a time stays so, and what overflows is never t
         if (!set.supported) continue;
         for (std::ptrdiff_t const step : {8, 16, -8}) {
             for (bool const swapped : {false, true}) {
-                array<timedelta64> in{
-                    {n}, {step}, swapped, bytes(n * 16, std::byte{0}), step < 0 ? std::ptrdiff_t{8 * n - 8} : 0};
+                std::ptrdiff_t const first = step < 0 ? std::ptrdiff_t{8 * n - 8} : 0;
+                array<timedelta64> in = test_array{8, 8, {n}, {step}, swapped, bytes(n * 16), first};
                 auto out = in;
                 CAPTURE(set.name, step, swapped);
                 for (std::size_t i = 0; i < n; ++i) in.set(i, {some[i % 5]});
