@@ -5,11 +5,13 @@ Of two copies of an inline function the linker keeps one, for the whole program.
 for AVX2, the program crashes on a machine without AVX2. So no object with kernels may define an external function. One
 that was compiled without flags may have inline functions that others could get: they run on every machine.
 
-    test_kernel_symbols.py check NM BASELINE_OBJECT NAME=KERNEL_OBJECT=FLAGS...
+    test_kernel_symbols.py check NM BASELINE_OBJECT TABLE=KERNEL_OBJECT=FLAGS...
+    test_kernel_symbols.py one-crew NM PROGRAM
     test_kernel_symbols.py self-test NM COMPILER...
 
-The first form checks the objects (or archives) of the wheel. The second shows that the check can fail, on files that
-leak on purpose.
+The first form checks the objects (or archives) of the wheel, each of which defines a table. The second checks that a
+program with several operations has one crew of helpers. The third shows that the first can fail, on files that leak on
+purpose.
 """
 
 import subprocess
@@ -42,13 +44,12 @@ def defined_symbols(nm: str, file: str) -> set[Symbol]:
 
 
 def faults(nm: str, baseline: str, kernels: dict[str, str], without_flags: frozenset[str] = frozenset()) -> list[str]:
-    """All that is wrong with the objects; `kernels` maps an instruction set's name to its object."""
+    """All that is wrong with the objects; `kernels` maps the name of a table to its object."""
     found = []
     mergeable = {baseline: {s for s in defined_symbols(nm, baseline) if s.is_mergeable}}
-    for name, file in kernels.items():
+    for table, file in kernels.items():
         symbols = defined_symbols(nm, file)
-        table = f"twofold_kernels_{name}"
-        dangerous = {s for s in symbols if not (name in without_flags and s.is_mergeable)}
+        dangerous = {s for s in symbols if not (table in without_flags and s.is_mergeable)}
         external = {s.name for s in dangerous if s.is_external and not s.name.startswith("DW.ref.")}
         if table not in external:
             found.append(f"{file} does not define {table}")
@@ -64,13 +65,17 @@ def faults(nm: str, baseline: str, kernels: dict[str, str], without_flags: froze
 
 def check(nm: str, baseline: str, *named_objects: str) -> list[str]:
     rows = [named.split("=") for named in named_objects]
-    without_flags = frozenset(name for name, _, flags in rows if not flags)
-    return faults(nm, baseline, {name: file for name, file, _ in rows}, without_flags)
+    without_flags = frozenset(table for table, _, flags in rows if not flags)
+    return faults(nm, baseline, {table: file for table, file, _ in rows}, without_flags)
 
 
-CLEAN = (
-    'namespace { int hidden(int x) { return x + x; } } extern "C" int twofold_kernels_%s(int x) { return hidden(x); }'
-)
+def one_crew(nm: str, program: str) -> list[str]:
+    listing = subprocess.run([nm, "--defined-only", program], capture_output=True, text=True, check=True).stdout
+    crews = [line for line in listing.splitlines() if "the_crew" in line]
+    return [] if len(crews) == 1 else [f"{program} has {len(crews)} crews: {crews}"]
+
+
+CLEAN = 'namespace { int hidden(int x) { return x + x; } } extern "C" int kernels_%s(int x) { return hidden(x); }'
 BASELINE = "int baseline(int x) { return x; }"
 INLINE = "__attribute__((noinline)) inline int merged(int x) { return x + x; } int (*use%s)(int) = merged;"
 WEAK = "inline int merged(int x) { return x + x; } namespace { __attribute__((used)) int (*use)(int) = merged; }"
@@ -80,7 +85,7 @@ USE_WEAK = "int used%s() { return use(1); }"
 SELF_TESTS = (
     (BASELINE, {"one": CLEAN, "two": CLEAN}, 0),
     (BASELINE, {"one": CLEAN, "two": CLEAN + "int leaked(int x) { return x; }"}, 1),
-    (BASELINE, {"one": CLEAN.replace("twofold_kernels_%s", "renamed_%s")}, 2),
+    (BASELINE, {"one": CLEAN.replace(" kernels_%s", " renamed_%s")}, 2),
     # merged, and the variable that uses it, are external in `one`; and merged is weak in both.
     (BASELINE + INLINE % "0", {"one": CLEAN + INLINE % "1"}, 3),
     (BASELINE, {"one": CLEAN + INLINE % "1", "two": CLEAN + INLINE % "2"}, 5),
@@ -103,13 +108,15 @@ def self_test(nm: str, *compiler: str) -> list[str]:
             return str(file.with_suffix(".o"))
 
         for baseline, kernels, expected in SELF_TESTS:
-            objects = {name: compiled(name, source.replace("%s", name)) for name, source in kernels.items()}
-            found = faults(nm, compiled("baseline", baseline), objects, frozenset({"none"}))
+            objects = {
+                f"kernels_{name}": compiled(name, source.replace("%s", name)) for name, source in kernels.items()
+            }
+            found = faults(nm, compiled("baseline", baseline), objects, frozenset({"kernels_none"}))
             if len(found) != expected:
                 wrong.append(f"{expected} faults expected in {baseline} and {kernels}, but found: {found}")
     return wrong
 
 
 if __name__ == "__main__":
-    modes = {"check": check, "self-test": self_test}
+    modes = {"check": check, "one-crew": one_crew, "self-test": self_test}
     sys.exit("\n".join(modes[sys.argv[1]](*sys.argv[2:])) or 0)
