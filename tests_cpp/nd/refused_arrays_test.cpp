@@ -159,6 +159,8 @@ TEST_CASE("arrays that overlap are refused, unless they are one, or lie between 
              row{{10}, 36, {0}, 0, {4}, overlap},                 //
              row{{3, 5}, 0, {40, 8}, 4, {40, 8}},                 // in the gaps of each row
              row{{3, 5}, 0, {40, 4}, 20, {40, 4}, overlap},       // side by side: they might be found not to
+             row{{3, 3}, 0, {28, 8}, 4, {28, 8}, overlap},        // might: all gaps are multiples of 4
+             row{{3, 3}, 0, {28, 8}, 12, {28, 8}, overlap},       // does, though its columns lie in gaps
              row{{3, 5}, 0, {20, 4}, 20, {20, 4}, overlap},       // a row further
              row{{3, 3}, 0, {12, 4}, 0, {4, 12}, overlap},        // transposed in place
              row{{3, 5}, 0, {20, 4}, 0, {20, 4}},                 // in place

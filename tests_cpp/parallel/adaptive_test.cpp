@@ -2,8 +2,10 @@
 // here, so that no promise hangs on a clock.
 #include <sched.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
+#include <set>
 #include <twofold/twofold.hpp>
 
 #include "catch.hpp"
@@ -222,6 +224,21 @@ TEST_CASE("a record that passes to calls of another kind forgets what it knew", 
     CHECK(past.should_share(bytes));
 }
 
+TEST_CASE("calls that take weeks are known to be slow, and those too short for the clock to be fast", "[sharing]") {
+    constexpr std::int64_t month_ns = std::int64_t{30} * 24 * 3600 * 1'000'000'000;
+    for (std::int64_t const ns : {month_ns, std::int64_t{0}}) {
+        sharing_record record;
+        experience past(record);
+        for (int i = 0; i < experience::settled; ++i) past.learn(false, false, threads_pay_awake_bytes, ns);
+        CAPTURE(ns);
+        CHECK(record.alone > 0);
+        if (ns == 0) continue;
+        // Far more bytes than those from which that is known: a race may bring them to one record.
+        past.learn(true, true, std::size_t{1} << 40, 10'000'000);
+        CHECK(record.debt_ns < 0);
+    }
+}
+
 // ---- sharing: with how many threads calls run
 
 namespace {
@@ -319,4 +336,35 @@ TEST_CASE("threads that the caller orders are used, whatever experience says of 
     // Until it is known that sharing does not pay.
     for (unsigned alone = 0; alone < 10;) alone += call(up_to_four) == 1;
     for (unsigned i = 0; i < 20; ++i) CHECK(call(four_ordered) == 4);
+}
+
+TEST_CASE("what is known of calls is known of one kind of them, and of one size", "[sharing]") {
+    auto const known = [] {
+        auto const is_known = [](sharing_record const& record) { return record.owner != 0; };
+        return std::ranges::count_if(twofold::detail::the_sharing.records, is_known);
+    };
+    share_next_call();  // nothing is known any more
+    workers_of_call<6>(threads_pay_awake_bytes, up_to_four);
+    CHECK(known() == 1);
+    workers_of_call<6>(threads_pay_awake_bytes + 1, up_to_four);
+    CHECK(known() == 1);
+    workers_of_call<6>(2 * threads_pay_awake_bytes, up_to_four);
+    CHECK(known() == 2);
+    workers_of_call<7>(threads_pay_awake_bytes, up_to_four);
+    CHECK(known() == 3);
+    workers_of_call<8>(threads_pay_awake_bytes, four_ordered);  // of which nobody wants to know anything
+    CHECK(known() == 3);
+}
+
+TEST_CASE("a kind of calls is what is called, and how", "[sharing]") {
+    static int const called[2] = {};
+    std::set<std::uint64_t> kinds;
+    for (int const& what : called) {
+        for (unsigned const variant : {0u, 1u, 8u, 0xFFFFu}) {
+            CHECK(twofold::detail::call_kind_of(&what, variant).value ==
+                  twofold::detail::call_kind_of(&what, variant).value);
+            kinds.insert(twofold::detail::call_kind_of(&what, variant).value);
+        }
+    }
+    CHECK(kinds.size() == 8);
 }
