@@ -129,6 +129,7 @@ TEST_CASE("shapes that differ are refused, also where there are no elements", "[
     };
     CHECK(message({2, 3}, {12, 4}, {2, 4}, {16, 4}) ==
           "twofold: the input has length 3 in dimension 1, but the output has 4");
+    CHECK(message({4}, {4}, {3}, {4}) == "twofold: the input has length 4 in dimension 0, but the output has 3");
     CHECK(message({1}, {4}, {2}, {4}) == "twofold: the input has length 1 in dimension 0, but the output has 2");
     CHECK(message({0, 3}, {12, 4}, {0, 4}, {16, 4}) ==
           "twofold: the input has length 3 in dimension 1, but the output has 4");

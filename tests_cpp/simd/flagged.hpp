@@ -17,6 +17,7 @@ struct flagged_functions {
     std::vector<T> (*double_in_place)(std::vector<T>, twofold::overflow_policy);
     std::vector<T> (*doubled)(std::vector<T> const&, twofold::overflow_policy);
     std::vector<T> (*double_strided)(std::vector<T> const&, twofold::overflow_policy);  // from the last to the first
+    std::vector<T> (*double_array)(std::vector<T> const&, twofold::overflow_policy);    // into the other byte order
     std::optional<std::size_t> (*first_overflow)(std::vector<T> const&);
     std::vector<T> (*transform)(std::vector<T> const&);  // x + x
 };

@@ -1,5 +1,6 @@
 #include "simd/flagged.hpp"
 
+#include <bit>
 #include <twofold/twofold.hpp>
 
 namespace TWOFOLD_TEST_NAMESPACE {
@@ -26,6 +27,17 @@ flagged_functions<T> all_functions() {
             [](values const& in, policy how) {
                 values out(in.size());
                 twofold::double_strided(in.data(), 1, out.data() + out.size() - 1, -1, in.size(), {.overflow = how});
+                return out;
+            },
+        .double_array =
+            [](values const& in, policy how) {
+                constexpr bool is_little = std::endian::native == std::endian::little;
+                values out(in.size());
+                std::size_t const shape[] = {in.size()};
+                std::ptrdiff_t const step[] = {sizeof(T)};
+                twofold::double_array<T>({in.data(), shape, step},
+                                         {out.data(), shape, step, is_little ? std::endian::big : std::endian::little},
+                                         {.overflow = how});
                 return out;
             },
         .first_overflow = [](values const& in) { return twofold::first_overflow(in); },

@@ -11,6 +11,14 @@
 namespace {
 
 template <class T>
+std::vector<T> byte_swapped(std::vector<T> values) {
+    constexpr std::size_t scalar = sizeof(T) / (is_complex_number<T> ? 2 : 1);
+    auto* const bytes = reinterpret_cast<std::byte*>(values.data());
+    for (std::size_t i = 0; i < values.size() * sizeof(T); i += scalar) std::reverse(bytes + i, bytes + i + scalar);
+    return values;
+}
+
+template <class T>
 void check(flagged_functions<T> const& functions) {
     for (std::size_t const n : {std::size_t{3}, std::size_t{1000}, std::size_t{5'000'000} / sizeof(T)}) {
         for (overflow_policy const policy :
@@ -21,6 +29,7 @@ void check(flagged_functions<T> const& functions) {
             CHECK(same_bits(functions.double_into(in, policy), expected));
             CHECK(same_bits(functions.double_in_place(in, policy), expected));
             CHECK(same_bits(functions.doubled(in, policy), expected));
+            CHECK(same_bits(functions.double_array(in, policy), byte_swapped(expected)));
             if (!std::same_as<T, twofold::float16>) CHECK(same_bits(functions.transform(in), expected));
             std::ranges::reverse(expected);
             CHECK(same_bits(functions.double_strided(in, policy), expected));
