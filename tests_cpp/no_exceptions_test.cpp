@@ -65,6 +65,17 @@ int main() {
     check(written == "twofold: the input has 3 elements, but the output has 2\n", "one line says why");
 
     written.clear();
+    std::size_t const shape[] = {3};
+    std::ptrdiff_t const step[] = {4}, no_step[] = {0};
+    std::vector<int> out(3);
+    twofold::double_array<int>({three.data(), shape, step}, {out.data(), shape, step});
+    check(out == std::vector{2, 4, 6}, "an array is doubled");
+    check(end_of_child([&] { twofold::double_array<int>({three.data(), shape, step}, {out.data(), shape, no_step}); },
+                       written) == -SIGABRT,
+          "an output that overlaps itself aborts");
+    check(written == "twofold: elements of the output share memory\n", "one line says what is refused");
+
+    written.clear();
     std::vector<std::int8_t> bytes{1, 64, 3};
     twofold::double_in_place(std::span(bytes).first(1), {.overflow = twofold::overflow_policy::raise});
     check(bytes[0] == 2, "where nothing overflows, `raise` doubles");

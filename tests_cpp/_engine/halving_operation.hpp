@@ -4,6 +4,7 @@
 #include "_engine/kernels/wheel_elements.hpp"
 #include "operation/halving.hpp"
 
+namespace more_operations {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 template <class Arch>
@@ -21,3 +22,4 @@ struct halving::map<Arch, twofold_wheel::timedelta64> {
 };
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE
+}  // namespace more_operations

@@ -1,6 +1,6 @@
 // Another operation than doubling on the wheel's machinery: three files are added (halving_operation.hpp, this module,
 // and the build's rule over the rows of instruction_sets.def), and none of the library's is touched.
-#define TWOFOLD_OPERATION halving
+#define TWOFOLD_OPERATION more_operations::halving
 #define TWOFOLD_TABLES halving_kernels
 #define TWOFOLD_OPERATION_VALUE halving_operation
 #define TWOFOLD_OPERATION_NAME "halving_test:halve"

@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
 
+// Not the global namespace, in which what defines kernels has an unnamed one that is not inline.
+namespace more_operations {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 // By the compiler's vectors: of the shifts of some versions of xsimd with AVX-512, GCC 12 warns.
@@ -69,3 +71,4 @@ struct halving::map {
 };
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE
+}  // namespace more_operations

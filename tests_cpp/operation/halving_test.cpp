@@ -13,6 +13,7 @@
 
 namespace {
 
+using more_operations::halving;
 using twofold::overflow_policy;
 namespace engine = twofold::detail;
 
