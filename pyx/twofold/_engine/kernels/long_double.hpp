@@ -9,6 +9,19 @@
 #include <twofold/operation/doubling.hpp>
 #include <twofold/simd/byte_swap.hpp>
 #include <twofold/simd/kernel_set.hpp>
+#include <xsimd/xsimd.hpp>
+
+namespace twofold_wheel {
+
+/// Stands for their instruction set.
+struct no_vectors;
+
+}  // namespace twofold_wheel
+
+// Of an operation's two overloads, for a number and for a batch, the second one's parameter is looked at, too; and some
+// versions of xsimd do not compile a batch of numbers that they do not know.
+template <>
+class xsimd::batch<long double, twofold_wheel::no_vectors> {};
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
@@ -78,7 +91,7 @@ struct long_double_kernels {
     }
 
 private:
-    using map = typename Operation::template map<xsimd::default_arch, long double>;
+    using map = typename Operation::template map<no_vectors, long double>;
 
     // At any address. Read and written as a number, not as bytes: a processor's 80-bit registers take no others.
     struct [[gnu::packed, gnu::may_alias]] unaligned {
@@ -92,8 +105,8 @@ private:
     }
 
     static constexpr bool overflows(long double x) noexcept {
-        if constexpr (requires { typename Operation::template overflows<xsimd::default_arch, long double>; }) {
-            return typename Operation::template overflows<xsimd::default_arch, long double>{}(x);
+        if constexpr (requires { typename Operation::template overflows<no_vectors, long double>; }) {
+            return typename Operation::template overflows<no_vectors, long double>{}(x);
         } else {
             return false;
         }
