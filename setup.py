@@ -160,17 +160,17 @@ setup(
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),
-            module(
-                "_containers/lists",
-                include_dirs=INCLUDE_DIRS,
-                depends=[*SHARED_SOURCES, *files(f"{PACKAGE}/_containers", "*.hpp")],
-                extra_compile_args=CXX_FLAGS,
-                language="c++",
-            ),
             *(
-                module(f"_containers/{name}", extra_compile_args=C_FLAGS)
-                for name in ("array_array", "buffers", "double")
+                module(
+                    f"_containers/{name}",
+                    include_dirs=INCLUDE_DIRS,
+                    depends=[*SHARED_SOURCES, *files(f"{PACKAGE}/_containers", "*.hpp")],
+                    extra_compile_args=CXX_FLAGS,
+                    language="c++",
+                )
+                for name in ("double", "lists")
             ),
+            *(module(f"_containers/{name}", extra_compile_args=C_FLAGS) for name in ("array_array", "buffers")),
             module("cython_api", extra_compile_args=C_FLAGS),
             *(
                 module(

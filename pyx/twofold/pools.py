@@ -9,11 +9,10 @@ out; who works on it stands in jobs.py.
 import _warnings as warnings  # which looks for those filters that `warnings` may have, and need not be imported
 from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
 
-from twofold import shared, ufuncs
+from twofold import shared
 from twofold._containers import lists, plain_buffers, ufunc_route
-from twofold._containers.double import double
 from twofold._engine.find_numpy import find_numpy
-from twofold._engine.twofold_engine import element_types, raise_again_if_callers
+from twofold._engine.twofold_engine import element_types, operation_named, raise_again_if_callers
 from twofold._processes.claims import itemsize_of
 from twofold._processes.jobs import Bytes, Job, Task, check_is_callers, lender_of, new_bytes
 from twofold._processes.places import HeldPlace, is_file_mapping, place_of
@@ -25,6 +24,8 @@ CHUNK_BYTES = 1 << 20
 
 # Chunks are multiples of this, a page: so where the array begins at one, no two workers write to the same.
 CHUNK_STEP = 4096
+
+_doubling = operation_named("twofold:double")
 
 # More than any array has.
 MOST_CHUNK_BYTES = 1 << 62
@@ -128,18 +129,26 @@ def double_in_processes(  # noqa: PLR0913
     ...     twofold.double_in_processes(a, pool, out=a)
     SharedArray([0, 2, 4, 6, 8])
     """
+    return _run(_doubling, values, pool, processes, out, dtype, overflow, chunk_bytes, progress, retries)
+
+
+def _run(  # noqa: PLR0913, PLR0917
+    operation, values, pool, processes, out, dtype, overflow, chunk_bytes, progress, retries
+):
+    """What double_in_processes does, with any operation."""
     if overflow not in ("wrap", "saturate", "raise"):
         raise ValueError(f"overflow must be 'wrap', 'saturate' or 'raise', not {overflow!r}")
     if processes is not None:
         processes = _count_argument("processes", processes, least=1)
     job = Job(
+        operation=operation,
         lender=lender_of(pool, processes),
         chunk_bytes=_chunk_argument(chunk_bytes),
         progress=_progress_argument(progress),
         retries=_count_argument("retries", retries, least=0),
     )
-    double_values = _double_list if _is_sequence(values) else _double_array
-    result = double_values(job, values, out, dtype, overflow)
+    run = _run_list if _is_sequence(values) else _run_array
+    result = run(job, values, out, dtype, overflow)
     failure = job.lender.failure
     if failure is not None:
         lender = "the system" if pool is None else f"the pool, a {type(pool).__qualname__},"
@@ -147,7 +156,7 @@ def double_in_processes(  # noqa: PLR0913
             f"{lender} was asked for workers, and that has failed: {type(failure).__name__}: {failure};"
             " what they did not do, this process has done",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return result
 
@@ -194,28 +203,28 @@ def _is_sequence(values):
 # ---- lists
 
 
-def _double_list(job, values, out, dtype, overflow):
+def _run_list(job, values, out, dtype, overflow):
     if isinstance(values, range) and out is None and dtype is None:
-        return double(values)  # nothing is faster
+        return job.operation.function(values)  # nothing is faster
     items = values if type(values) in (list, tuple) else list(values)
     target = None if out is None else _as_output(out)
-    held = "int64" if target is None else _element_in(target)
-    element = held if dtype is None else _element_named(dtype)
+    held = "int64" if target is None else _element_in(job.operation, target)
+    element = held if dtype is None else _element_named(job.operation, dtype)
     n = len(items)  # once: what runs Python code, as `dtype` may, can change the list
     if target is not None:
-        _check_output(target, (n,), element)
+        _check_output(job.operation, target, (n,), element)
     if n == 0:
         return [] if out is None else out
     own = new_bytes(n * itemsize_of(element))
     if out is None and dtype is None:
         # Ints of Python have no limits, and what is not an int has its own arithmetic.
         if not lists.read_ints(items, own.view) or job.run(Task("in place", own, own, element, "raise")) is not None:
-            return double(items, overflow=overflow)
+            return job.operation.function(items, overflow=overflow)
         check_is_callers(own)
         return lists.make(element, own.view)
-    lists.read(items, element, own.view)
+    lists.read(job.operation, items, element, own.view)
     if job.run(Task("in place", own, own, element, overflow)) is not None:
-        _raise_overflow(items, element, overflow)
+        _raise_overflow(job.operation, items, element, overflow)
     check_is_callers(own)
     if out is None:
         return lists.make(element, own.view)
@@ -239,26 +248,30 @@ def _has_numpy():
     return True
 
 
-def _double_buffer(job, values, out, dtype, overflow):
+def _run_buffer(job, values, out, dtype, overflow):
     """As NumPy would have it, but for the result, which is a memoryview, as `double` has it for buffers."""
     try:
         source = memoryview(values)
     except TypeError as error:
         raise_again_if_callers(error)
         _refuse(values)
-    element = plain_buffers.element_of(source, "values")
-    if (dtype is not None and _element_named(dtype) != element) or _is_of_numpy(values) or _is_of_numpy(out):
+    element = plain_buffers.element_of(job.operation, source, "values")
+    if (
+        (dtype is not None and _element_named(job.operation, dtype) != element)
+        or _is_of_numpy(values)
+        or _is_of_numpy(out)
+    ):
         find_numpy()  # which raises the error that says what is needed
 
     target = None if out is None else _as_output(out)
     if target is not None:
-        _check_output(target, source.shape, element)
+        _check_output(job.operation, target, source.shape, element)
     if source.nbytes == 0:
-        return double(values, out)
+        return job.operation.function(values, out)
     own = new_bytes(source.nbytes)
     plain_buffers.fill(own.view, source)
     if job.run(Task("in place", own, own, element, overflow)) is not None:
-        _raise_overflow(values, dtype, overflow)
+        _raise_overflow(job.operation, values, dtype, overflow)
     check_is_callers(own)
     if out is None:
         return plain_buffers.like(own.view, source)
@@ -273,30 +286,30 @@ def _is_of_numpy(values):
 # ---- arrays
 
 
-def _double_array(job, values, out, dtype, overflow):
+def _run_array(job, values, out, dtype, overflow):
     if not _has_numpy():
-        return _double_buffer(job, values, out, dtype, overflow)
+        return _run_buffer(job, values, out, dtype, overflow)
     np = find_numpy()
     array = _as_array(values)
     result_type = array.dtype if dtype is None else np.dtype(dtype)
     native = result_type.newbyteorder("=")
-    _element_of(native)  # which it has to have
+    _element_of(job.operation, native)  # which it has to have
     if not np.can_cast(array.dtype, result_type, "same_kind"):
         raise TypeError(f"values holds {array.dtype}, and to make {result_type} of that would lose something")
     target = None
     if out is not None:
         target = array if out is values and array.flags.writeable else _as_output(out)
-        _check_output(target, array.shape, native)
+        _check_output(job.operation, target, array.shape, native)
     if array.size == 0:
         return _new_result(array.shape, result_type, "C") if out is None else out
     if not ufunc_route.fits(array.dtype, native):
         array = ufunc_route.as_type(array, native, ufunc_route.OVERFLOWS.index(overflow), array, "which")
-    result, index = _double_where_it_is(job, array, target, native, overflow)
+    result, index = _run_where_it_is(job, array, target, native, overflow)
     if result is not target and (segment := segment_beneath(result)) is not None:
         segment.show()
     if index is not None:
-        _raise_overflow(array, dtype, overflow)
-    _report_float_flags(job.float_flags, overflow)
+        _raise_overflow(job.operation, array, dtype, overflow)
+    _report_float_flags(job.operation, job.float_flags, overflow)
     if out is None:
         return result if result_type.isnative else result.byteswap(inplace=True).view(result_type)
     if result is not target:
@@ -313,15 +326,15 @@ def _new_result(shape, dtype, order):
         return find_numpy().empty(shape, dtype, order)
 
 
-def _double_where_it_is(job, array, target, native, overflow):
+def _run_where_it_is(job, array, target, native, overflow):
     """Returns the result, which is `target` where all processes find that; and the index of an element that does not
     fit, or None. Whatever comes out, `array` is as it was, but where it is the result."""
     np = find_numpy()
-    element = _element_of(native)
+    element = _element_of(job.operation, native)
     with _place_if_plain(array, native) as place, _place_if_plain(target, native) as target_place:
         if place and target_place and _is_same(array, place, target, target_place):
             own = Bytes(_flat(target), target_place)  # `array` may be a read-only view of it
-            return target, _double_in_place(job, own, element, overflow)
+            return target, _run_in_place(job, own, element, overflow)
         if target_place is None or _may_overlap(array, place, target, target_place):
             result = _new_result(array.shape, native, _order_of(array) or "C")
             if (segment := segment_beneath(result)) is not None:
@@ -336,7 +349,7 @@ def _double_where_it_is(job, array, target, native, overflow):
             return result, job.run(Task("in place", into, into, element, overflow))
 
 
-def _double_in_place(job, own, element, overflow):
+def _run_in_place(job, own, element, overflow):
     """If an element does not fit, nothing is changed."""
     if overflow == "raise" or element.startswith("timedelta"):
         index = job.run(Task("look", own, own, element, overflow))
@@ -416,9 +429,9 @@ def _buffer_as_array(values):
         return None
 
 
-def _check_output(out, shape, native):
+def _check_output(operation, out, shape, native):
     if isinstance(out, memoryview):
-        held = held_native = _element_in(out)
+        held = held_native = _element_in(operation, out)
     else:
         held, held_native = out.dtype, out.dtype.newbyteorder("=")
     if held_native != native:
@@ -427,22 +440,26 @@ def _check_output(out, shape, native):
         raise ValueError(f"out has shape {out.shape}, but values has {shape}; they must be the same")
 
 
-def _element_of(dtype):
+def _element_of(operation, dtype):
     name = dtype.name.partition("[")[0]  # timedelta64[s]
     if name not in element_types():
-        raise TypeError(f"{dtype} cannot be doubled in processes; known are {', '.join(element_types())}")
+        raise TypeError(
+            f"{dtype} cannot be {operation.participle} in processes; known are {', '.join(element_types())}"
+        )
     return name
 
 
-def _element_named(dtype):
+def _element_named(operation, dtype):
     if isinstance(dtype, str) and dtype in element_types():  # for which there need be no NumPy
         return dtype
     np = find_numpy()
-    return _element_of(np.dtype(dtype))
+    return _element_of(operation, np.dtype(dtype))
 
 
-def _element_in(out):
-    return plain_buffers.element_of(out, "out") if isinstance(out, memoryview) else _element_of(out.dtype)
+def _element_in(operation, out):
+    if isinstance(out, memoryview):
+        return plain_buffers.element_of(operation, out, "out")
+    return _element_of(operation, out.dtype)
 
 
 def _order_of(array):
@@ -462,16 +479,16 @@ def _flat(array):
     return np.asarray(array).reshape(-1, order=_order_of(array)).view(np.uint8)
 
 
-def _raise_overflow(values, dtype, overflow):
-    """Values that have an element whose double does not fit: the same error as `double` has for them."""
-    double(values, dtype=dtype, overflow=overflow)
-    raise OverflowError("values changed while they were doubled")
+def _raise_overflow(operation, values, dtype, overflow):
+    """Values that have an element whose result does not fit: the same error as a call of one process has for them."""
+    operation.function(values, dtype=dtype, overflow=overflow)
+    raise OverflowError(f"values changed while they were {operation.participle}")
 
 
-def _report_float_flags(flags, overflow):
+def _report_float_flags(operation, flags, overflow):
     """Leaves what floats did to numpy.errstate, as a call of the ufunc that does the same."""
     np = find_numpy()
-    ufunc = ufuncs.doubled_saturating if overflow == "saturate" else ufuncs.doubled
+    ufunc = operation.ufuncs[overflow == "saturate"]
     became_infinite, was_invalid = flags
     if became_infinite:
         ufunc(np.array([np.finfo(np.float64).max]))

@@ -21,11 +21,11 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
 
 from twofold._engine.find_numpy import find_numpy
-from twofold._engine.twofold_engine import element_rows
+from twofold._engine.twofold_engine import element_rows, operation_named
 from twofold._engine.numpy_api cimport Descr, NPY_NTYPES_LEGACY, find_functions, npy_intp
 from twofold._engine.twofold_engine cimport (
-    Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, copy_array, element_name, element_size, find_element_of, run,
-    run_array, see_to_signals_in_time, short, type_name, views_overlap,
+    Kernels, Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, copy_array, element_name, element_size,
+    find_element_of, kernels_of_doubling, run, run_array, see_to_signals_in_time, short, type_name, views_overlap,
 )
 
 __all__ = ["doubled", "doubled_checked", "doubled_saturating"]
@@ -92,6 +92,8 @@ cdef extern from *:
 # A loop gets a one-dimensional piece of the arrays, the whole of them where they are contiguous, and returns -1 with an
 # exception set if it fails: then NumPy calls it no more.
 
+cdef const Kernels* kernels = kernels_of_doubling()
+
 cdef int element_of_type[NPY_NTYPES_LEGACY]  # by NumPy's number of a type
 cdef int bfloat16 = find_element_of(c'b', 2)  # the only one with a number beyond those
 
@@ -108,7 +110,7 @@ cdef int double_piece(Context* context, char** data, const npy_intp* shape, cons
     cdef size_t index
     if (n == 1 or strides[0] == itemsize and strides[1] == itemsize) and (
             first == other or first + nbytes <= other or other + nbytes <= first):
-        index = run(element, data[0], data[1], n, nbytes, policy, 0)
+        index = run(kernels, element, data[0], data[1], n, nbytes, policy, 0)
     else:
         values.data, values.shape, values.strides = data[0], <const Py_ssize_t*>shape, <const Py_ssize_t*>&strides[0]
         values.n, values.itemsize, values.ndim, values.element, values.swapped = n, itemsize, 1, element, False
@@ -117,7 +119,7 @@ cdef int double_piece(Context* context, char** data, const npy_intp* shape, cons
         if views_overlap(&values, &out) or n > 1 and -itemsize < strides[1] < itemsize:
             index = run_in_order(&values, &out, policy)
         else:
-            index = run_array(&values, &out, policy, 0)
+            index = run_array(kernels, &values, &out, policy, 0)
     if index < n:
         with gil:
             raise OverflowError(f"an element's double does not fit {element_name(element)}")
@@ -144,7 +146,7 @@ cdef size_t run_in_order(const View* values, const View* out, Policy policy) exc
         source.n = target.n = buffer.n = count
         source.data = <char*>values.data + <Py_ssize_t>done * values.strides[0]
         target.data = <char*>out.data + <Py_ssize_t>done * out.strides[0]
-        index = run_array(&source, &buffer, policy, 1)
+        index = run_array(kernels, &source, &buffer, policy, 1)
         if index < <size_t>count:
             return done + index
         copy_array(&buffer, &target)
@@ -318,6 +320,7 @@ def begin():
     classes.update(map(type, map(np.dtype, element_letters + "m?O")))
     for policy, name in enumerate(by_policy):
         made.setdefault(name, new_ufunc(name, <Policy>policy, docs[policy]))
+    operation_named("twofold:double").ufuncs = tuple([made[name] for name in by_policy])
     made.pop("__getattr__", None)  # in a module that has it, Python looks up everything in the slow way: 50 ns a call
 
 def __getattr__(name):

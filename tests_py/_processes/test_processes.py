@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import twofold
 from conftest import ALL_ELEMENTS
+from twofold._engine.twofold_engine import operation_named
 from twofold._processes.claims import Claims
 from twofold._processes.jobs import is_dead, this_process
 
@@ -730,16 +731,17 @@ def test_what_is_known_of_processes():
 
 
 def test_a_table_that_does_not_fit_what_it_is_used_for():
+    doubling = operation_named("twofold:double")
     memory = bytearray(Claims.bytes_for(1000, 64, 2, "elsewhere"))
     claims = Claims.create(memory, 1000, 64, 2, "elsewhere", this_process())
     with pytest.raises(ValueError, match="the table is for 1000 bytes, not 999"):
-        claims.work(bytes(999), bytearray(1000), "uint8", "wrap", 1, 1.0)
+        claims.work(doubling, bytes(999), bytearray(1000), "uint8", "wrap", 1, 1.0)
     with pytest.raises(ValueError, match="the table takes"):
         Claims.create(memory[:-1], 1000, 64, 2, "elsewhere", this_process())
     assert Claims.join(memory, this_process()) is not None
     assert Claims.join(memory, this_process()) is None
     out = bytearray(1000)
-    assert not claims.work(b"\x03" * 1000, out, "uint8", "wrap", 1, 60.0)
+    assert not claims.work(doubling, b"\x03" * 1000, out, "uint8", "wrap", 1, 60.0)
     assert claims.all_done()
     assert out == b"\x06" * 1000
 

@@ -19,8 +19,8 @@ from twofold._containers.view cimport (
     MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
 from twofold._engine.twofold_engine cimport (
-    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, fill_by_letter,
-    find_element_of, is_instance_of_loaded, short, type_name,
+    Operation, Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
+    fill_by_letter, find_element_of, is_instance_of_loaded, short, type_name,
 )
 
 try:
@@ -68,14 +68,15 @@ cdef class Span:
     cdef Py_ssize_t own_strides[MAX_DIMENSIONS]
     cdef View view
 
-    def __cinit__(self, owner, str name not None):
+    def __cinit__(self, Operation operation not None, owner, str name not None):
         cdef Py_buffer* buffer = &self.buffer
         cdef View* view = &self.view
         PyObject_GetBuffer(owner, buffer, PyBUF_RECORDS_RO)
         view.element = element_from_format(buffer.format, buffer.itemsize, &view.swapped)
         if view.element < 0:
             raise TypeError(
-                f"{name} has items of format {self.format()!r}, {buffer.itemsize} bytes each, which cannot be doubled"
+                f"{name} has items of format {self.format()!r}, {buffer.itemsize} bytes each, which cannot be "
+                f"{operation.participle}"
             )
         check_dimensions(buffer.ndim, buffer.shape, name)
         view.data, view.shape, view.strides = buffer.buf, buffer.shape, buffer.strides
@@ -156,12 +157,12 @@ cdef bint asks_for(int flags, int what) noexcept:
     return flags & what == what
 
 
-# ---- doubling
+# ---- calls
 
-cdef int double_span(Span values, Span out, Policy policy, unsigned int threads) except -1:
-    cdef size_t index = run_view(&values.view, &out.view, policy, threads)
+cdef int run_span(Operation operation, Span values, Span out, Policy policy, unsigned int threads) except -1:
+    cdef size_t index = run_view(operation, &values.view, &out.view, policy, threads)
     if index < values.view.n:
-        raise overflow_at(index, &values.view)
+        raise overflow_at(operation, index, &values.view)
     return 0
 
 cdef object new_like(values, Span source):
@@ -170,22 +171,22 @@ cdef object new_like(values, Span source):
         return array_array.like(values, source.view.n)
     return PyMemoryView_FromObject(Memory(source))
 
-cdef object double_buffer(values, out, dtype, Policy policy, unsigned int threads):
-    cdef Span source = Span(values, "values")
+cdef object run_buffer(Operation operation, values, out, dtype, Policy policy, unsigned int threads):
+    cdef Span source = Span(operation, values, "values")
     cdef Span target
     if dtype is not None and element_from_dtype(dtype) != source.view.element:
         raise TypeError(f"values holds {element_name(source.view.element)}, and dtype is {short(dtype)}; convert values first")
     if out is None:
         result = new_like(values, source)
-        double_span(source, Span(result, "the result"), policy, threads)
+        run_span(operation, source, Span(operation, result, "the result"), policy, threads)
         return result
-    target = source if out is values else as_output(out)
+    target = source if out is values else as_output(operation, out)
     check_output(&target.view, &source.view)
-    double_span(source, target, policy, threads)
+    run_span(operation, source, target, policy, threads)
     return out
 
-cdef object double_list_into(list values, out, dtype, Policy policy, unsigned int threads):
-    cdef Span target = as_output(out)
+cdef object run_list_into(Operation operation, list values, out, dtype, Policy policy, unsigned int threads):
+    cdef Span target = as_output(operation, out)
     cdef int element = target.view.element
     cdef Py_ssize_t itemsize = element_size(element)
     cdef Py_ssize_t n
@@ -199,16 +200,16 @@ cdef object double_list_into(list values, out, dtype, Policy policy, unsigned in
     # Every item is read before anything is written, so a bad one leaves `out` as it was.
     cdef bytearray elements = bytearray(n * itemsize)
     source.data = PyByteArray_AS_STRING(elements)
-    read_list(values, n, element, source.data)
-    cdef size_t index = run_view(&source, &target.view, policy, threads)
+    read_list(operation, values, n, element, source.data)
+    cdef size_t index = run_view(operation, &source, &target.view, policy, threads)
     if index < source.n:
-        raise overflow_at(index, &source)
+        raise overflow_at(operation, index, &source)
     return out
 
-cdef Span as_output(out):
+cdef Span as_output(Operation operation, out):
     if not PyObject_CheckBuffer(out):
         raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}")
     if is_instance_of_loaded(out, "numpy", "ndarray") and type(out).__name__ not in ("ndarray", "memmap", "SharedArray"):
         raise TypeError(f"out is a {type_name(out)}, a subclass of numpy.ndarray whose meaning its memory alone might "
                         "miss; pass numpy.asarray(out) if that is what you want")
-    return Span(out, "out")
+    return Span(operation, out, "out")

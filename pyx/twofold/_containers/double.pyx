@@ -1,25 +1,44 @@
+# distutils: language = c++
 """The public `double`: looks at what comes in, and hands it to the module that knows such containers."""
 from cpython.buffer cimport PyObject_CheckBuffer
-from cpython.object cimport PyTypeObject
+from cpython.number cimport PyNumber_Add
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_TYPE
 
 from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
 
-from twofold._containers.buffers cimport double_buffer, double_list_into
-from twofold._containers.lists cimport double_fixed_width, double_list, double_range
+from twofold._containers.buffers cimport run_buffer, run_list_into
+from twofold._containers.lists cimport run_fixed_width, run_list
 from twofold._engine.twofold_engine cimport (
-    Policy, WRAP, attribute_if_loaded, element_from_dtype, is_instance_of_loaded, policy_argument, threads_argument,
-    type_name,
+    Operation, Policy, WRAP, attribute_if_loaded, element_from_dtype, is_instance_of_loaded, kernels_of_doubling,
+    new_operation, policy_argument, threads_argument, type_name,
 )
 
-# numpy.ndarray and what doubles it, once the first array of NumPy has come: see `begin` of ufunc_route.
+cdef extern from "_containers/items.hpp" namespace "twofold_wheel":
+    Py_ssize_t double_plain_items(PyObject** items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
+                                  bint finite_only) except -1
+
+cdef object double_object(object item):
+    return PyNumber_Add(item, item)
+
+cdef Py_ssize_t double_items(PyObject** items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
+                             bint finite_only) except -1:
+    return double_plain_items(items, doubled, i, end, n, finite_only)
+
+cdef object double_range(object values):
+    return list(range(2 * values.start, 2 * values.stop, 2 * values.step))
+
+cdef Operation doubling = new_operation(kernels_of_doubling(), "doubled", double_object)
+doubling.of_plain_items, doubling.of_range = double_items, double_range
+
+# numpy.ndarray and what does the work, once the first array of NumPy has come: see `begin` of ufunc_route.
 # `import twofold` does not import NumPy.
 cdef PyTypeObject* exact_ndarray = NULL
-cdef array_function double_array = NULL
+cdef array_function run_array = NULL
 
 cdef void call_for_arrays(type ndarray, array_function function) noexcept:
-    global exact_ndarray, double_array
-    double_array = function
+    global exact_ndarray, run_array
+    run_array = function
     exact_ndarray = <PyTypeObject*>ndarray
 
 
@@ -96,43 +115,47 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     cdef unsigned int most_threads = 0 if threads is None else threads_argument(threads)
     cdef bint is_plain = where is None and casting is None and order is None and subok is None and signature is None
     if Py_TYPE(values) is exact_ndarray and is_plain and dtype is None:
-        return double_array(values, out, policy, most_threads)
+        return run_array(doubling, values, out, policy, most_threads)
     cdef dict ufunc_keywords = None
     if not is_plain:
         ufunc_keywords = {name: value for name, value in (
             ("where", where), ("casting", casting), ("order", order), ("subok", subok), ("signature", signature),
         ) if value is not None}
-    return double_any(values, out, dtype, policy, most_threads, ufunc_keywords)
+    return run_any(doubling, values, out, dtype, policy, most_threads, ufunc_keywords)
 
-cdef object double_any(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+
+doubling.function = double
+
+
+cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     cdef type kind = type(values)
     if kind is list or kind is tuple:
-        return double_items(values, out, dtype, policy, threads, ufunc_keywords)
-    if kind is range and out is None and dtype is None and not ufunc_keywords:
-        return double_range(values)
+        return run_items(operation, values, out, dtype, policy, threads, ufunc_keywords)
+    if kind is range and out is None and dtype is None and not ufunc_keywords and operation.of_range is not NULL:
+        return operation.of_range(values)
     if is_of_numpy(values):
         if exact_ndarray is NULL:
             ufunc_route.begin()
-        return ufunc_route.double_of_numpy(values, out, dtype, policy, threads, ufunc_keywords)
+        return ufunc_route.run_of_numpy(operation, values, out, dtype, policy, threads, ufunc_keywords)
     if isinstance(values, (int, float, complex)):
-        return double_number(values, out, dtype, policy, threads, ufunc_keywords)
+        return run_number(operation, values, out, dtype, policy, threads, ufunc_keywords)
     if kind is not bytes and kind is not bytearray and kind is not memoryview:
         if getattr(kind, "__array_ufunc__", None) is not None:
             if out is None and dtype is None and not ufunc_keywords and may_hold_arrow(kind):
-                result = exchange.double_columns(values, policy, threads)
+                result = exchange.run_columns(operation, values, policy, threads)
                 if result is not None:
                     return result
             if exact_ndarray is NULL:
                 ufunc_route.begin()
-            return ufunc_route.double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
+            return ufunc_route.run_by_ufunc(operation, values, out, dtype, policy, threads, ufunc_keywords)
         if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
             check_no_keywords(ufunc_keywords, values)
-            return exchange.double_exchanged(values, out, dtype, policy, threads)
+            return exchange.run_exchanged(operation, values, out, dtype, policy, threads)
     if PyObject_CheckBuffer(values):
         check_no_keywords(ufunc_keywords, values)
-        return double_buffer(values, out, dtype, policy, threads)
+        return run_buffer(operation, values, out, dtype, policy, threads)
     if isinstance(values, (list, tuple)) or is_other_sequence(values):
-        return double_items(list(values), out, dtype, policy, threads, ufunc_keywords)
+        return run_items(operation, list(values), out, dtype, policy, threads, ufunc_keywords)
     hint = "; numpy.asarray(values) may be one" if hasattr(kind, "__array__") else ""
     raise TypeError(f"values must be a list or another sequence of numbers, a number, or an array or buffer, "
                     f"not {type_name(values)}{hint}")
@@ -155,23 +178,23 @@ cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
                         f"not with {type_name(values)}")
     return 0
 
-cdef object double_items(values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+cdef object run_items(Operation operation, values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     check_no_keywords(ufunc_keywords, values)
     if out is not None:
-        return double_list_into(values if type(values) is list else list(values), out, dtype, policy, threads)
+        return run_list_into(operation, values if type(values) is list else list(values), out, dtype, policy, threads)
     if dtype is not None:
-        return double_fixed_width(values, element_from_dtype(dtype), policy, threads)
-    return double_list(values, policy)
+        return run_fixed_width(operation, values, element_from_dtype(dtype), policy, threads)
+    return run_list(operation, values, policy)
 
-cdef object double_number(value, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
+cdef object run_number(Operation operation, value, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     check_no_keywords(ufunc_keywords, value)
     if out is not None:
         raise TypeError("out= goes with arrays, buffers and lists, not with a single number")
     if dtype is not None:
-        return double_fixed_width((value,), element_from_dtype(dtype), policy, threads)[0]
-    return double_list((value,), policy)[0]
+        return run_fixed_width(operation, (value,), element_from_dtype(dtype), policy, threads)[0]
+    return run_list(operation, (value,), policy)[0]
 
 
-# Down here, since it imports `double`. With this module, as all of twofold: a call imports nothing, or the child of a fork
+# Down here, since it imports this module. With this module, as all of twofold: a call imports nothing, or the child of a fork
 # that comes meanwhile, in another thread, would have the lock of an import that nobody ends.
 from twofold._containers import exchange, ufunc_route

@@ -22,8 +22,8 @@ from twofold._containers.view cimport (
 )
 from twofold._engine.checked cimport add, at, multiply, product_or_limit
 from twofold._engine.twofold_engine cimport (
-    Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, fill_by_letter,
-    find_element_of, free_memory, is_instance_of_loaded, new_memory, run_with_gil, short, type_name,
+    Operation, Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
+    fill_by_letter, find_element_of, free_memory, is_instance_of_loaded, new_memory, run_with_gil, short, type_name,
 )
 
 cdef extern from *:
@@ -34,16 +34,16 @@ cdef extern from *:
     void* pointer_of "twofold_pointer_of"(object capsule) noexcept
 
 
-def double_exchanged(values, out, dtype, Policy policy, unsigned int threads):
+def run_exchanged(Operation operation not None, values, out, dtype, Policy policy, unsigned int threads):
     """What has `__arrow_c_array__`, `__arrow_c_stream__` or `__dlpack__`."""
     cdef type kind = type(values)
     if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__"):
         if out is not None:
             raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
         if hasattr(kind, "__arrow_c_array__"):
-            return double_arrow(values, dtype, policy, threads)
-        return double_chunks(values, dtype, policy, threads)
-    return double_tensor(values, out, dtype, policy, threads)
+            return run_arrow(operation, values, dtype, policy, threads)
+        return run_chunks(operation, values, dtype, policy, threads)
+    return run_tensor(operation, values, out, dtype, policy, threads)
 
 cdef list homes_of(type kind):
     """The modules, already imported, of the libraries that a class and its bases are from: theirs first."""
@@ -192,11 +192,11 @@ cdef class Tensor:
     cdef DLDataType dtype
     cdef bint writable_is_known
 
-    def __cinit__(self, owner, str name not None):
+    def __cinit__(self, Operation operation not None, owner, str name not None):
         cdef DLPackExchangeAPI* api = exchange_api_of(type(owner))
         check_nothing_is_lost(owner, name)
         if api is not NULL and self.take(owner, api):
-            self.read_versioned(name)
+            self.read_versioned(operation, name)
             return
         if not hasattr(owner, "__dlpack_device__"):  # although its class has __dlpack__
             raise TypeError(f"{name} is a {type_name(owner)}, which has no elements yet: it stands for an array while "
@@ -210,11 +210,11 @@ cdef class Tensor:
         if PyCapsule_IsValid(capsule, "dltensor_versioned"):
             self.versioned = <DLManagedTensorVersioned*>PyCapsule_GetPointer(capsule, "dltensor_versioned")
             PyCapsule_SetName(capsule, "used_dltensor_versioned")
-            self.read_versioned(name)
+            self.read_versioned(operation, name)
         else:
             self.plain = <DLManagedTensor*>PyCapsule_GetPointer(capsule, "dltensor")
             PyCapsule_SetName(capsule, "used_dltensor")
-            self.read(&self.plain.dl_tensor, name)
+            self.read(operation, &self.plain.dl_tensor, name)
 
     cdef bint take(self, owner, DLPackExchangeAPI* api) except -1:
         """Whether the short way works. Where it does not, the long one has the clearer words for it."""
@@ -230,20 +230,20 @@ cdef class Tensor:
         if self.plain is not NULL and self.plain.deleter is not NULL:
             self.plain.deleter(self.plain)
 
-    cdef int read_versioned(self, str name) except -1:
+    cdef int read_versioned(self, Operation operation, str name) except -1:
         if self.versioned.major != 1:
             raise BufferError(f"{name} comes by DLPack {self.versioned.major}.{self.versioned.minor}; known is 1.x")
         self.writable_is_known = True
         self.view.writable = not self.versioned.flags & READ_ONLY
-        return self.read(&self.versioned.dl_tensor, name)
+        return self.read(operation, &self.versioned.dl_tensor, name)
 
-    cdef int read(self, DLTensor* tensor, str name) except -1:
+    cdef int read(self, Operation operation, DLTensor* tensor, str name) except -1:
         cdef View* view = &self.view
         check_device(tensor.device.device_type, name)
         self.dtype = tensor.dtype
         view.element = element_of(tensor.dtype)
         if view.element < 0:
-            raise TypeError(f"{name} holds {name_of_type(tensor.dtype)}, which cannot be doubled")
+            raise TypeError(f"{name} holds {name_of_type(tensor.dtype)}, which cannot be {operation.participle}")
         check_dimensions(tensor.ndim, tensor.shape, name)
         view.ndim, view.itemsize = tensor.ndim, tensor.dtype.bits // 8
         view.data = at(tensor.data, tensor.byte_offset)
@@ -377,8 +377,8 @@ cdef object find_from_dlpack(values):
     raise TypeError(f"values is {type_name(values)}, whose library has no from_dlpack to make the result with; "
                     "pass out=, or convert values first")
 
-cdef object double_tensor(values, out, dtype, Policy policy, unsigned int threads):
-    cdef Tensor source = Tensor(values, "values")
+cdef object run_tensor(Operation operation, values, out, dtype, Policy policy, unsigned int threads):
+    cdef Tensor source = Tensor(operation, values, "values")
     cdef Tensor target
     cdef NewTensor result
     cdef DLPackExchangeAPI* api
@@ -388,24 +388,24 @@ cdef object double_tensor(values, out, dtype, Policy policy, unsigned int thread
         api = exchange_api_of(type(values))
         from_dlpack = find_from_dlpack(values) if api is NULL else None
         result = NewTensor(source)
-        index = run_view(&source.view, &result.view, policy, threads)
+        index = run_view(operation, &source.view, &result.view, policy, threads)
         if index < source.view.n:
-            raise overflow_at(index, &source.view)
+            raise overflow_at(operation, index, &source.view)
         return result.taken_over_by(api) if api is not NULL else of_class_of(values, from_dlpack(result))
     if out is not values and not hasattr(type(out), "__dlpack__"):
         raise TypeError(f"out must be a writable array with __dlpack__, as values is, not {type_name(out)}")
-    target = source if out is values else Tensor(out, "out")
+    target = source if out is values else Tensor(operation, out, "out")
     target.check_as_output_of(source)
     written = version_of_torch(out)
     cdef bint is_as_before = False  # else a part of it may have been written, as when a signal handler raises something
     try:
-        index = run_view(&source.view, &target.view, policy, threads)
+        index = run_view(operation, &source.view, &target.view, policy, threads)
         is_as_before = index < source.view.n and target is source
     finally:
         if written is not None and not is_as_before:
             written(out)
     if index < source.view.n:
-        raise overflow_at(index, &source.view)
+        raise overflow_at(operation, index, &source.view)
     return out
 
 cdef object version_of_torch(out):
@@ -560,7 +560,7 @@ cdef class SchemaHolder:
     def __dealloc__(self):
         drop_schema(self.schema)
 
-    cdef int take(self, ArrowSchema* schema, values) except -1:
+    cdef int take(self, Operation operation, ArrowSchema* schema, values) except -1:
         if schema.release is NULL:
             raise ValueError("values exports a schema that was released")
         self.schema.source = schema[0]
@@ -569,7 +569,8 @@ cdef class SchemaHolder:
             raise ValueError("values exports a schema without a format")
         self.element = element_of_schema(&self.schema.source)
         if self.element < 0:
-            raise TypeError(f"values is of Arrow type {name_of_schema(&self.schema.source, values)}, which cannot be doubled")
+            raise TypeError(f"values is of Arrow type {name_of_schema(&self.schema.source, values)}, which cannot be "
+                            f"{operation.participle}")
         return 0
 
     cdef object capsule(self):
@@ -641,7 +642,7 @@ cdef class NewArrow:
     def __dealloc__(self):
         drop_values(self.values)
 
-    cdef int64_t double(self, ArrowArray* array, Policy policy, unsigned int threads) except -2:
+    cdef int64_t run(self, Operation operation, ArrowArray* array, Policy policy, unsigned int threads) except -2:
         """Takes the array over. Returns the index of the first valid element that does not fit, -1 if all do."""
         cdef int element = self.schema.element
         cdef size_t itemsize = element_size(element)
@@ -668,16 +669,16 @@ cdef class NewArrow:
         self.values.buffers[1] = start
         if n == 0:
             return -1
-        index = run_with_gil(element, source, target, n, nbytes, policy, threads)
+        index = run_with_gil(operation.kernels, element, source, target, n, nbytes, policy, threads)
         if index < n and valid is not NULL:  # it may be what stands where nothing is valid
             memcpy(target, source, nbytes)
             for i in range(n):
                 if not (valid[(lead + i) >> 3] >> ((lead + i) & 7) & 1):
                     memset(target + i * itemsize, 0, itemsize)
-            index = run_with_gil(element, target, target, n, nbytes, policy, threads)
+            index = run_with_gil(operation.kernels, element, target, target, n, nbytes, policy, threads)
         return -1 if index >= n else <int64_t>index
 
-    cdef object overflow_at(self, int64_t index, int64_t before):
+    cdef object overflow_at(self, Operation operation, int64_t index, int64_t before):
         """The OverflowError for an element, read from memory, of an array behind so many others."""
         cdef ArrowArray* source = &self.values.source
         cdef bint is_duration = self.schema.schema.source.format[0] == c't'
@@ -686,7 +687,7 @@ cdef class NewArrow:
         item = make_list(element, start, 1)[0]
         if is_duration:
             item = f"{item} {units[self.schema.schema.source.format[2]]}"
-        return does_not_fit(f"values[{before + index}]", item, self.schema.element)
+        return does_not_fit(operation, f"values[{before + index}]", item, self.schema.element)
 
     def __arrow_c_schema__(self):
         return self.schema.capsule()
@@ -720,15 +721,15 @@ cdef const void* checked_elements(ArrowArray* array, Py_ssize_t itemsize) except
     raise ValueError(f"values exports an array of {array.length} elements from {array.offset} on, which is more than any "
                      "memory holds")
 
-cdef object double_arrow(values, dtype, Policy policy, unsigned int threads):
+cdef object run_arrow(Operation operation, values, dtype, Policy policy, unsigned int threads):
     schema_capsule, array_capsule = values.__arrow_c_array__()
     cdef SchemaHolder schema = SchemaHolder()
-    schema.take(<ArrowSchema*>PyCapsule_GetPointer(schema_capsule, "arrow_schema"), values)
+    schema.take(operation, <ArrowSchema*>PyCapsule_GetPointer(schema_capsule, "arrow_schema"), values)
     check_dtype(dtype, values, schema.element)
     cdef NewArrow result = NewArrow(schema)
-    cdef int64_t index = result.double(<ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array"), policy, threads)
+    cdef int64_t index = result.run(operation, <ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array"), policy, threads)
     if index >= 0:
-        raise result.overflow_at(index, 0)
+        raise result.overflow_at(operation, index, 0)
     return in_its_library(values, "array", result)
 
 cdef object in_its_library(values, str maker, result):
@@ -810,7 +811,7 @@ cdef class NewChunks:
         return capsule
 
 
-cdef object double_chunks(values, dtype, Policy policy, unsigned int threads):
+cdef object run_chunks(Operation operation, values, dtype, Policy policy, unsigned int threads):
     cdef object capsule = values.__arrow_c_stream__()
     cdef ArrowArrayStream* stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
     cdef SchemaHolder schema = SchemaHolder()
@@ -823,7 +824,7 @@ cdef object double_chunks(values, dtype, Policy policy, unsigned int threads):
         raise ValueError("values exports a stream that was released, or has nothing to read it with")
     memset(&type_of_chunks, 0, sizeof(ArrowSchema))
     check_stream(stream, stream.get_schema(stream, &type_of_chunks))
-    schema.take(&type_of_chunks, values)
+    schema.take(operation, &type_of_chunks, values)
     check_dtype(dtype, values, schema.element)
     result = NewChunks(schema)
     while True:
@@ -833,12 +834,12 @@ cdef object double_chunks(values, dtype, Policy policy, unsigned int threads):
             return in_its_library(values, "chunked_array", result)
         chunk = NewArrow(schema)
         try:
-            index = chunk.double(&array, policy, threads)
+            index = chunk.run(operation, &array, policy, threads)
         finally:
             if array.release is not NULL:
                 array.release(&array)
         if index >= 0:
-            raise chunk.overflow_at(index, before)
+            raise chunk.overflow_at(operation, index, before)
         result.chunks.append(chunk)
         before += chunk.values.source.length
 
@@ -857,23 +858,23 @@ cdef bint is_polars_series(type kind) except -1:
     series = attribute_if_loaded("polars", "Series")
     return series is not None and issubclass(kind, series)
 
-def double_columns(values, Policy policy, unsigned int threads):
+def run_columns(Operation operation not None, values, Policy policy, unsigned int threads):
     """Columns that Arrow has the memory of, although their library knows ufuncs: for those it would go through floats, or
-    through Python objects, and doubles dates. None for all else.
+    through Python objects, and takes dates for numbers. None for all else.
     """
     if is_polars_series(type(values)):
-        return double_chunks(values, None, policy, threads)
-    return double_arrow_backed(values, policy, threads) if is_arrow_dtype(getattr(values, "dtype", None)) else None
+        return run_chunks(operation, values, None, policy, threads)
+    return run_arrow_backed(operation, values, policy, threads) if is_arrow_dtype(getattr(values, "dtype", None)) else None
 
 cdef bint is_arrow_dtype(dtype) except -1:
     return hasattr(dtype, "pyarrow_dtype")  # of pandas.ArrowDtype
 
-cdef object double_arrow_backed(values, Policy policy, unsigned int threads):
+cdef object run_arrow_backed(Operation operation, values, Policy policy, unsigned int threads):
     """An array of pandas that Arrow has the memory of, or a Series or an Index of it."""
     array = getattr(values, "array", values)
-    doubled = type(array)(double_chunks(array.__arrow_array__(), None, policy, threads))
+    result = type(array)(run_chunks(operation, array.__arrow_array__(), None, policy, threads))
     if array is values:
-        return doubled
+        return result
     if is_instance_of_loaded(values, "pandas", "Series"):
-        return values._constructor(doubled, index=values.index, name=values.name).__finalize__(values)
-    return values._constructor(doubled, name=values.name)
+        return values._constructor(result, index=values.index, name=values.name).__finalize__(values)
+    return values._constructor(result, name=values.name)

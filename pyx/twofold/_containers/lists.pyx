@@ -10,7 +10,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.list cimport PyList_New
 from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from cpython.number cimport PyNumber_Add, PyNumber_Float, PyNumber_Index
+from cpython.number cimport PyNumber_Float, PyNumber_Index
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.math cimport isfinite
@@ -18,7 +18,7 @@ from libc.stdint cimport int64_t
 
 from twofold._engine.twofold_engine import raise_again_if_callers
 from twofold._engine.twofold_engine cimport (
-    RAISE, Policy, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
+    Operation, Policy, RAISE, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
     is_instance_of_loaded, run_with_gil, short, type_name,
 )
 
@@ -32,8 +32,6 @@ cdef extern from "Python.h":
     PyObject** PySequence_Fast_ITEMS(object) noexcept
 
 cdef extern from "_containers/items.hpp" namespace "twofold_wheel":
-    Py_ssize_t double_plain_items(PyObject** items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
-                                  bint finite_only) except -1
     cdef struct item_functions:
         Py_ssize_t (*read)(PyObject** items, void* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
         Py_ssize_t (*make)(const void* values, PyObject** items, Py_ssize_t i, Py_ssize_t end) except -1
@@ -101,18 +99,18 @@ cdef bint is_complex(item) except -1:
 
 # ---- exactly
 
-cdef object double_number(item, Py_ssize_t i, Policy policy):
-    """item + item, for a number; `i` is its index."""
+cdef object result_of(Operation operation, item, Py_ssize_t i, Policy policy):
+    """The result of a number; `i` is its index."""
     if policy == RAISE:
-        check_double_is_finite(item, i)
+        check_result_is_finite(operation, item, i)
     try:
-        return PyNumber_Add(item, item)
+        return operation.of_object(item)
     except TypeError as error:
         raise_again_if_callers(error)
         raise not_a_number(i, item, "a number that can be added") from error
 
-cdef int check_double_is_finite(item, Py_ssize_t i) except -1:
-    """OverflowError for a finite float or complex number whose double is infinite. Others know their own limits."""
+cdef int check_result_is_finite(Operation operation, item, Py_ssize_t i) except -1:
+    """OverflowError for a finite float or complex number whose result is infinite. Others know their own limits."""
     cdef double real, imag = 0
     if PyComplex_Check(item):
         real, imag = item.real, item.imag
@@ -120,35 +118,36 @@ cdef int check_double_is_finite(item, Py_ssize_t i) except -1:
         real = PyFloat_AS_DOUBLE(item)
     else:
         return 0
-    if isfinite(real) and not isfinite(2 * real) or isfinite(imag) and not isfinite(2 * imag):
-        raise does_not_fit(f"values[{i}]", item, find_element_of(c'f', sizeof(double)))
+    if becomes_infinite(operation, real) or becomes_infinite(operation, imag):
+        raise does_not_fit(operation, f"values[{i}]", item, find_element_of(c'f', sizeof(double)))
     return 0
 
-cdef list double_list(values, Policy policy):
+cdef bint becomes_infinite(Operation operation, double number) except -1:
+    return isfinite(number) and not isfinite(<double>operation.of_object(number))
+
+cdef list run_list(Operation operation, values, Policy policy):
     cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
     cdef list result = new_list(n)
-    cdef PyObject** doubled = PySequence_Fast_ITEMS(result)
+    cdef PyObject** results = PySequence_Fast_ITEMS(result)
     cdef PyObject** items
     cdef Py_ssize_t end, i = 0
     number = None  # the type of the last one that was looked at
     while i < n:
         items = items_of(values, n)
         end = end_of_turn(i, n)
-        i = double_plain_items(items, doubled, i, end, n, policy == RAISE)
+        if operation.of_plain_items is not NULL:
+            i = operation.of_plain_items(items, results, i, end, n, policy == RAISE)
         if i < end:
             item = <object>items[i]
             if type(item) is not number:
                 number = check_number(item, i)
-            other = double_number(item, i, policy)
+            other = result_of(operation, item, i, policy)
             Py_INCREF(other)
-            doubled[i] = <PyObject*>other
+            results[i] = <PyObject*>other
             i += 1
         yield_after_turn(i, n)
     PyObject_GC_Track(result)
     return result
-
-cdef list double_range(values):
-    return list(range(2 * values.start, 2 * values.stop, 2 * values.step))
 
 
 # ---- as an element type has it
@@ -178,14 +177,14 @@ cdef object plain_number(item, Py_ssize_t i, int element):
 cdef object item_does_not_fit(Py_ssize_t i, item, int element):
     return OverflowError(f"values[{i}] is {short(item)}, which does not fit {element_name(element)}")
 
-cdef item_functions functions_for(int element) except *:
+cdef item_functions functions_for(int element, str participle) except *:
     cdef item_functions functions = item_functions_for(element)
     if functions.read is NULL:
-        raise TypeError(f"a list cannot be doubled with dtype {element_name(element)}: Python has no such numbers")
+        raise TypeError(f"a list cannot be {participle} with dtype {element_name(element)}: Python has no such numbers")
     return functions
 
-cdef int read_list(values, Py_ssize_t n, int element, void* out) except -1:
-    cdef item_functions functions = functions_for(element)
+cdef int read_list(Operation operation, values, Py_ssize_t n, int element, void* out) except -1:
+    cdef item_functions functions = functions_for(element, operation.participle)
     cdef Py_ssize_t end, i = 0
     cdef PyObject** items
     cdef PyObject* plain
@@ -204,7 +203,7 @@ cdef int read_list(values, Py_ssize_t n, int element, void* out) except -1:
     return 0
 
 cdef list make_list(int element, const void* values, Py_ssize_t n):
-    cdef item_functions functions = functions_for(element)
+    cdef item_functions functions = functions_for(element, "made")
     cdef list result = new_list(n)
     cdef Py_ssize_t i = 0
     while i < n:
@@ -213,10 +212,10 @@ cdef list make_list(int element, const void* values, Py_ssize_t n):
     PyObject_GC_Track(result)
     return result
 
-cdef object read_item_does_not_fit(Py_ssize_t i, const char* elements, int element):
-    return does_not_fit(f"values[{i}]", make_list(element, elements + i * element_size(element), 1)[0], element)
+cdef object read_item_does_not_fit(Operation operation, Py_ssize_t i, const char* elements, int element):
+    return does_not_fit(operation, f"values[{i}]", make_list(element, elements + i * element_size(element), 1)[0], element)
 
-cdef list double_fixed_width(values, int element, Policy policy, unsigned int threads):
+cdef list run_fixed_width(Operation operation, values, int element, Policy policy, unsigned int threads):
     cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
     cdef size_t nbytes = n * element_size(element)
     cdef char* elements = <char*>PyMem_RawMalloc(nbytes)
@@ -225,16 +224,16 @@ cdef list double_fixed_width(values, int element, Policy policy, unsigned int th
     cdef Py_ssize_t index
     advise_huge_pages(elements, nbytes)
     try:
-        read_list(values, n, element, elements)
-        index = run_with_gil(element, elements, elements, n, nbytes, policy, threads)
+        read_list(operation, values, n, element, elements)
+        index = run_with_gil(operation.kernels, element, elements, elements, n, nbytes, policy, threads)
         if index < n:
-            raise read_item_does_not_fit(index, elements, element)
+            raise read_item_does_not_fit(operation, index, elements, element)
         return make_list(element, elements, n)
     finally:
         PyMem_RawFree(elements)
 
 
-# ---- for double_in_processes, whose memory is elsewhere
+# ---- for calls whose memory is elsewhere: of processes
 #
 # Not by Cython's memoryviews, with which a module imports `collections` when it is imported.
 
@@ -246,14 +245,14 @@ cdef int get_bytes(object buffer, Py_buffer* found, Py_ssize_t nbytes, int flags
         raise ValueError(f"there is room for {there_are} bytes, and there are {nbytes}")
     return 0
 
-def read(values, element, out):
+def read(Operation operation not None, values, element, out):
     """read_list into the bytes of `out`; `values` is an exact list or tuple that is not empty."""
     cdef Py_buffer elements
     cdef int number = element_from_dtype(element)
     cdef Py_ssize_t n = len(values)
     get_bytes(out, &elements, n * <Py_ssize_t>element_size(number), PyBUF_WRITABLE)
     try:
-        read_list(values, n, number, elements.buf)
+        read_list(operation, values, n, number, elements.buf)
     finally:
         PyBuffer_Release(&elements)
 

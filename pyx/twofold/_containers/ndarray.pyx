@@ -13,7 +13,7 @@ from twofold._engine.numpy_api cimport (
     PyArray_ToScalar, check_is_array, descr_of, dtype_of, find_functions,
 )
 from twofold._engine.twofold_engine cimport (
-    Policy, SATURATE, WRAP, View, attribute_if_loaded, clear_float_flags, find_element_of, overlaps_itself,
+    Operation, Policy, View, attribute_if_loaded, clear_float_flags, find_element_of, overlaps_itself,
     raised_float_flags, type_name,
 )
 from twofold._memory cimport numpy_handler
@@ -40,7 +40,7 @@ def begin():
     overflowing = np.array([1.7976931348623157e308])
     signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
     plain_classes.update((np.ndarray, np.memmap))
-    call_for_arrays(np.ndarray, double_ndarray)
+    call_for_arrays(np.ndarray, run_ndarray)
 
 
 # ---- element types
@@ -110,7 +110,7 @@ cdef object as_array(out):
         raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
 
 cdef object as_output(out, object values, const View* source, View* target):
-    """`out` as an array, checked to be one that takes the doubles of `values`."""
+    """`out` as an array, checked to be one that takes the results of `values`."""
     cdef object array = as_array(out)
     fill_view(target, array, element_of(PyArray_DESCR(array)))
     if target.writable and (source.element < 0 or target.element < 0 or target.element == timedelta64):
@@ -127,10 +127,10 @@ cdef inline object native(object array):
     dtype = dtype_of(array)
     return dtype if PyArray_ISNOTSWAPPED(array) else dtype.newbyteorder("=")
 
-cdef object double_ndarray(object values, object out_, Policy policy, unsigned int threads):
+cdef object run_ndarray(Operation operation, object values, object out_, Policy policy, unsigned int threads):
     cdef int element = element_of(PyArray_DESCR(values))
     if element < 0:
-        return double_objects(values, out_, policy)
+        return run_objects(operation, values, out_, policy)
     cdef View source, target
     cdef size_t index
     fill_view(&source, values, element)
@@ -139,20 +139,20 @@ cdef object double_ndarray(object values, object out_, Policy policy, unsigned i
     if out_ is None:
         out = new_like(values, source.n * source.itemsize)
         fill_new_view(&target, out, &source)
-        index = run_new_view(&source, &target, policy, threads)
+        index = run_new_view(operation, &source, &target, policy, threads)
     elif out_ is values and source.writable and source.contiguous:
-        index = run_view(&source, &source, policy, threads)
+        index = run_view(operation, &source, &source, policy, threads)
     else:
         out = as_output(out_, values, &source, &target)
         if not target.contiguous and overlaps_itself(&target):
-            # As NumPy has it: each is doubled once.
-            np.copyto(out, double_ndarray(values, None, policy, threads))
+            # As NumPy has it: each is computed once.
+            np.copyto(out, run_ndarray(operation, values, None, policy, threads))
             return out_
-        index = run_view(&source, &target, policy, threads)
+        index = run_view(operation, &source, &target, policy, threads)
     if index < source.n:
-        raise overflow_at(index, &source, values)
+        raise overflow_at(operation, index, &source, values)
     if may_raise_flags[element] and raised_float_flags():
-        report_float_flags(raised_float_flags(), policy)
+        report_float_flags(raised_float_flags(), operation.ufuncs[policy])
     if out_ is None:
         return out if source.ndim else PyArray_ToScalar(PyArray_DATA(out), out)
     return out_
@@ -164,16 +164,13 @@ cdef bint may_raise_flags[64]  # by element
 cdef object overflowing = None  # arrays of one number
 cdef object signalling = None
 
-cdef int report_float_flags(int flags, Policy policy) except -1:
+cdef int report_float_flags(int flags, ufunc) except -1:
     """Leaves it to NumPy: to a ufunc call that raises the same flags."""
     if flags & FE_OVERFLOW:
-        ufunc_for(policy)(overflowing)
+        ufunc(overflowing)
     if flags & FE_INVALID:
-        ufunc_for(policy)(signalling)
+        ufunc(signalling)
     return 0
-
-cdef object ufunc_for(Policy policy):
-    return ufuncs.doubled if policy == WRAP else ufuncs.doubled_saturating if policy == SATURATE else ufuncs.doubled_checked
 
 
 # ---- whatever else NumPy has: see ufunc_route
@@ -181,7 +178,7 @@ cdef object ufunc_for(Policy policy):
 plain_classes = set()  # whose arrays give their elements no meaning of their own
 
 def cannot_fail(values, dtype, ufunc_keywords):
-    """Whether an array or a scalar is for the ufunc, and all numbers of its type have a double, modulo 2 to their width."""
+    """Whether an array or a scalar is for the ufunc, and all numbers of its type have a result, modulo 2 to their width."""
     if not is_wrapped(values.dtype) or is_masked(values):
         return False
     if dtype is not None:
@@ -200,20 +197,20 @@ cdef bint is_wrapped(dtype) except -1:
     cdef int number = descr_of(dtype).type_num
     return 0 <= number < <int>NPY_NTYPES_LEGACY and element_of_type[number] not in (-1, timedelta64)
 
-cdef object double_objects = None  # of ufunc_route, which imports this module
+cdef object run_objects = None  # of ufunc_route, which imports this module
 
 def call_for_other_dtypes(function):
     """Has a function do exact arrays of types without loops of ours."""
-    global double_objects
-    double_objects = function
+    global run_objects
+    run_objects = function
 
-def double_exact(values, out, Policy policy, unsigned int threads):
+def run_exact(Operation operation not None, values, out, Policy policy, unsigned int threads):
     """An exact array, or one that is taken for its memory."""
     check_is_array(values)
-    return double_ndarray(values, out, policy, threads)
+    return run_ndarray(operation, values, out, policy, threads)
 
 def check_out(out, values):
-    """`out` as an array, checked to be one that takes the doubles of `values`."""
+    """`out` as an array, checked to be one that takes the results of `values`."""
     cdef View source, target
     check_is_array(values)
     fill_view(&source, values, element_of(PyArray_DESCR(values)))

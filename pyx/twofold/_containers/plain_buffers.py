@@ -6,11 +6,12 @@ from twofold._engine.twofold_engine import element_rows
 NAMES = {chr(x): r["name"].decode() for r in element_rows() if r["kind"] != ord("c") for x in r["struct_letters"]}
 
 
-def element_of(view, name):
+def element_of(operation, view, name):
     letter = view.format.removeprefix("@")
     if letter not in NAMES:
         raise TypeError(
-            f"{name} has items of format {view.format!r}, which cannot be doubled in processes without NumPy"
+            f"{name} has items of format {view.format!r}, which cannot be {operation.participle} in processes"
+            " without NumPy"
         )
     return NAMES[letter]
 

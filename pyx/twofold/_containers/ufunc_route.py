@@ -1,8 +1,8 @@
 """What NumPy drives, or a library on top of it: all arrays but exact ones, and those of types without loops of ours.
 
 A ufunc meets an array in pieces, and has written some of them when it finds that another one overflows. So where a call
-may fail, what counts is doubled aside first, as an exact array is; only then does NumPy get to write. A library that
-drives is handed a `Doubling` in place of the ufunc, so that its pieces come back to `double`.
+may fail, what counts is computed aside first, as an exact array is; only then does NumPy get to write. A library that
+drives is handed a `Call` in place of the ufunc, so that its pieces come back to the public function.
 
 All of this is imported with twofold, but NumPy is not: `begin` has it, before any other function here is called.
 """
@@ -13,9 +13,7 @@ import math
 import sys
 from _functools import partial  # type: ignore[import-not-found]  # of functools, which takes its time to import
 
-from twofold import ufuncs
 from twofold._containers import ndarray
-from twofold._containers.double import double
 from twofold._engine import signals, twofold_engine
 from twofold._engine.find_numpy import find_numpy
 
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     import numpy as np
+
+    from twofold._engine.twofold_engine import Operation
 
     Array = np.ndarray[Any, Any]
     Mask = np.ndarray[Any, np.dtype[np.bool]]
@@ -34,20 +34,18 @@ WRAP, SATURATE, RAISE = range(3)  # as Policy in twofold_engine.pxd has them
 OVERFLOWS = ("wrap", "saturate", "raise")
 
 # Of NumPy:
-UFUNCS: tuple[np.ufunc, ...] = ()  # by policy
 OF_NUMPY: tuple[type, ...] = ()
 NUMPYS_OWN: Any = None
 
 
 def begin() -> None:
-    """Have NumPy, and let `double` know the arrays of it.
+    """Have NumPy, and let calls know the arrays of it.
 
     That it is done twice, by two threads or in the child of a fork that came in between, does no harm.
     """
     numpy = find_numpy()
     globals().update(
         np=numpy,
-        UFUNCS=(ufuncs.doubled, ufuncs.doubled_saturating, ufuncs.doubled_checked),
         OF_NUMPY=(numpy.ndarray, numpy.generic),
         NUMPYS_OWN=numpy.ndarray.__array_ufunc__,
     )
@@ -55,36 +53,48 @@ def begin() -> None:
 
 
 def take_for_plain(kind: type) -> None:
-    """Make a subclass of ndarray one that `double` takes for what its memory is; results are exact arrays."""
+    """Make a subclass of ndarray one that calls take for what its memory is; results are exact arrays."""
     ndarray.plain_classes.add(kind)
 
 
-def double_of_numpy(  # noqa: PLR0913, PLR0917
-    values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: dict[str, Any] | None
+def run_of_numpy(  # noqa: PLR0913, PLR0917
+    operation: Operation,
+    values: Any,
+    out: Any,
+    dtype: Any,
+    policy: int,
+    threads: int,
+    ufunc_keywords: dict[str, Any] | None,
 ) -> Any:
     """An array of any class, or a scalar, of NumPy."""
     if policy == WRAP and out is None and not threads and ndarray.cannot_fail(values, dtype, ufunc_keywords):
         if dtype is None and not ufunc_keywords:
-            return ufuncs.doubled(values)
-        keywords = dict(ufunc_keywords or ())
-        return ufuncs.doubled(values, **keywords) if dtype is None else ufuncs.doubled(values, dtype=dtype, **keywords)
+            return operation.ufuncs[WRAP](values)
+        keywords = dict(ufunc_keywords or ()) if dtype is None else {"dtype": dtype, **(ufunc_keywords or {})}
+        return operation.ufuncs[WRAP](values, **keywords)
     if isinstance(values, np.generic) and not isinstance(values, np.object_):
         if not ndarray.has_element(values.dtype):
-            raise TypeError(f"values is a {type_name(values)}, which cannot be doubled")
+            raise TypeError(f"values is a {type_name(values)}, which cannot be {operation.participle}")
         if out is dtype is ufunc_keywords is None:
-            return ndarray.double_exact(np.asarray(values), None, policy, threads)
+            return ndarray.run_exact(operation, np.asarray(values), None, policy, threads)
     if (
         type(values) in ndarray.plain_classes
         and not ufunc_keywords
         and (dtype is None or np.dtype(dtype) == values.dtype)
         and (out is None or type(out) in ndarray.plain_classes or not hasattr(type(out), "__array_ufunc__"))
     ):
-        return ndarray.double_exact(values, out, policy, threads)
-    return double_by_ufunc(values, out, dtype, policy, threads, ufunc_keywords)
+        return ndarray.run_exact(operation, values, out, policy, threads)
+    return run_by_ufunc(operation, values, out, dtype, policy, threads, ufunc_keywords)
 
 
-def double_by_ufunc(  # noqa: PLR0913, PLR0917
-    values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: dict[str, Any] | None
+def run_by_ufunc(  # noqa: PLR0913, PLR0917
+    operation: Operation,
+    values: Any,
+    out: Any,
+    dtype: Any,
+    policy: int,
+    threads: int,
+    ufunc_keywords: dict[str, Any] | None,
 ) -> Any:
     """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
     keywords = dict(ufunc_keywords or ())
@@ -96,9 +106,9 @@ def double_by_ufunc(  # noqa: PLR0913, PLR0917
         keywords["dtype"] = dtype
     route = route_of(values, out)
     if threads:
-        result = twofold_engine.call_with_limit(threads, route, values, policy, keywords)
+        result = twofold_engine.call_with_limit(threads, route, operation, values, policy, keywords)
     else:
-        result = route(values, policy, keywords)
+        result = route(operation, values, policy, keywords)
     return result if out is None or isinstance(out, tuple) else out  # pandas would return another one
 
 
@@ -120,9 +130,9 @@ def is_left_to_numpy(array: Any) -> bool:
 # ---- NumPy
 
 
-def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+def by_numpy(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     """An array whose class leaves ufuncs to NumPy, or a scalar."""
-    ufunc, out = UFUNCS[policy], keywords.get("out")
+    ufunc, out = operation.ufuncs[policy], keywords.get("out")
     if ndarray.is_masked(values) and out is None:
         return values
     ndarray.has_element(values.dtype)  # so that the ufuncs know bfloat16, which may have been imported meanwhile
@@ -140,14 +150,14 @@ def by_numpy(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
         return ufunc(values, **keywords)
     where = where & ~mask_of(values)
     counts = None if where.size and where.all() else counting(where, array.shape)
-    doubled = doubled_aside(array, counts, (computed, stored), policy)
+    results = computed_aside(operation, array, counts, (computed, stored), policy)
     if out is not None and counts is not None:
         keywords = {**keywords, "where": where}
     if policy == RAISE and computed.kind not in "mO" and array.dtype.kind != "O":  # then nothing is left to fail
-        return with_errors({"all": "ignore"}, ufuncs.doubled, values, **keywords)
+        return with_errors({"all": "ignore"}, operation.ufuncs[WRAP], values, **keywords)
     # An array of its class, with its mask, which NumPy then puts where it belongs.
     holder: Any = np.empty_like(values, stored)
-    np.copyto(np.asarray(holder), doubled)
+    np.copyto(np.asarray(holder), results)
     if counts is not None and stored.kind != "O" and np.can_cast(array.dtype, stored, "equiv"):
         np.copyto(np.asarray(holder), array, where=~counts)
     placing = {"out", "order", "subok"} if out is None else {"out", "order", "subok", "where"}
@@ -180,8 +190,10 @@ def counting(where: Mask, shape: tuple[int, ...]) -> Mask:
     return where.any(axis=(*range(more), *repeated), keepdims=True).reshape(shape)
 
 
-def doubled_aside(array: Array, counts: Mask | None, types: tuple[Dtype, Dtype], policy: int) -> Array:
-    """The doubles of the elements that count, in memory of their own, computed in one type and then of another."""
+def computed_aside(
+    operation: Operation, array: Array, counts: Mask | None, types: tuple[Dtype, Dtype], policy: int
+) -> Array:
+    """The results of the elements that count, in memory of their own, computed in one type and then of another."""
     computed, stored = types
     known = array
     if counts is not None:
@@ -189,16 +201,18 @@ def doubled_aside(array: Array, counts: Mask | None, types: tuple[Dtype, Dtype],
         known[~counts] = 0
     known = as_type(known, computed, policy, array, "which")
     if computed.kind == "O":
-        doubled = ufuncs.doubled(known, out=np.empty_like(known))
+        results = operation.ufuncs[WRAP](known, out=np.empty_like(known))
         if policy == RAISE:
-            check_that_none(np.frompyfunc(becomes_infinite, 2, 1)(known, doubled), array, "whose double", "float64")
+            check_that_none(
+                np.frompyfunc(becomes_infinite, 2, 1)(known, results), array, f"whose {operation.noun}", "float64"
+            )
     else:
-        doubled = np.asarray(ndarray.double_exact(known, None if known is array else known, policy, 0))
-    return as_type(doubled, stored, policy, array, "whose double")
+        results = np.asarray(ndarray.run_exact(operation, known, None if known is array else known, policy, 0))
+    return as_type(results, stored, policy, array, f"whose {operation.noun}")
 
 
-def becomes_infinite(item: Any, doubled: Any) -> bool:
-    return isinstance(item, float | complex) and is_finite(item) and not is_finite(doubled)
+def becomes_infinite(item: Any, result: Any) -> bool:
+    return isinstance(item, float | complex) and is_finite(item) and not is_finite(result)
 
 
 def is_finite(number: complex) -> bool:
@@ -321,26 +335,26 @@ def misfits(array: Array, result: Array) -> tuple[Mask, Mask, Mask]:
 # ---- libraries
 
 
-class Doubling:
-    """`double` with its arguments, as libraries take a ufunc."""
+class Call:
+    """The public function with its arguments, as libraries take a ufunc."""
 
-    __name__ = "double"
     signature = None
     nin = nout = 1
 
-    def __init__(self, overflow: str, dtype: Any = None) -> None:
-        self.overflow, self.dtype = overflow, dtype
+    def __init__(self, operation: Operation, overflow: str, dtype: Any = None) -> None:
+        self.operation, self.overflow, self.dtype = operation, overflow, dtype
+        self.__name__ = operation.function.__name__
 
     def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
         if isinstance(out, tuple):
             (out,) = out
         # What is missing among objects is what their library has for it, so that its own arithmetic decides.
         if isinstance(values, np.ndarray) and values.dtype.kind == "O":
-            return double_by_ufunc(values, out, self.dtype, OVERFLOWS.index(self.overflow), 0, keywords)
+            return run_by_ufunc(self.operation, values, out, self.dtype, OVERFLOWS.index(self.overflow), 0, keywords)
         return self.as_partial()(values, out, **keywords)
 
     def as_partial(self) -> Any:
-        return partial(double, dtype=self.dtype, overflow=self.overflow)
+        return partial(self.operation.function, dtype=self.dtype, overflow=self.overflow)
 
     def __reduce__(self) -> Any:  # in a pickle there are public names only
         return self.as_partial().__reduce__()
@@ -355,13 +369,14 @@ class Doubling:
         return result
 
 
-class SparseDoubling(Doubling):
+class SparseCall(Call):
     """For arrays in which one number stands for all that are not stored. It is of their type, and may not be used."""
 
-    def __init__(self, of_stored: Doubling, array: Any) -> None:
-        super().__init__(of_stored.overflow, of_stored.dtype)
+    def __init__(self, of_stored: Call, array: Any) -> None:
+        super().__init__(of_stored.operation, of_stored.overflow, of_stored.dtype)
         self.type_of_number = array.dtype.subtype.type
-        self.of_number = of_stored if len(array.sp_values) < len(array) else Doubling("wrap", of_stored.dtype)
+        wrapping = Call(of_stored.operation, "wrap", of_stored.dtype)
+        self.of_number = of_stored if len(array.sp_values) < len(array) else wrapping
 
     def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
         if isinstance(values, np.ndarray):
@@ -369,9 +384,9 @@ class SparseDoubling(Doubling):
         return self.of_number(self.type_of_number(values), **without(keywords, "where")).item()
 
 
-def by_its_class(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+def by_its_class(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     """An array whose class, of which nothing is known, decides what a ufunc is to it."""
-    ufunc, dtype = UFUNCS[policy], getattr(values, "dtype", None)
+    ufunc, dtype = operation.ufuncs[policy], getattr(values, "dtype", None)
     narrows = "dtype" in keywords and (dtype is None or not fits(np.dtype(dtype), np.dtype(keywords["dtype"])))
     if policy != WRAP and narrows:
         raise TypeError(f"values holds {dtype}, and dtype is {keywords['dtype']!r}; convert values first")
@@ -392,59 +407,59 @@ def is_left_to_the_ufunc(policy: int, keywords: dict[str, Any]) -> bool:
     return policy != RAISE and not {"dtype", "out"} & keywords.keys()
 
 
-def by_dask(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+def by_dask(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if is_left_to_the_ufunc(policy, keywords):
-        return UFUNCS[policy](values, **keywords)
-    doubling = Doubling(OVERFLOWS[policy], keywords.get("dtype"))
+        return operation.ufuncs[policy](values, **keywords)
+    call = Call(operation, OVERFLOWS[policy], keywords.get("dtype"))
     if hasattr(values, "chunks"):  # else it tries the ufunc on memory that nobody has filled, which may overflow
-        return doubling.by(values, {"dtype": values.dtype, **keywords})
-    return doubling.by(values, without(keywords, "dtype"))
+        return call.by(values, {"dtype": values.dtype, **keywords})
+    return call.by(values, without(keywords, "dtype"))
 
 
-def by_xarray(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+def by_xarray(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if is_left_to_the_ufunc(policy, keywords):
-        return UFUNCS[policy](values, **keywords)
-    return Doubling(OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
+        return operation.ufuncs[policy](values, **keywords)
+    return Call(operation, OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
 
 
-def by_polars(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+def by_polars(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if not isinstance(values, sys.modules["polars"].Series):  # an expression
-        return Doubling(OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
+        return Call(operation, OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
     if "out" in keywords:
         raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
-    double(values.clear())  # TypeError for what it would double the numbers behind of: dates, categories
-    doubled = by_numpy(values.fill_null(strategy="zero").to_numpy(), policy, keywords)
-    return type(values)(values.name, doubled).set(values.is_null(), None)
+    operation.function(values.clear())  # TypeError for what it would take the numbers behind of: dates, categories
+    results = by_numpy(operation, values.fill_null(strategy="zero").to_numpy(), policy, keywords)
+    return type(values)(values.name, results).set(values.is_null(), None)
 
 
 # ---- pandas
 
 
-def by_pandas(values: Any, policy: int, keywords: dict[str, Any]) -> Any:
-    doubling = Doubling(OVERFLOWS[policy], keywords.get("dtype"))
+def by_pandas(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
+    call = Call(operation, OVERFLOWS[policy], keywords.get("dtype"))
     calling = without(keywords, "dtype", "out")
     arrays = sys.modules["pandas"].arrays
     if isinstance(values, arrays.SparseArray):
-        result = SparseDoubling(doubling, values).by(values, calling)
+        result = SparseCall(call, values).by(values, calling)
     elif isinstance(values, arrays.ArrowExtensionArray) and hasattr(values.dtype, "pyarrow_dtype"):
-        result = double_arrow(values, doubling, calling)
+        result = call_on_arrow(values, call, calling)
     elif isinstance(values, sys.modules["pandas"].DataFrame) and calling:
-        result = double_frame(values, doubling, calling)
+        result = call_on_frame(values, call, calling)
     elif is_left_to_the_ufunc(policy, keywords) and not holds_other_arrays(values):
-        result = UFUNCS[policy](values, **keywords)
+        result = operation.ufuncs[policy](values, **keywords)
     elif isinstance(values, arrays.IntegerArray | arrays.FloatingArray):
-        result = doubling.by(values.fillna(0), calling)
+        result = call.by(values.fillna(0), calling)
         result[values.isna()] = values.dtype.na_value
     else:
         try:
-            result = doubling.by(values, calling)
+            result = call.by(values, calling)
         except OverflowError as error:
             twofold_engine.raise_again_if_callers(error)
             if isinstance(values, sys.modules["pandas"].DataFrame):  # whose blocks have indices that nobody knows
-                double_frame(values, doubling, calling)
+                call_on_frame(values, call, calling)
             raise
     if "out" in keywords:
-        assign(keywords["out"], result, values, keywords, policy)
+        assign(operation, keywords["out"], result, values, keywords, policy)
     return result
 
 
@@ -455,32 +470,34 @@ def holds_other_arrays(values: Any) -> bool:
     return any(hasattr(dtype, "pyarrow_dtype") or hasattr(dtype, "fill_value") for dtype in dtypes)
 
 
-def double_frame(values: Any, doubling: Doubling, calling: dict[str, Any]) -> Any:
+def call_on_frame(values: Any, call: Call, calling: dict[str, Any]) -> Any:
     """A DataFrame, column by column: with keywords for which pandas would make one array of it, say."""
     where = np.broadcast_to(calling["where"], values.shape) if "where" in calling else None
-    doubled = {}
+    columns = {}
     for i, name in enumerate(values.columns):
         keywords = calling if where is None else {**calling, "where": where[:, i]}
         try:
-            doubled[i] = doubling.by(values.iloc[:, i], keywords)
+            columns[i] = call.by(values.iloc[:, i], keywords)
         except OverflowError as error:
             twofold_engine.raise_again_if_callers(error)
             raise OverflowError(f"in column {name!r}, {error}") from None
-    result = values._constructor(doubled, index=values.index)
+    result = values._constructor(columns, index=values.index)
     result.columns = values.columns
     return result.__finalize__(values)
 
 
-def double_arrow(values: Any, doubling: Doubling, calling: dict[str, Any]) -> Any:
+def call_on_arrow(values: Any, call: Call, calling: dict[str, Any]) -> Any:
     """An array of pandas that Arrow has the memory of."""
-    if doubling.dtype is None and not calling:
-        return doubling(values)
+    if call.dtype is None and not calling:
+        return call(values)
     missing = values.isna()
-    doubled = doubling(values.fillna(values.dtype.type(0)).to_numpy(), **calling)
-    return type(values)(sys.modules["pyarrow"].array(doubled, mask=missing))
+    results = call(values.fillna(values.dtype.type(0)).to_numpy(), **calling)
+    return type(values)(sys.modules["pyarrow"].array(results, mask=missing))
 
 
-def assign(out: Any, result: Any, values: Any, keywords: dict[str, Any], policy: int) -> None:
+def assign(  # noqa: PLR0913, PLR0917
+    operation: Operation, out: Any, result: Any, values: Any, keywords: dict[str, Any], policy: int
+) -> None:
     """Writes a result of pandas."""
     where, casting = keywords.get("where"), keywords.get("casting", "same_kind")
     if np.shape(out) != np.shape(result):
@@ -492,7 +509,7 @@ def assign(out: Any, result: Any, values: Any, keywords: dict[str, Any], policy:
             raise TypeError(f"out holds {out.dtype}, to which {array.dtype} is not cast with casting={casting!r}")
         if out.dtype.kind in "iu" and array is not result and np.any(result.isna()):
             array = np.asarray(result, out.dtype)  # for which pandas has an error of its own
-        np.copyto(out, as_type(array, out.dtype, policy, np.asarray(values), "whose double"), where=chosen)
+        np.copyto(out, as_type(array, out.dtype, policy, np.asarray(values), f"whose {operation.noun}"), where=chosen)
     elif where is None:
         out[:] = result
     elif out.ndim == 2:
@@ -508,26 +525,26 @@ LIBRARIES = {"pandas": by_pandas, "dask": by_dask, "xarray": by_xarray, "polars"
 # ---- objects
 
 
-def double_objects(values: Any, out: Any, policy: int) -> Any:
-    """An exact array of a dtype without loops of ours: of objects, which are doubled as those of a list are."""
+def run_objects(operation: Operation, values: Any, out: Any, policy: int) -> Any:
+    """An exact array of a dtype without loops of ours: of objects, which are taken as those of a list are."""
     if values.dtype != object:
-        raise TypeError(f"values holds {values.dtype}, which cannot be doubled")
+        raise TypeError(f"values holds {values.dtype}, which cannot be {operation.participle}")
     target: Any = None if out is None else values if out is values else ndarray.check_out(out, values)
     if out is values and not target.flags.writeable:
         raise ValueError("out is read-only")
     try:
-        doubled = double(values.ravel().tolist(), overflow=OVERFLOWS[policy])  # type: ignore[call-overload]
+        results = operation.function(values.ravel().tolist(), overflow=OVERFLOWS[policy])
     except (TypeError, OverflowError) as error:
         twofold_engine.raise_again_if_callers(error)
         if values.ndim == 1 or type(error) not in (TypeError, OverflowError) or not str(error).startswith("values["):
             raise  # it is an item's own, or names the place
         raise type(error)(str(error).replace("values[", "values.flat[", 1)) from None
     result = np.empty_like(values) if out is None else target
-    result[...] = np.fromiter(doubled, object, len(doubled)).reshape(values.shape)
+    result[...] = np.fromiter(results, object, len(results)).reshape(values.shape)
     return out if out is not None else result if values.ndim else result[()]
 
 
-ndarray.call_for_other_dtypes(double_objects)
+ndarray.call_for_other_dtypes(run_objects)
 
 
 def type_name(value: object) -> str:

@@ -1,7 +1,7 @@
 # What is asked of a call's two sides, once for all containers: each only fills a View.
 from libc.stdint cimport uintptr_t
 
-from twofold._engine.twofold_engine cimport Policy, View, run_array_with_gil, run_with_gil
+from twofold._engine.twofold_engine cimport Operation, Policy, View, run_array_with_gil, run_with_gil
 
 cdef enum:
     MAX_DIMENSIONS = 64  # of arrays of NumPy, too
@@ -21,30 +21,31 @@ cdef int check_that_it_fits(const View* out, const View* values) except -1
 
 # The OverflowError for the element with that index, in C order. An array of NumPy has numbers of its own for it; of all
 # else it is one of Python, read from memory.
-cdef object overflow_at(size_t index, const View* values, array=*)
+cdef object overflow_at(Operation operation, size_t index, const View* values, array=*)
 
 cdef tuple shape_of(const View* view)
 
-cdef size_t run_strided_view(const View* values, const View* out, Policy policy,
+cdef size_t run_strided_view(Operation operation, const View* values, const View* out, Policy policy,
                              unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
-# Doubles `values` into `out`, which has its shape and element type and of which no elements share memory, and lets
-# others have the GIL where that pays. If the two overlap, as if `values` were copied first. Returns the number of
+# Runs an operation from `values` into `out`, which has its shape and element type and of which no elements share memory,
+# and lets others have the GIL where that pays. If the two overlap, as if `values` were copied first. Returns the number of
 # elements, or with RAISE the index, in C order, of the first that does not fit: then `out` is as it was if it shares
 # memory with `values`, and else unspecified.
-cdef inline size_t run_view(const View* values, const View* out, Policy policy,
+cdef inline size_t run_view(Operation operation, const View* values, const View* out, Policy policy,
                             unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
     cdef size_t nbytes = values.n * values.itemsize
     cdef uintptr_t first = <uintptr_t>values.data, other = <uintptr_t>out.data
     if values.contiguous and out.contiguous and not values.swapped and not out.swapped and (
             first == other or first + nbytes <= other or other + nbytes <= first):
-        return run_with_gil(values.element, values.data, out.data, values.n, nbytes, policy, threads)
-    return run_strided_view(values, out, policy, threads)
+        return run_with_gil(
+            operation.kernels, values.element, values.data, out.data, values.n, nbytes, policy, threads)
+    return run_strided_view(operation, values, out, policy, threads)
 
 # The same where it is known that they share no byte, as a new `out` does not.
-cdef inline size_t run_new_view(const View* values, const View* out, Policy policy,
+cdef inline size_t run_new_view(Operation operation, const View* values, const View* out, Policy policy,
                                 unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
     if values.contiguous and out.contiguous and not values.swapped and not out.swapped:
-        return run_with_gil(
-            values.element, values.data, out.data, values.n, values.n * values.itemsize, policy, threads)
-    return run_array_with_gil(values, out, policy, threads)
+        return run_with_gil(operation.kernels, values.element, values.data, out.data, values.n,
+                            values.n * values.itemsize, policy, threads)
+    return run_array_with_gil(operation.kernels, values, out, policy, threads)

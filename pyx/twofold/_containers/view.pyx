@@ -64,21 +64,21 @@ cdef int check_that_it_fits(const View* out, const View* values) except -1:
         raise ValueError(f"out has shape {shape_of(out)}, but values has {shape_of(values)}; they must be the same")
     return 0
 
-cdef size_t run_strided_view(const View* values, const View* out, Policy policy,
+cdef size_t run_strided_view(Operation operation, const View* values, const View* out, Policy policy,
                              unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
     cdef View aside
     cdef Py_ssize_t strides[MAX_DIMENSIONS]
     cdef size_t index
     if not views_overlap(values, out):
-        return run_array_with_gil(values, out, policy, threads)
-    # The doubles are what is copied, and not the values: so nothing is written before all of them are known to fit.
+        return run_array_with_gil(operation.kernels, values, out, policy, threads)
+    # The results are what is copied, and not the values: so nothing is written before all of them are known to fit.
     aside = out[0]
     aside.strides = strides
     aside.contiguous = True
     fill_c_strides(&aside, strides)
     aside.data = new_memory(values.n * values.itemsize)
     try:
-        index = run_array_with_gil(values, &aside, policy, threads)
+        index = run_array_with_gil(operation.kernels, values, &aside, policy, threads)
         if index == values.n:
             copy_array(&aside, out)
         return index
@@ -93,11 +93,11 @@ cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil:
         stride = product_or_limit(stride, max(view.shape[i], 1))
 
 
-cdef object overflow_at(size_t index, const View* values, array=None):
+cdef object overflow_at(Operation operation, size_t index, const View* values, array=None):
     cdef tuple where = index_of(index, values.shape, values.ndim)
     place = f"values[{', '.join(map(str, where))}]" if where else "values"
     item = item_at(where, values) if array is None else array[where]
-    return does_not_fit(place, item, values.element)
+    return does_not_fit(operation, place, item, values.element)
 
 cdef object item_at(tuple where, const View* values):
     """An element as a number of Python, read from memory: containers may have other ways, or none, to look at one."""

@@ -1,22 +1,57 @@
 # The engine, for the other modules of twofold, which are built together with it. It may change at any time.
+from cpython.object cimport PyObject
 
 cdef enum Policy:  # as twofold::overflow_policy has them
     WRAP
     SATURATE
     RAISE
 
-# Doubles n contiguous elements, `nbytes` bytes, with or without the GIL. `values` and `out` are the same or do not
-# overlap. Returns n, or with RAISE the index of the first element whose double does not fit.
-cdef size_t run(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
-                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
+# The kernels of an operation, a twofold_wheel::operation, which is known here by its address alone.
+cdef extern from *:
+    """
+    typedef struct twofold_kernels_of_operation twofold_kernels_of_operation;
+    """
+    ctypedef struct Kernels "twofold_kernels_of_operation":
+        pass
 
-# The same, and the GIL is let go of where that pays. Call it with the GIL.
-cdef size_t run_with_gil(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
-                         unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
+# Some items of a list of n, from i to `end`: those that Python itself knows, up to the first one of another kind, whose
+# index is returned. With `finite_only` also up to a finite float whose result is infinite.
+ctypedef Py_ssize_t (*item_loop)(PyObject** items, PyObject** results, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
+                                 bint finite_only) except -1
+
+# What a call does to each element. Containers and pools are handed one, and none of them says which.
+cdef class Operation:
+    cdef const Kernels* kernels
+    cdef readonly str name  # "module:attribute", by which a worker finds it: see operation_named
+    cdef readonly str noun  # what messages call a result: "double"
+    cdef readonly str participle  # and what has been done to it: "doubled"
+    # By Python's own arithmetic, for one object: items of lists, and arrays of objects.
+    cdef object (*of_object)(object item)
+    # The same, fast. Where these are null, the other one is called for each item, which is slower.
+    cdef item_loop of_plain_items
+    cdef object (*of_range)(object values)
+    cdef public object function  # the public one
+    cdef public tuple ufuncs  # of NumPy, by policy, once that is there
+
+# `kernels` has to last for ever. The others are null: to be set.
+cdef Operation new_operation(const Kernels* kernels, str participle, object (*of_object)(object item))
+
+# Of the operation that ships, which are linked into this module.
+cdef const Kernels* kernels_of_doubling() noexcept
+
+# Runs an operation on n contiguous elements, `nbytes` bytes, with or without the GIL. `values` and `out` are the same or
+# do not overlap. Returns n, or with RAISE the index of the first element whose result does not fit.
+cdef size_t run(const Kernels* kernels, int element, const void* values, void* out, size_t n, size_t nbytes,
+                Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
+
+# The same, and the GIL is released where that pays. Call it with the GIL.
+cdef size_t run_with_gil(const Kernels* kernels, int element, const void* values, void* out, size_t n, size_t nbytes,
+                         Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
 # The same for pointers from outside, by kind and size of an element; integers wrap. Where `values` and `out` overlap and
 # are not the same: ValueError, and nothing is written.
-cdef int run_pointers(char kind, size_t size, const void* values, void* out, size_t n) except -1 nogil
+cdef int run_pointers(const Kernels* kernels, char kind, size_t size, const void* values, void* out,
+                      size_t n) except -1 nogil
 
 # One side of a call, of whatever container: what is asked of it stands in view.pxd.
 cdef struct View:
@@ -33,9 +68,9 @@ cdef struct View:
 
 # The same for arrays of one shape and element type, which are the same array or share no byte. Returns the number of
 # elements, or with RAISE the index, in C order, of the first that does not fit.
-cdef size_t run_array(const View* values, const View* out, Policy policy,
+cdef size_t run_array(const Kernels* kernels, const View* values, const View* out, Policy policy,
                       unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
-cdef size_t run_array_with_gil(const View* values, const View* out, Policy policy,
+cdef size_t run_array_with_gil(const Kernels* kernels, const View* values, const View* out, Policy policy,
                                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
 # Lets Python's signal handlers run, if this is the main thread and they have not for some time: called after each piece
@@ -73,7 +108,7 @@ cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF
 # What messages say.
 cdef str short(value)
 cdef str type_name(value)
-cdef object does_not_fit(str what, value, int element)
+cdef object does_not_fit(Operation what, str where, value, int element)
 cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim)  # an index in C order, by dimensions
 
 cdef object attribute_if_loaded(str module, str name)

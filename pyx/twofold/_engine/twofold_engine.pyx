@@ -1,7 +1,6 @@
 # distutils: language = c++
 """The engine as Cython has it: pointers in, threads and signals seen to. The only module that holds kernels."""
 from cpython.number cimport PyNumber_Index
-from cpython.object cimport PyObject
 from libcpp cimport bool as cpp_bool
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
@@ -76,7 +75,8 @@ cdef extern from "_engine/wheel.hpp" namespace "twofold::detail" nogil:
 
 cdef extern from "_engine/wheel.hpp" namespace "twofold_wheel" nogil:
     cdef cppclass operation:
-        pass
+        const char* name
+        const char* noun
     const operation doubling_operation
     cdef struct instruction_set:
         const char* name
@@ -129,6 +129,36 @@ register_at_fork()
 cdef size_t keep_gil_bytes = 1 << 14
 
 
+# ---- operations
+
+cdef dict operations = {}  # by name
+
+cdef class Operation:
+    """What a call does to each element: see twofold_engine.pxd."""
+
+    def __init__(self):
+        raise TypeError("an Operation is made by new_operation of twofold_engine.pxd")
+
+cdef Operation new_operation(const Kernels* kernels, str participle, object (*of_object)(object item)):
+    cdef Operation made = Operation.__new__(Operation)
+    made.kernels = kernels
+    made.name = (<const operation*>kernels).name.decode()
+    made.noun = (<const operation*>kernels).noun.decode().removeprefix("the ")
+    made.participle = participle
+    made.of_object = of_object
+    operations[made.name] = made
+    return made
+
+def operation_named(str name not None):
+    """The operation of that name, "module:attribute", whose module is imported where nobody has."""
+    if name not in operations:
+        __import__(name.partition(":")[0])
+    return operations[name]
+
+cdef const Kernels* kernels_of_doubling() noexcept:
+    return <const Kernels*>&doubling_operation
+
+
 # ---- the engine, called with pointers
 
 cdef inline overflow_policy as_policy(Policy policy) noexcept nogil:
@@ -178,21 +208,21 @@ cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil:
             pass_on_exception()
     return 0
 
-cdef size_t run(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
-                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
-    cdef size_t index = run_elements(doubling_operation, set_of_kernels(), element, values, out, n,
+cdef size_t run(const Kernels* kernels, int element, const void* values, void* out, size_t n, size_t nbytes,
+                Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
+    cdef size_t index = run_elements((<const operation*>kernels)[0], set_of_kernels(), element, values, out, n,
                                      allowed(nbytes, threads), as_policy(policy), &see_to_signals)
     if index == interrupted:
         with gil:
             pass_on_exception()
     return index
 
-cdef size_t run_with_gil(int element, const void* values, void* out, size_t n, size_t nbytes, Policy policy,
-                         unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
+cdef size_t run_with_gil(const Kernels* kernels, int element, const void* values, void* out, size_t n, size_t nbytes,
+                         Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
     if nbytes < keep_gil_bytes:
-        return run(element, values, out, n, nbytes, policy, threads)
+        return run(kernels, element, values, out, n, nbytes, policy, threads)
     with nogil:
-        return run(element, values, out, n, nbytes, policy, threads)
+        return run(kernels, element, values, out, n, nbytes, policy, threads)
 
 cdef inline array_side side_of(const View* view) noexcept nogil:
     cdef array_side side
@@ -201,22 +231,22 @@ cdef inline array_side side_of(const View* view) noexcept nogil:
     side.swapped = view.swapped
     return side
 
-cdef size_t run_array(const View* values, const View* out, Policy policy,
+cdef size_t run_array(const Kernels* kernels, const View* values, const View* out, Policy policy,
                       unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
     cdef size_t index = run_array_here(
-        doubling_operation, set_of_kernels(), values.element, side_of(values), side_of(out), <const size_t*>values.shape, values.ndim,
-        allowed(values.n * values.itemsize, threads), as_policy(policy), &see_to_signals)
+        (<const operation*>kernels)[0], set_of_kernels(), values.element, side_of(values), side_of(out),
+        <const size_t*>values.shape, values.ndim, allowed(values.n * values.itemsize, threads), as_policy(policy), &see_to_signals)
     if index == interrupted:
         with gil:
             pass_on_exception()
     return index
 
-cdef size_t run_array_with_gil(const View* values, const View* out, Policy policy,
+cdef size_t run_array_with_gil(const Kernels* kernels, const View* values, const View* out, Policy policy,
                                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
     if values.n * values.itemsize < keep_gil_bytes:
-        return run_array(values, out, policy, threads)
+        return run_array(kernels, values, out, policy, threads)
     with nogil:
-        return run_array(values, out, policy, threads)
+        return run_array(kernels, values, out, policy, threads)
 
 cdef void copy_array(const View* values, const View* out) noexcept nogil:
     copy_elements(values.element, side_of(values), side_of(out), <const size_t*>values.shape, values.ndim)
@@ -298,11 +328,12 @@ cdef int raised_float_flags() noexcept nogil:
 
 # ---- for the door: cython_api
 
-cdef int run_pointers(char kind, size_t size, const void* values, void* out, size_t n) except -1 nogil:
+cdef int run_pointers(const Kernels* kernels, char kind, size_t size, const void* values, void* out,
+                      size_t n) except -1 nogil:
     cdef size_t nbytes = n * size
     if partly_overlap(values, out, nbytes):
         raise ValueError("values and out overlap without being the same array")
-    run(find_element(kind, size), values, out, n, nbytes, WRAP, 0)
+    run(kernels, find_element(kind, size), values, out, n, nbytes, WRAP, 0)
     return 0
 
 
@@ -430,9 +461,9 @@ cdef str type_name(value):
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
-cdef object does_not_fit(str what, value, int element):
-    """The error for an item whose double is beyond its type; `what` is the item: "values[3]"."""
-    return OverflowError(f"{what} is {value!s}, whose double does not fit {names[element]}")
+cdef object does_not_fit(Operation what, str where, value, int element):
+    """The error for an item whose result is beyond its type; `where` is the item: "values[3]"."""
+    return OverflowError(f"{where} is {value!s}, whose {what.noun} does not fit {names[element]}")
 
 
 cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):

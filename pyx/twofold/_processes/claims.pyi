@@ -2,6 +2,8 @@ from typing import Literal, TypeAlias, final
 
 from typing_extensions import Buffer
 
+from twofold._engine.twofold_engine import Operation
+
 _Way: TypeAlias = Literal["elsewhere", "in place", "look"]
 _Step: TypeAlias = Literal["claimed", "computed", "ready", "copied", "done"]
 _Process: TypeAlias = tuple[int, int]
@@ -14,7 +16,16 @@ class Claims:
     def create(memory: Buffer, nbytes: int, chunk_bytes: int, workers: int, way: _Way, process: _Process) -> Claims: ...
     @staticmethod
     def join(memory: Buffer, process: _Process) -> Claims | None: ...
-    def work(self, values: Buffer, out: Buffer, element: str, overflow: str, threads: int, seconds: float) -> bool: ...
+    def work(
+        self,
+        operation: Operation,
+        values: Buffer,
+        out: Buffer,
+        element: str,
+        overflow: str,
+        threads: int,
+        seconds: float,
+    ) -> bool: ...
     def signal_at(self, step_: _Step, number: int) -> None: ...
     def leave(self) -> None: ...
     def stop(self) -> None: ...

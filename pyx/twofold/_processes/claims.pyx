@@ -8,7 +8,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from twofold._engine.twofold_engine cimport (
-    Policy, clear_float_flags, element_from_dtype, element_size, policy_argument, raised_float_flags, run,
+    Kernels, Operation, Policy, clear_float_flags, element_from_dtype, element_size, policy_argument, raised_float_flags, run,
 )
 
 from time import monotonic
@@ -108,8 +108,9 @@ cdef dict steps = {
     "done": <int>step.done,
 }
 
-# What a call doubles.
+# What a call is to do.
 cdef struct Task:
+    const Kernels* kernels
     const table* claims
     const char* values
     int element
@@ -117,11 +118,11 @@ cdef struct Task:
     Policy policy
     unsigned int threads
 
-cdef size_t double_bytes(const void* task_, size_t first, size_t n, void* target) except? 0xFFFFFFFFFFFFFFFE nogil:
+cdef size_t run_bytes(const void* task_, size_t first, size_t n, void* target) except? 0xFFFFFFFFFFFFFFFE nogil:
     """`compute` of claims.hpp. The exception stays set."""
     cdef const Task* task = <const Task*>task_
     cdef size_t count = n // task.itemsize
-    cdef size_t index = run(task.element, task.values + first, target, count, n, task.policy, task.threads)
+    cdef size_t index = run(task.kernels, task.element, task.values + first, target, count, n, task.policy, task.threads)
     # Before anybody can see that the chunk is done, and look at the flags.
     if raised_float_flags() != 0:
         task.claims.raise_flags(raised_float_flags())
@@ -130,7 +131,7 @@ cdef size_t double_bytes(const void* task_, size_t first, size_t n, void* target
 
 @cython.final
 cdef class Claims:
-    """A worker's part in doubling an array: its number, and the table that says who does what.
+    """A worker's part in a call on an array: its number, and the table that says who does what.
 
     `create` makes a table, with this process as worker 0; `join` makes another worker of an existing one, or None.
     """
@@ -165,21 +166,23 @@ cdef class Claims:
         claims.worker = claims.claims.join(who)
         return None if claims.worker == none else claims
 
-    def work(self, const unsigned char[::1] values, unsigned char[::1] out, element, overflow, threads, double seconds):
-        """Double chunks for as many seconds. Returns False if there are none left that are free."""
+    def work(self, Operation operation not None, const unsigned char[::1] values, unsigned char[::1] out, element, overflow,
+             threads, double seconds):
+        """Run the operation on chunks for as many seconds. Returns False if there are none left that are free."""
         cdef Task task
         cdef compute_call compute
         cdef bint goes_on = True
         cdef double end = monotonic() + seconds
         check_length(self.claims, values.shape[0])
         check_length(self.claims, out.shape[0])
+        task.kernels = operation.kernels
         task.claims = &self.claims
         task.values = <const char*>&values[0]
         task.element = element_from_dtype(element)
         task.itemsize = element_size(task.element)
         task.policy = policy_argument(overflow)
         task.threads = threads
-        compute.function = &double_bytes
+        compute.function = &run_bytes
         compute.task = &task
         clear_float_flags()
         while goes_on and monotonic() < end:

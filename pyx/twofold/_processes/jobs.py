@@ -9,7 +9,7 @@ import os
 from time import monotonic, sleep
 
 from twofold._engine.signals import call_and_end, call_undisturbed
-from twofold._engine.twofold_engine import decided_by, raise_again_if_callers
+from twofold._engine.twofold_engine import decided_by, operation_named, raise_again_if_callers
 from twofold._processes.claims import Claims, itemsize_of
 from twofold._processes.places import open_place, segment_place
 from twofold._processes.segments import NO_PROC, AccessError, NoSharedMemoryError, Segment, SharedArrayError
@@ -75,7 +75,8 @@ class Task:
 class Job:
     """How a call is done: by whom, in which chunks, and who is told. It may have several tasks."""
 
-    def __init__(self, lender, chunk_bytes, progress, retries):
+    def __init__(self, operation, lender, chunk_bytes, progress, retries):
+        self.operation = operation
         self.lender = lender
         self.chunk_bytes = chunk_bytes
         self.progress = progress
@@ -98,6 +99,7 @@ class Job:
             table.place,
             task.source.place,
             task.target.place,
+            self.operation.name,
             task.element,
             task.overflow,
         )
@@ -139,7 +141,7 @@ class Job:
         owner = os.getpid()
         end_of_grace = monotonic() + (0 if alone else GRACE_SECONDS)
         threads = decided_by()[0] if alone else 1
-        work = task.source.view, task.target.view, task.element, task.overflow, threads, TURN_SECONDS
+        work = self.operation, task.source.view, task.target.view, task.element, task.overflow, threads, TURN_SECONDS
         while True:
             if os.getpid() != owner:  # which takes its chunks by the same number
                 raise RuntimeError("a call of double_in_processes does not go on in the child of a fork")
@@ -160,8 +162,8 @@ class Job:
             deaths = claims.bury(worker, task.target.view)
             if deaths > self.retries:
                 raise RuntimeError(
-                    f"{deaths} processes have died while they doubled the same chunk of values, the last one was"
-                    f" process {process[0]}; retries={self.retries} allows {self.retries}"
+                    f"{deaths} processes have died while they {self.operation.participle} the same chunk of values,"
+                    f" the last one was process {process[0]}; retries={self.retries} allows {self.retries}"
                 )
             self.lender.ask(order)
         return len(dead)
@@ -234,15 +236,17 @@ def work(order):
         return 0
 
 
-def _work(caller, table_place, place, out_place, element, overflow):  # noqa: PLR0913, PLR0917
+def _work(caller, table_place, place, out_place, operation_name, element, overflow):  # noqa: PLR0913, PLR0917
     claims = Claims.join(open_place(table_place), this_process())
     if claims is None:
         return 0
     try:
+        operation = operation_named(operation_name)
         values = open_place(place)
         out = values if out_place.is_same(place) else open_place(out_place)
         # The caller first: the child of a fork has the memory, also when its parent has gone before it runs.
-        while not is_dead(caller) and claims.work(values, out, element, overflow, threads_of_worker(), TURN_SECONDS):
+        work = operation, values, out, element, overflow, threads_of_worker(), TURN_SECONDS
+        while not is_dead(caller) and claims.work(*work):
             pass
     finally:
         claims.leave()

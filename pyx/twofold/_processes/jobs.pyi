@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from twofold._engine.twofold_engine import Operation
 from twofold._processes.claims import Claims
 from twofold._processes.places import Place
 
 _Process: TypeAlias = tuple[int, int]
-_Order: TypeAlias = tuple[_Process, Place, Place, Place, str, str]
+_Order: TypeAlias = tuple[_Process, Place, Place, Place, str, str, str]
 _Progress: TypeAlias = bool | Callable[[int, int], object]
 
 GRACE_SECONDS: float
@@ -32,12 +33,20 @@ class Task:
     def __init__(self, way: str, source: Bytes, target: Bytes, element: str, overflow: str) -> None: ...
 
 class Job:
+    operation: Operation
     lender: Pool | OwnProcesses
     chunk_bytes: int
     progress: _Progress
     retries: int
     float_flags: tuple[bool, bool]
-    def __init__(self, lender: Pool | OwnProcesses, chunk_bytes: int, progress: _Progress, retries: int) -> None: ...
+    def __init__(
+        self,
+        operation: Operation,
+        lender: Pool | OwnProcesses,
+        chunk_bytes: int,
+        progress: _Progress,
+        retries: int,
+    ) -> None: ...
     def run(self, task: Task) -> int | None: ...
 
 class Report:

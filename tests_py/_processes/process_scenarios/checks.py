@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 
 import numpy as np
 import twofold
+from twofold._engine.twofold_engine import operation_named
 from twofold._processes.claims import Claims
 from twofold._processes.jobs import this_process
 from twofold._processes.places import open_place
@@ -92,14 +93,15 @@ class PoolOfDoomed:
 
 
 def meet_doom(order, step, number):
-    _, table_place, place, out_place, element, overflow = order
+    _, table_place, place, out_place, name, element, overflow = order
     claims = Claims.join(open_place(table_place), this_process())
     if claims is None:  # so many have died that there is no room for more
         os.kill(os.getpid(), number)
         return
     claims.signal_at(step, number)
     values = open_place(place)
-    while claims.work(values, values if out_place == place else open_place(out_place), element, overflow, 1, 1.0):
+    out = values if out_place == place else open_place(out_place)
+    while claims.work(operation_named(name), values, out, element, overflow, 1, 1.0):
         pass
     claims.leave()
 
