@@ -150,11 +150,9 @@ setup(
                 "_engine/twofold_engine",
                 f"{ENGINE}/wheel.cpp",
                 f"{KERNELS}/doubling_operation.cpp",
-                f"{PACKAGE}/_memory/recycled_memory.cpp",
                 include_dirs=INCLUDE_DIRS,
                 depends=[
                     *SHARED_SOURCES,
-                    f"{PACKAGE}/_memory/recycled_memory.hpp",
                     *files(KERNELS, "kernels_*.cpp"),
                 ],
                 extra_compile_args=CXX_FLAGS,
@@ -170,13 +168,21 @@ setup(
                 )
                 for name in ("double", "lists")
             ),
-            *(module(f"_containers/{name}", extra_compile_args=C_FLAGS) for name in ("array_array", "buffers")),
-            module("cython_api", extra_compile_args=C_FLAGS),
+            *(
+                module(name, extra_compile_args=C_FLAGS)
+                for name in (
+                    "_engine/arguments",
+                    "_engine/messages",
+                    "_containers/array_array",
+                    "_containers/buffers",
+                    "cython_api",
+                )
+            ),
             *(
                 module(
                     f"_containers/{name}",
                     include_dirs=[PACKAGE],
-                    depends=[f"{ENGINE}/checked.h"],
+                    depends=[f"{PACKAGE}/_memory/checked.h"],
                     extra_compile_args=C_FLAGS,
                 )
                 for name in ("exchange", "view")
@@ -189,8 +195,13 @@ setup(
             module("_containers/ufunc_route", suffix="py", extra_compile_args=[*C_FLAGS, "-Os"]),
             module(
                 "_memory/numpy_handler",
-                include_dirs=[PACKAGE, numpy.get_include()],
-                depends=[f"{PACKAGE}/_memory/recycled_memory.hpp", f"{ENGINE}/checked.h"],
+                f"{PACKAGE}/_memory/recycled_memory.cpp",
+                include_dirs=["include", PACKAGE, numpy.get_include()],
+                depends=[
+                    f"{PACKAGE}/_memory/recycled_memory.hpp",
+                    f"{PACKAGE}/_memory/checked.h",
+                    *files("include/twofold/machine", "*.hpp"),
+                ],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
             ),

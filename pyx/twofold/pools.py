@@ -10,9 +10,11 @@ import _warnings as warnings  # which looks for those filters that `warnings` ma
 from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
 
 from twofold import shared
-from twofold._containers import lists, plain_buffers, ufunc_route
-from twofold._engine.find_numpy import find_numpy
-from twofold._engine.twofold_engine import element_types, operation_named, raise_again_if_callers
+from twofold._containers import buffers, lists, ufunc_route
+from twofold._engine.arguments import element_types
+from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.twofold_engine import operation_named
+from twofold._memory.find_numpy import find_numpy
 from twofold._processes.claims import itemsize_of
 from twofold._processes.jobs import Bytes, Job, Task, check_is_callers, lender_of, new_bytes
 from twofold._processes.places import HeldPlace, is_file_mapping, place_of
@@ -255,7 +257,7 @@ def _run_buffer(job, values, out, dtype, overflow):
     except TypeError as error:
         raise_again_if_callers(error)
         _refuse(values)
-    element = plain_buffers.element_of(job.operation, source, "values")
+    element = buffers.plain_element_of(job.operation, source, "values")
     if (
         (dtype is not None and _element_named(job.operation, dtype) != element)
         or _is_of_numpy(values)
@@ -269,12 +271,12 @@ def _run_buffer(job, values, out, dtype, overflow):
     if source.nbytes == 0:
         return job.operation.function(values, out)
     own = new_bytes(source.nbytes)
-    plain_buffers.fill(own.view, source)
+    buffers.fill_plain(own.view, source)
     if job.run(Task("in place", own, own, element, overflow)) is not None:
         _raise_overflow(job.operation, values, dtype, overflow)
     check_is_callers(own)
     if out is None:
-        return plain_buffers.like(own.view, source)
+        return buffers.plain_like(own.view, source)
     target.cast("B")[:] = own.view
     return out
 
@@ -391,7 +393,7 @@ def _refuse(values, hint=""):
 def _as_output(out):
     """An array; without NumPy, a memoryview."""
     if not _has_numpy() and not _is_of_numpy(out):
-        return plain_buffers.as_output(out)
+        return buffers.as_plain_output(out)
     array = out if _is_plain_class(out) else _buffer_as_array(out)
     if array is None:
         _check_not_lost(out)
@@ -458,7 +460,7 @@ def _element_named(operation, dtype):
 
 def _element_in(operation, out):
     if isinstance(out, memoryview):
-        return plain_buffers.element_of(operation, out, "out")
+        return buffers.plain_element_of(operation, out, "out")
     return _element_of(operation, out.dtype)
 
 

@@ -20,12 +20,14 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
 
-from twofold._engine.find_numpy import find_numpy
+from twofold._memory.find_numpy import find_numpy
 from twofold._engine.twofold_engine import element_rows, operation_named
-from twofold._engine.numpy_api cimport Descr, NPY_NTYPES_LEGACY, find_functions, npy_intp
+from twofold._memory.numpy_api cimport Descr, NPY_NTYPES_LEGACY, find_functions, npy_intp
+from twofold._engine.arguments cimport element_name
+from twofold._engine.messages cimport attribute_if_loaded, short, type_name
 from twofold._engine.twofold_engine cimport (
-    Kernels, Policy, RAISE, SATURATE, View, WRAP, attribute_if_loaded, copy_array, element_name, element_size,
-    find_element_of, kernels_of_doubling, run, run_array, see_to_signals_in_time, short, type_name, views_overlap,
+    Kernels, Policy, RAISE, SATURATE, View, WRAP, copy_array, element_size, find_element_of, kernels_of_doubling,
+    run, run_array, see_to_signals_in_time, views_overlap,
 )
 
 __all__ = ["doubled", "doubled_checked", "doubled_saturating"]

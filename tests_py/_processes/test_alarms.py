@@ -10,7 +10,7 @@ import pytest
 import twofold
 from conftest import run_script
 from test_processes import run_scenario
-from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._engine.messages import raise_again_if_callers
 
 # More on demand: see CONTRIBUTING.md.
 ALARMS = int(os.environ.get("TWOFOLD_TEST_ALARMS", "700"))
@@ -69,7 +69,7 @@ HANDLERS = {
 def test_the_exception_of_a_handler_is_told_from_others(name):
     script = """
         import signal
-        from twofold._engine.twofold_engine import raise_again_if_callers
+        from twofold._engine.messages import raise_again_if_callers
 
         class DeadlineError(ValueError):
             pass

@@ -5,8 +5,3 @@ from cpython.array cimport array, clone
 def like(array template not None, Py_ssize_t n):
     """A new array of the type of `template`, of n elements that are not filled."""
     return clone(template, n, False)
-
-
-def of_typecode(str typecode not None, Py_ssize_t n):
-    """A new array of n elements that are not filled."""
-    return clone(array(typecode), n, False)

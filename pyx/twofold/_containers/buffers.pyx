@@ -14,14 +14,14 @@ from libc.stdint cimport uintptr_t
 
 import sys
 
+from twofold._engine.twofold_engine import element_rows
 from twofold._containers.lists cimport read_list
 from twofold._containers.view cimport (
     MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
-from twofold._engine.twofold_engine cimport (
-    Operation, Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
-    fill_by_letter, find_element_of, is_instance_of_loaded, short, type_name,
-)
+from twofold._engine.arguments cimport does_not_fit, element_from_dtype, element_name
+from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, short, type_name
+from twofold._engine.twofold_engine cimport Operation, Policy, View, element_size, fill_by_letter, find_element_of
 
 try:
     from twofold._containers import array_array
@@ -213,3 +213,41 @@ cdef Span as_output(Operation operation, out):
         raise TypeError(f"out is a {type_name(out)}, a subclass of numpy.ndarray whose meaning its memory alone might "
                         "miss; pass numpy.asarray(out) if that is what you want")
     return Span(operation, out, "out")
+
+
+# ---- for calls whose memory is elsewhere: of processes, where there is no NumPy. Elements are native, and in C order where
+# they are written to.
+
+# By format, as memoryviews have it, which know no complex numbers.
+cdef dict names_by_format = {
+    chr(x): row["name"].decode() for row in element_rows() if row["kind"] != ord("c") for x in row["struct_letters"]
+}
+
+
+def plain_element_of(operation, view, name):
+    letter = view.format.removeprefix("@")
+    if letter not in names_by_format:
+        raise TypeError(
+            f"{name} has items of format {view.format!r}, which cannot be {operation.participle} in processes"
+            " without NumPy"
+        )
+    return names_by_format[letter]
+
+
+def as_plain_output(out):
+    view = memoryview(out)
+    if view.readonly:
+        raise ValueError("out is read-only")
+    if not view.c_contiguous:
+        raise ValueError("out is not contiguous, which it has to be without NumPy")
+    return view
+
+
+def fill_plain(target, view):
+    """The bytes `target` with those of a buffer's elements."""
+    memoryview(target)[:] = view.cast("B") if view.c_contiguous else view.tobytes()
+
+
+def plain_like(source, view):
+    """The bytes `source` as a buffer of the format and shape of another."""
+    return memoryview(source).cast(view.format.removeprefix("@"), view.shape)

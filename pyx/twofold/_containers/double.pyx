@@ -9,9 +9,10 @@ from _collections_abc import Sequence  # which Python itself has loaded, while `
 
 from twofold._containers.buffers cimport run_buffer, run_list_into
 from twofold._containers.lists cimport run_fixed_width, run_list
+from twofold._engine.arguments cimport element_from_dtype, policy_argument
+from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, type_name
 from twofold._engine.twofold_engine cimport (
-    Operation, Policy, WRAP, attribute_if_loaded, element_from_dtype, is_instance_of_loaded, kernels_of_doubling,
-    new_operation, policy_argument, threads_argument, type_name,
+    Operation, Policy, WRAP, kernels_of_doubling, new_operation, threads_argument,
 )
 
 cdef extern from "_containers/items.hpp" namespace "twofold_wheel":

@@ -15,15 +15,18 @@ from libc.string cimport memcmp, memcpy, memset, strlen
 
 import sys
 
-from twofold._engine.twofold_engine import element_rows, raise_again_if_callers
+from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.twofold_engine import element_rows
 from twofold._containers.lists cimport make_list
 from twofold._containers.view cimport (
     MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
-from twofold._engine.checked cimport add, at, multiply, product_or_limit
+from twofold._memory.checked cimport add, at, multiply, product_or_limit
+from twofold._memory.numpy_handler cimport free_memory, new_memory
+from twofold._engine.arguments cimport does_not_fit, element_from_dtype, element_name
+from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, short, type_name
 from twofold._engine.twofold_engine cimport (
-    Operation, Policy, View, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size,
-    fill_by_letter, find_element_of, free_memory, is_instance_of_loaded, new_memory, run_with_gil, short, type_name,
+    Operation, Policy, View, element_size, fill_by_letter, find_element_of, run_with_gil,
 )
 
 cdef extern from *:

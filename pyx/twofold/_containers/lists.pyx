@@ -16,11 +16,10 @@ from cpython.ref cimport Py_INCREF
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 
-from twofold._engine.twofold_engine import raise_again_if_callers
-from twofold._engine.twofold_engine cimport (
-    Operation, Policy, RAISE, attribute_if_loaded, does_not_fit, element_from_dtype, element_name, element_size, find_element_of,
-    is_instance_of_loaded, run_with_gil, short, type_name,
-)
+from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.arguments cimport does_not_fit, element_from_dtype, element_name
+from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, short, type_name
+from twofold._engine.twofold_engine cimport Operation, Policy, RAISE, element_size, find_element_of, run_with_gil
 
 cdef extern from "Python.h":
     bint PyIndex_Check(object) noexcept

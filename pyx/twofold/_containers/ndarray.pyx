@@ -3,18 +3,19 @@
 from cpython.object cimport PyObject
 
 from twofold import ufuncs
-from twofold._engine.find_numpy import find_numpy
-from twofold._engine.twofold_engine import element_rows, raise_again_if_callers
+from twofold._memory.find_numpy import find_numpy
+from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.twofold_engine import element_rows
 from twofold._containers.double cimport call_for_arrays
 from twofold._containers.view cimport check_that_it_fits, overflow_at, run_new_view, run_view
-from twofold._engine.numpy_api cimport (
+from twofold._memory.numpy_api cimport (
     Descr, NPY_NTYPES_LEGACY, PyArray_Check, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_EquivTypes,
     PyArray_IS_C_CONTIGUOUS, PyArray_ISNOTSWAPPED, PyArray_ISWRITEABLE, PyArray_ITEMSIZE, PyArray_NDIM, PyArray_STRIDES,
     PyArray_ToScalar, check_is_array, descr_of, dtype_of, find_functions,
 )
+from twofold._engine.messages cimport attribute_if_loaded, type_name
 from twofold._engine.twofold_engine cimport (
-    Operation, Policy, View, attribute_if_loaded, clear_float_flags, find_element_of, overlaps_itself,
-    raised_float_flags, type_name,
+    Operation, Policy, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags,
 )
 from twofold._memory cimport numpy_handler
 from twofold._memory.numpy_handler cimport new_like

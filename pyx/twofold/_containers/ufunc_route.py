@@ -15,7 +15,8 @@ from _functools import partial  # type: ignore[import-not-found]  # of functools
 
 from twofold._containers import ndarray
 from twofold._engine import signals, twofold_engine
-from twofold._engine.find_numpy import find_numpy
+from twofold._engine.messages import raise_again_if_callers
+from twofold._memory.find_numpy import find_numpy
 
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:
@@ -454,7 +455,7 @@ def by_pandas(operation: Operation, values: Any, policy: int, keywords: dict[str
         try:
             result = call.by(values, calling)
         except OverflowError as error:
-            twofold_engine.raise_again_if_callers(error)
+            raise_again_if_callers(error)
             if isinstance(values, sys.modules["pandas"].DataFrame):  # whose blocks have indices that nobody knows
                 call_on_frame(values, call, calling)
             raise
@@ -479,7 +480,7 @@ def call_on_frame(values: Any, call: Call, calling: dict[str, Any]) -> Any:
         try:
             columns[i] = call.by(values.iloc[:, i], keywords)
         except OverflowError as error:
-            twofold_engine.raise_again_if_callers(error)
+            raise_again_if_callers(error)
             raise OverflowError(f"in column {name!r}, {error}") from None
     result = values._constructor(columns, index=values.index)
     result.columns = values.columns
@@ -535,7 +536,7 @@ def run_objects(operation: Operation, values: Any, out: Any, policy: int) -> Any
     try:
         results = operation.function(values.ravel().tolist(), overflow=OVERFLOWS[policy])
     except (TypeError, OverflowError) as error:
-        twofold_engine.raise_again_if_callers(error)
+        raise_again_if_callers(error)
         if values.ndim == 1 or type(error) not in (TypeError, OverflowError) or not str(error).startswith("values["):
             raise  # it is an item's own, or names the place
         raise type(error)(str(error).replace("values[", "values.flat[", 1)) from None

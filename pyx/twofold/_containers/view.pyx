@@ -3,11 +3,10 @@ from libc.stdint cimport UINTPTR_MAX
 from libc.string cimport memcmp, memcpy
 
 from twofold._containers.lists cimport make_list
-from twofold._engine.checked cimport add, multiply, product_or_limit
-from twofold._engine.twofold_engine cimport (
-    copy_array, does_not_fit, element_name, free_memory, index_of, new_memory, overlaps_itself, run_array_with_gil,
-    views_overlap,
-)
+from twofold._memory.checked cimport add, multiply, product_or_limit
+from twofold._memory.numpy_handler cimport free_memory, new_memory
+from twofold._engine.arguments cimport does_not_fit, element_name
+from twofold._engine.twofold_engine cimport copy_array, overlaps_itself, run_array_with_gil, views_overlap
 
 
 cdef tuple shape_of(const View* view):
@@ -98,6 +97,14 @@ cdef object overflow_at(Operation operation, size_t index, const View* values, a
     place = f"values[{', '.join(map(str, where))}]" if where else "values"
     item = item_at(where, values) if array is None else array[where]
     return does_not_fit(operation, place, item, values.element)
+
+cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):
+    """An index in C order, by dimensions."""
+    cdef list where = []
+    for i in reversed(range(ndim)):
+        where.append(index % shape[i])
+        index //= shape[i]
+    return tuple(reversed(where))
 
 cdef object item_at(tuple where, const View* values):
     """An element as a number of Python, read from memory: containers may have other ways, or none, to look at one."""

@@ -93,36 +93,10 @@ cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil
 cdef void clear_float_flags() noexcept nogil
 cdef int raised_float_flags() noexcept nogil  # FE_OVERFLOW, FE_INVALID
 
-# Element types, by number and name: "int8", "uint8" and so on.
+# Element types by number, as element_types.def counts them.
 cdef int find_element_of(char kind, size_t size) noexcept nogil  # -1: there is none
-cdef str element_name(int element)
 cdef size_t element_size(int element) noexcept nogil  # in bytes
-cdef int element_from_dtype(dtype) except -1
 # elements[letter] for all letters that rows of element_types.def have in that field; -1 for others. There are 256.
 cdef int fill_by_letter(signed char* elements, str field) except -1
 
-# Arguments of calls.
-cdef Policy policy_argument(overflow) except *
-cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF
-
-# What messages say.
-cdef str short(value)
-cdef str type_name(value)
-cdef object does_not_fit(Operation what, str where, value, int element)
-cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim)  # an index in C order, by dimensions
-
-cdef object attribute_if_loaded(str module, str name)
-cdef bint is_instance_of_loaded(value, str module, str name) except -1
-
-# Memory for results, aligned to 64 bytes and not filled. That of large ones is recycled: see recycled_memory.hpp.
-cdef void* new_memory(size_t nbytes) except NULL
-cdef void free_memory(void* block) noexcept nogil  # from any thread; null is none
-
-# The recycling itself, for the arrays of NumPy.
-cdef void* recycled_block(size_t nbytes) noexcept nogil
-cdef void* recycled_zeros(size_t count, size_t nbytes) noexcept nogil
-cdef void* recycled_again(void* block, size_t nbytes) noexcept nogil
-cdef bint recycling_is_on() noexcept nogil
-cdef size_t recycling_cap() noexcept nogil
-cdef size_t recycling_keeps() noexcept nogil
-cdef size_t recycling_ends() noexcept nogil
+cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF  # as the engine wants it: 0 for None

@@ -5,7 +5,8 @@ from libcpp cimport bool as cpp_bool
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-import sys
+from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.messages cimport short, type_name
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept
@@ -337,7 +338,7 @@ cdef int run_pointers(const Kernels* kernels, char kind, size_t size, const void
     return 0
 
 
-# ---- element types by number and name
+# ---- element types
 
 cdef int find_element_of(char kind, size_t size) noexcept nogil:
     return find_element(kind, size)
@@ -357,46 +358,6 @@ cdef int fill_by_letter(signed char* elements, str field) except -1:
             elements[<int>letter] = element
     return 0
 
-cdef tuple names = tuple([row["name"].decode() for row in element_rows()])
-cdef dict numbers = {name: i for i, name in enumerate(names)}
-
-cdef str element_name(int element):
-    return names[element]
-
-def element_types():
-    """The names of the element types, in the order of the C++ list: "int8", "uint8" and so on."""
-    return list(names)
-
-cdef int element_from_dtype(dtype) except -1:
-    """The element that `dtype` names: a name of ours, or whatever numpy.dtype accepts where NumPy is installed."""
-    if isinstance(dtype, str) and dtype in numbers:
-        return numbers[dtype]
-    number = None
-    try:
-        # Also where nobody has imported it yet: or the same call would be right or wrong by what others have done.
-        numpy_dtype = attribute_if_loaded("numpy", "dtype")
-        if numpy_dtype is None:
-            from numpy import dtype as numpy_dtype
-        found = numpy_dtype(dtype)
-        number = numbers.get(found.name if found.isnative else found.str)
-    except (ImportError, TypeError) as error:
-        raise_again_if_callers(error)
-    if number is None:
-        raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(names)}")
-    return number
-
-
-# ---- arguments of calls
-
-cdef Policy policy_argument(overflow) except *:
-    if overflow == "wrap":
-        return WRAP
-    if overflow == "saturate":
-        return SATURATE
-    if overflow == "raise":
-        return RAISE
-    raise ValueError(f"overflow must be 'wrap', 'saturate' or 'raise', not {short(overflow)}")
-
 cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
     """`threads` of a call as the engine wants it: 0 for None."""
     if threads is None:
@@ -409,113 +370,6 @@ cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
     if count < 1:
         raise ValueError(f"threads must be at least 1, not {short(count)}")
     return min(count, 1 << 16)
-
-
-# ---- what is caught
-
-def raise_again_if_callers(error):
-    """Raises what always reaches the caller, though its type was expected: MemoryError, and a signal handler's.
-
-    A handler is given the very frame that it interrupts, which no other function is of its caller's.
-    """
-    if isinstance(error, MemoryError):
-        raise error
-    # But for the frame that catches it: f_locals stays with a frame that runs, and has `error` there, a cycle.
-    trace = error.__traceback__ and error.__traceback__.tb_next
-    while trace is not None:
-        for value in list(trace.tb_frame.f_locals.values()):
-            if is_or_holds(value, trace.tb_frame.f_back):
-                raise error
-        trace = trace.tb_next
-
-cdef bint is_or_holds(argument, frame) except -1:
-    if frame is None or type(argument) is not tuple:
-        return frame is not None and argument is frame
-    for item in argument:  # of a handler that takes *arguments
-        if item is frame:
-            return True
-    return False
-
-
-# ---- what messages say
-
-cdef object attribute_if_loaded(str module, str name):
-    """module.name; None where nobody has imported the module, or where another thread is still at it."""
-    return getattr(sys.modules.get(module), name, None)
-
-cdef bint is_instance_of_loaded(value, str module, str name) except -1:
-    """isinstance(value, module.name), for a class without which there would be no such value."""
-    kind = attribute_if_loaded(module, name)
-    return isinstance(kind, type) and isinstance(value, kind)
-
-cdef str short(value):
-    """repr(value) for a message, cut where it gets long."""
-    try:
-        text = repr(value)
-    except Exception as error:  # of the value's own, or since an int has too many digits
-        raise_again_if_callers(error)
-        return f"<{type_name(value)}>"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-cdef str type_name(value):
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-cdef object does_not_fit(Operation what, str where, value, int element):
-    """The error for an item whose result is beyond its type; `where` is the item: "values[3]"."""
-    return OverflowError(f"{where} is {value!s}, whose {what.noun} does not fit {names[element]}")
-
-
-cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):
-    cdef list where = []
-    for i in reversed(range(ndim)):
-        where.append(index % shape[i])
-        index //= shape[i]
-    return tuple(reversed(where))
-
-
-# ---- memory
-
-cdef extern from "_memory/recycled_memory.hpp" namespace "twofold_memory" nogil:
-    void* allocate(size_t nbytes) noexcept
-    void* allocate_zeros(size_t count, size_t nbytes) noexcept
-    void* reallocate(void* block, size_t nbytes) noexcept
-    void release(void* block) noexcept
-    bint is_on() noexcept
-    size_t cap() noexcept
-    size_t kept_bytes() noexcept
-    size_t release_kept() noexcept
-
-cdef void* new_memory(size_t nbytes) except NULL:
-    is_on()  # which reads the environment once, for which it wants the GIL
-    cdef void* block = allocate(nbytes)
-    if block is NULL:
-        raise MemoryError(f"{nbytes} bytes for the result")
-    return block
-
-cdef void free_memory(void* block) noexcept nogil:
-    release(block)
-
-cdef void* recycled_block(size_t nbytes) noexcept nogil:
-    return allocate(nbytes)
-
-cdef void* recycled_zeros(size_t count, size_t nbytes) noexcept nogil:
-    return allocate_zeros(count, nbytes)
-
-cdef void* recycled_again(void* block, size_t nbytes) noexcept nogil:
-    return reallocate(block, nbytes)
-
-cdef bint recycling_is_on() noexcept nogil:
-    return is_on()
-
-cdef size_t recycling_cap() noexcept nogil:
-    return cap()
-
-cdef size_t recycling_keeps() noexcept nogil:
-    return kept_bytes()
-
-cdef size_t recycling_ends() noexcept nogil:
-    return release_kept()
 
 
 # ---- instruction sets

@@ -9,18 +9,13 @@ from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
 from libc.string cimport strcpy
 
-from twofold._engine.find_numpy import find_numpy
-from twofold._engine.checked cimport multiply
-from twofold._engine.numpy_api cimport (
+from twofold._memory.find_numpy import find_numpy
+from twofold._memory.checked cimport multiply
+from twofold._memory.numpy_api cimport (
     Descr, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_IS_C_CONTIGUOUS, PyArray_ITEMSIZE, PyArray_NBYTES,
     PyArray_NDIM, PyArray_SIZE, PyArray_STRIDES, check_is_array, descr_of, find_functions, new_exact_array,
     npy_intp,
 )
-from twofold._engine.twofold_engine cimport (
-    free_memory, recycled_again, recycled_block, recycled_zeros, recycling_cap, recycling_ends, recycling_is_on,
-    recycling_keeps,
-)
-
 cdef extern from "numpy/arrayobject.h":
     ctypedef struct PyDataMemAllocator:
         void* ctx
@@ -40,20 +35,49 @@ cdef extern from "numpy/arrayobject.h":
 
 cdef extern from "_memory/recycled_memory.hpp" namespace "twofold_memory" nogil:
     const size_t recycled_bytes
+    void* allocate(size_t nbytes) noexcept
+    void* allocate_zeros(size_t count, size_t nbytes) noexcept
+    void* reallocate(void* block, size_t nbytes) noexcept
+    void release(void* block) noexcept
+    bint is_on() noexcept
+    size_t cap() noexcept
+    size_t kept_bytes() noexcept
+    size_t release_kept() noexcept
+
+
+# ---- memory, for others
+
+cdef void* new_memory(size_t nbytes) except NULL:
+    is_on()  # which reads the environment once, for which it wants the GIL
+    cdef void* block = allocate(nbytes)
+    if block is NULL:
+        raise MemoryError(f"{nbytes} bytes for the result")
+    return block
+
+cdef void free_memory(void* block) noexcept nogil:
+    release(block)
+
+cdef bint recycling_is_on() noexcept nogil:
+    return is_on()
+
+cdef size_t recycling_cap() noexcept nogil:
+    return cap()
+
+
 
 # ---- the handler: the four functions as NumPy calls them
 
 cdef void* handler_malloc(void* ctx, size_t size) noexcept nogil:
-    return recycled_block(size)
+    return allocate(size)
 
 cdef void* handler_calloc(void* ctx, size_t count, size_t size) noexcept nogil:
-    return recycled_zeros(count, size)
+    return allocate_zeros(count, size)
 
 cdef void* handler_realloc(void* ctx, void* block, size_t size) noexcept nogil:
-    return recycled_again(block, size)
+    return reallocate(block, size)
 
 cdef void handler_free(void* ctx, void* block, size_t size) noexcept nogil:
-    free_memory(block)
+    release(block)
 
 # Never destroyed: there are arrays that outlive everything else.
 cdef PyDataMem_Handler recycling
@@ -69,7 +93,7 @@ cdef object handler = PyCapsule_New(&recycling, "mem_handler", NULL)
 
 cdef object handler_of(size_t nbytes):
     """The memory handler that an array of that size should have; None for the one that is set."""
-    if nbytes < recycled_bytes or not recycling_is_on():
+    if nbytes < recycled_bytes or not is_on():
         return None
     # A program that has set one of its own wants that.
     return handler if PyDataMem_GetHandler() is <object>PyDataMem_DefaultHandler else None
@@ -224,7 +248,7 @@ def release_memory():
     >>> twofold.release_memory()
     0
     """
-    return recycling_ends()
+    return release_kept()
 
 def recycled_memory():
     """What is kept for results to come.
@@ -241,4 +265,4 @@ def recycled_memory():
     >>> sorted(recycled_memory())
     ['bytes', 'cap', 'on']
     """
-    return {"on": bool(recycling_is_on()), "bytes": recycling_keeps(), "cap": recycling_cap() if recycling_is_on() else 0}
+    return {"on": bool(is_on()), "bytes": kept_bytes(), "cap": cap() if is_on() else 0}

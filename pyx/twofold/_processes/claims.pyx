@@ -7,8 +7,9 @@ cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from twofold._engine.arguments cimport element_from_dtype, policy_argument
 from twofold._engine.twofold_engine cimport (
-    Kernels, Operation, Policy, clear_float_flags, element_from_dtype, element_size, policy_argument, raised_float_flags, run,
+    Kernels, Operation, Policy, clear_float_flags, element_size, raised_float_flags, run,
 )
 
 from time import monotonic

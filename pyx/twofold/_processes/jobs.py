@@ -8,8 +8,9 @@ import mmap
 import os
 from time import monotonic, sleep
 
+from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.signals import call_and_end, call_undisturbed
-from twofold._engine.twofold_engine import decided_by, operation_named, raise_again_if_callers
+from twofold._engine.twofold_engine import decided_by, operation_named
 from twofold._processes.claims import Claims, itemsize_of
 from twofold._processes.places import open_place, segment_place
 from twofold._processes.segments import NO_PROC, AccessError, NoSharedMemoryError, Segment, SharedArrayError

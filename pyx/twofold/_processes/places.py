@@ -7,9 +7,9 @@ has become of its name meanwhile.
 import mmap
 import os
 
-from twofold._engine.find_numpy import find_numpy
+from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.signals import OpenFile
-from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._memory.find_numpy import find_numpy
 from twofold._processes.segments import Segment
 from twofold._processes.transit import PROC
 from twofold.shared import find_segment

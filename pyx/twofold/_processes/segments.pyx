@@ -7,12 +7,12 @@ from libc.string cimport memcpy
 from posix.types cimport pid_t
 from posix.unistd cimport getpid
 
-from twofold._engine.twofold_engine cimport recycling_cap, recycling_is_on
+from twofold._memory.numpy_handler cimport recycling_cap, recycling_is_on
 
 import os
 from _weakref import ref  # as weakref has it
 
-from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._engine.messages import raise_again_if_callers
 
 cdef extern from "<sys/prctl.h>" nogil:
     int PR_GET_DUMPABLE

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from twofold._engine.twofold_engine import raise_again_if_callers
+from twofold._engine.messages import raise_again_if_callers
 from twofold._processes.segments import NO_PROC, NOT_DUMPABLE, Segment, SharedArrayError, is_dumpable, release_memory
 
 # How long a worker of a process pool that ends waits for its last results to be opened.

@@ -1,0 +1,6 @@
+# What messages say of a value.
+cdef str short(value)
+cdef str type_name(value)
+
+cdef object attribute_if_loaded(str module, str name)
+cdef bint is_instance_of_loaded(value, str module, str name) except -1
