@@ -175,6 +175,7 @@ setup(
                     "_engine/messages",
                     "_containers/array_array",
                     "_containers/buffers",
+                    "_containers/columns",
                     "cython_api",
                 )
             ),
@@ -185,7 +186,7 @@ setup(
                     depends=[f"{PACKAGE}/_memory/checked.h"],
                     extra_compile_args=C_FLAGS,
                 )
-                for name in ("exchange", "view")
+                for name in ("arrow", "dlpack", "view")
             ),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import twofold
 from conftest import run_script
-from twofold import ufuncs
 
 library = pytest.importorskip
 
@@ -756,7 +755,7 @@ def test_polars_with_keywords(overflow):
 WRONG: dict[str, tuple[str, Callable[..., Any], Callable[[], None]]] = {
     "writes at once": (
         "by_numpy",
-        lambda values, policy, keywords: ufuncs.doubled_checked(values, **keywords),
+        lambda operation, values, policy, keywords: operation.ufuncs[2](values, **keywords),
         lambda: check_that_nothing_is_written("matrix"),
     ),
     "casts whatever comes": (

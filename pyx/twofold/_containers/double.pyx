@@ -8,6 +8,7 @@ from cpython.ref cimport Py_TYPE
 from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
 
 from twofold._containers.buffers cimport run_buffer, run_list_into
+from twofold._containers.columns cimport run_columns, run_exchanged
 from twofold._containers.lists cimport run_fixed_width, run_list
 from twofold._engine.arguments cimport element_from_dtype, policy_argument
 from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, type_name
@@ -143,7 +144,7 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
     if kind is not bytes and kind is not bytearray and kind is not memoryview:
         if getattr(kind, "__array_ufunc__", None) is not None:
             if out is None and dtype is None and not ufunc_keywords and may_hold_arrow(kind):
-                result = exchange.run_columns(operation, values, policy, threads)
+                result = run_columns(operation, values, policy, threads)
                 if result is not None:
                     return result
             if exact_ndarray is NULL:
@@ -151,7 +152,7 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
             return ufunc_route.run_by_ufunc(operation, values, out, dtype, policy, threads, ufunc_keywords)
         if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
             check_no_keywords(ufunc_keywords, values)
-            return exchange.run_exchanged(operation, values, out, dtype, policy, threads)
+            return run_exchanged(operation, values, out, dtype, policy, threads)
     if PyObject_CheckBuffer(values):
         check_no_keywords(ufunc_keywords, values)
         return run_buffer(operation, values, out, dtype, policy, threads)
@@ -198,4 +199,4 @@ cdef object run_number(Operation operation, value, out, dtype, Policy policy, un
 
 # Down here, since it imports this module. With this module, as all of twofold: a call imports nothing, or the child of a fork
 # that comes meanwhile, in another thread, would have the lock of an import that nobody ends.
-from twofold._containers import exchange, ufunc_route
+from twofold._containers import ufunc_route

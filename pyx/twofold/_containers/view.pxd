@@ -19,6 +19,9 @@ cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil
 cdef int check_output(const View* out, const View* values) except -1
 cdef int check_that_it_fits(const View* out, const View* values) except -1
 
+# Refuses a dtype= that is not the type of `values`, whether it is named in our way or in that of its library.
+cdef int check_dtype(dtype, values, int element) except -1
+
 # The OverflowError for the element with that index, in C order. An array of NumPy has numbers of its own for it; of all
 # else it is one of Python, read from memory.
 cdef object overflow_at(Operation operation, size_t index, const View* values, array=*)

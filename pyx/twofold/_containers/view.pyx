@@ -5,7 +5,9 @@ from libc.string cimport memcmp, memcpy
 from twofold._containers.lists cimport make_list
 from twofold._memory.checked cimport add, multiply, product_or_limit
 from twofold._memory.numpy_handler cimport free_memory, new_memory
-from twofold._engine.arguments cimport does_not_fit, element_name
+from twofold._engine.arguments cimport does_not_fit, element_from_dtype, element_name
+from twofold._engine.messages cimport short
+from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.twofold_engine cimport copy_array, overlaps_itself, run_array_with_gil, views_overlap
 
 
@@ -90,6 +92,20 @@ cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil:
     for i in range(view.ndim - 1, -1, -1):
         strides[i] = stride
         stride = product_or_limit(stride, max(view.shape[i], 1))
+
+
+cdef int check_dtype(dtype, values, int element) except -1:
+    """Refuses a dtype= that is not the type of `values`, whether it is named in our way or in that of its library."""
+    if dtype is None or dtype is getattr(values, "dtype", None):
+        return 0
+    try:
+        same = element_from_dtype(dtype) == element
+    except TypeError as error:
+        raise_again_if_callers(error)
+        same = False
+    if not same:
+        raise TypeError(f"values holds {element_name(element)}, and dtype is {short(dtype)}; convert values first")
+    return 0
 
 
 cdef object overflow_at(Operation operation, size_t index, const View* values, array=None):

@@ -4,3 +4,4 @@ cdef str type_name(value)
 
 cdef object attribute_if_loaded(str module, str name)
 cdef bint is_instance_of_loaded(value, str module, str name) except -1
+cdef list homes_of(type kind)

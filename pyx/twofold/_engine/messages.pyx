@@ -39,6 +39,11 @@ cdef bint is_instance_of_loaded(value, str module, str name) except -1:
     kind = attribute_if_loaded(module, name)
     return isinstance(kind, type) and isinstance(value, kind)
 
+cdef list homes_of(type kind):
+    """The modules, already imported, of the libraries that a class and its bases are from: theirs first."""
+    names = [getattr(base, "__module__", "").partition(".")[0] for base in kind.__mro__]
+    return [sys.modules[name] for name in dict.fromkeys(names) if name != "builtins" and name in sys.modules]
+
 cdef str short(value):
     """repr(value) for a message, cut where it gets long."""
     try:

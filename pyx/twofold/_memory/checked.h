@@ -24,6 +24,9 @@ static inline Py_ssize_t twofold_product_or_limit(Py_ssize_t a, Py_ssize_t b) {
     return twofold_multiply(a, b, &product) ? product : (a < 0) == (b < 0) ? PY_SSIZE_T_MAX : PY_SSIZE_T_MIN;
 }
 
+// Of a capsule of ours, whatever it is called by now; it raises nothing.
+#define twofold_pointer_of(capsule) PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+
 // The address so many bytes on; null where there is none, and from null.
 static inline void* twofold_at(void const* data, uint64_t bytes) {
     uintptr_t address;

@@ -1,6 +1,0 @@
-from typing import Any
-
-from twofold._engine.twofold_engine import Operation
-
-def run_exchanged(operation: Operation, values: Any, out: Any, dtype: Any, policy: int, threads: int) -> Any: ...
-def run_columns(operation: Operation, values: Any, policy: int, threads: int) -> Any: ...
