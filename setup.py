@@ -190,7 +190,7 @@ setup(
             ),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
-                for name in ("_containers/ndarray", "ufuncs")
+                for name in ("_containers/ndarray", "_engine/ufunc_loops")
             ),
             # Python, but compiled: so that a warning of NumPy's is about the caller's line, not about one in there.
             module("_containers/ufunc_route", suffix="py", extra_compile_args=[*C_FLAGS, "-Os"]),

@@ -13,6 +13,7 @@ from twofold._memory.find_numpy import find_numpy
 from twofold._memory.numpy_handler import extent_of
 from twofold._processes import transit
 from twofold._processes.segments import AnyMemory, SharedArrayError, segment_beneath
+from twofold._processes.transit import find_segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `_begin`
@@ -340,18 +341,6 @@ def _plain_results(method):
 
 
 # ---- references
-
-
-def find_segment(array):
-    """The segment that holds the array, and how many bytes from its beginning; None where none does."""
-    segment = segment_beneath(array)
-    if segment is None:
-        return None
-    data, first, end = extent_of(array)
-    begin = segment.address
-    if first < begin or end > begin + segment.nbytes:  # of an object between them that has memory of its own
-        return None
-    return segment, data - begin
 
 
 def _receive(cls, where, ticket, layout, is_writable, attributes=None):  # noqa: PLR0913, PLR0917

@@ -1,7 +1,5 @@
-# How `ndarray` tells `double` that it is there, once NumPy is.
+# What `double` is made of, for another operation's public function.
 from twofold._engine.twofold_engine cimport Operation, Policy
 
-# Runs an operation on an exact numpy.ndarray into `out`, or into a new one where that is None.
-ctypedef object (*array_function)(Operation operation, object values, object out, Policy policy, unsigned int threads)
-
-cdef void call_for_arrays(type ndarray, array_function run_array) noexcept
+# Looks at what comes in, and hands it to the module that knows such containers. `ufunc_keywords` may be None.
+cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords)

@@ -2,7 +2,7 @@
 """The public `double`: looks at what comes in, and hands it to the module that knows such containers."""
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.number cimport PyNumber_Add
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_TYPE
 
 from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
@@ -10,11 +10,16 @@ from _collections_abc import Sequence  # which Python itself has loaded, while `
 from twofold._containers.buffers cimport run_buffer, run_list_into
 from twofold._containers.columns cimport run_columns, run_exchanged
 from twofold._containers.lists cimport run_fixed_width, run_list
+from twofold._containers.view cimport exact_ndarray, run_exact_array
 from twofold._engine.arguments cimport element_from_dtype, policy_argument
 from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, type_name
 from twofold._engine.twofold_engine cimport (
     Operation, Policy, WRAP, kernels_of_doubling, new_operation, threads_argument,
 )
+
+# Here, as all of twofold: a call imports nothing, or the child of a fork that comes meanwhile, in another thread, would
+# have the lock of an import that nobody ends.
+from twofold._containers import ufunc_route
 
 cdef extern from "_containers/items.hpp" namespace "twofold_wheel":
     Py_ssize_t double_plain_items(PyObject** items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
@@ -32,16 +37,6 @@ cdef object double_range(object values):
 
 cdef Operation doubling = new_operation(kernels_of_doubling(), "doubled", double_object)
 doubling.of_plain_items, doubling.of_range = double_items, double_range
-
-# numpy.ndarray and what does the work, once the first array of NumPy has come: see `begin` of ufunc_route.
-# `import twofold` does not import NumPy.
-cdef PyTypeObject* exact_ndarray = NULL
-cdef array_function run_array = NULL
-
-cdef void call_for_arrays(type ndarray, array_function function) noexcept:
-    global exact_ndarray, run_array
-    run_array = function
-    exact_ndarray = <PyTypeObject*>ndarray
 
 
 def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, where=None, casting=None, order=None,
@@ -117,7 +112,7 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     cdef unsigned int most_threads = 0 if threads is None else threads_argument(threads)
     cdef bint is_plain = where is None and casting is None and order is None and subok is None and signature is None
     if Py_TYPE(values) is exact_ndarray and is_plain and dtype is None:
-        return run_array(doubling, values, out, policy, most_threads)
+        return run_exact_array(doubling, values, out, policy, most_threads)
     cdef dict ufunc_keywords = None
     if not is_plain:
         ufunc_keywords = {name: value for name, value in (
@@ -136,7 +131,7 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
     if kind is range and out is None and dtype is None and not ufunc_keywords and operation.of_range is not NULL:
         return operation.of_range(values)
     if is_of_numpy(values):
-        if exact_ndarray is NULL:
+        if exact_ndarray is NULL or operation.ufuncs is None:
             ufunc_route.begin()
         return ufunc_route.run_of_numpy(operation, values, out, dtype, policy, threads, ufunc_keywords)
     if isinstance(values, (int, float, complex)):
@@ -147,7 +142,7 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
                 result = run_columns(operation, values, policy, threads)
                 if result is not None:
                     return result
-            if exact_ndarray is NULL:
+            if exact_ndarray is NULL or operation.ufuncs is None:
                 ufunc_route.begin()
             return ufunc_route.run_by_ufunc(operation, values, out, dtype, policy, threads, ufunc_keywords)
         if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
@@ -195,8 +190,3 @@ cdef object run_number(Operation operation, value, out, dtype, Policy policy, un
     if dtype is not None:
         return run_fixed_width(operation, (value,), element_from_dtype(dtype), policy, threads)[0]
     return run_list(operation, (value,), policy)[0]
-
-
-# Down here, since it imports this module. With this module, as all of twofold: a call imports nothing, or the child of a fork
-# that comes meanwhile, in another thread, would have the lock of an import that nobody ends.
-from twofold._containers import ufunc_route

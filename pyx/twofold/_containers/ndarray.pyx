@@ -2,12 +2,11 @@
 """Arrays of NumPy, by its C API, which is found when the first one comes: `import twofold` does not import NumPy."""
 from cpython.object cimport PyObject
 
-from twofold import ufuncs
+from twofold._engine import ufunc_loops
 from twofold._memory.find_numpy import find_numpy
 from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.twofold_engine import element_rows
-from twofold._containers.double cimport call_for_arrays
-from twofold._containers.view cimport check_that_it_fits, overflow_at, run_new_view, run_view
+from twofold._containers.view cimport call_for_arrays, check_that_it_fits, overflow_at, run_new_view, run_view
 from twofold._memory.numpy_api cimport (
     Descr, NPY_NTYPES_LEGACY, PyArray_Check, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_EquivTypes,
     PyArray_IS_C_CONTIGUOUS, PyArray_ISNOTSWAPPED, PyArray_ISWRITEABLE, PyArray_ITEMSIZE, PyArray_NDIM, PyArray_STRIDES,
@@ -17,6 +16,7 @@ from twofold._engine.messages cimport attribute_if_loaded, type_name
 from twofold._engine.twofold_engine cimport (
     Operation, Policy, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags,
 )
+from twofold._engine.ufunc_loops cimport is_bfloat16
 from twofold._memory cimport numpy_handler
 from twofold._memory.numpy_handler cimport new_like
 
@@ -36,7 +36,7 @@ def begin():
     np = find_numpy()
     find_functions()
     numpy_handler.begin()
-    ufuncs.begin()
+    ufunc_loops.begin()
     fill_element_of_type()
     overflowing = np.array([1.7976931348623157e308])
     signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
@@ -69,7 +69,7 @@ cdef int element_of(const Descr* descr) except -2:
     """The element of a dtype; -1 where it is none of ours."""
     if 0 <= descr.type_num < <int>NPY_NTYPES_LEGACY:  # -1: one of the newer kind, which others have made
         return element_of_type[descr.type_num]
-    if ufuncs.is_bfloat16(<object><PyObject*>descr):
+    if is_bfloat16(<object><PyObject*>descr):
         return find_element_of(c'b', 2)
     return -1
 

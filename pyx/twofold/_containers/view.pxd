@@ -1,4 +1,5 @@
 # What is asked of a call's two sides, once for all containers: each only fills a View.
+from cpython.object cimport PyTypeObject
 from libc.stdint cimport uintptr_t
 
 from twofold._engine.twofold_engine cimport Operation, Policy, View, run_array_with_gil, run_with_gil
@@ -21,6 +22,14 @@ cdef int check_that_it_fits(const View* out, const View* values) except -1
 
 # Refuses a dtype= that is not the type of `values`, whether it is named in our way or in that of its library.
 cdef int check_dtype(dtype, values, int element) except -1
+
+# numpy.ndarray and what runs an operation on an exact one, into `out`, or into a new one where that is None: once the
+# first array of NumPy has come. `ndarray` says so, and `double` looks. `import twofold` does not import NumPy.
+ctypedef object (*array_function)(Operation operation, object values, object out, Policy policy, unsigned int threads)
+cdef PyTypeObject* exact_ndarray
+cdef array_function run_exact_array
+
+cdef void call_for_arrays(type ndarray, array_function function) noexcept
 
 # The OverflowError for the element with that index, in C order. An array of NumPy has numbers of its own for it; of all
 # else it is one of Python, read from memory.

@@ -108,6 +108,15 @@ cdef int check_dtype(dtype, values, int element) except -1:
     return 0
 
 
+cdef PyTypeObject* exact_ndarray = NULL
+cdef array_function run_exact_array = NULL
+
+cdef void call_for_arrays(type ndarray, array_function function) noexcept:
+    global exact_ndarray, run_exact_array
+    run_exact_array = function
+    exact_ndarray = <PyTypeObject*>ndarray
+
+
 cdef object overflow_at(Operation operation, size_t index, const View* values, array=None):
     cdef tuple where = index_of(index, values.shape, values.ndim)
     place = f"values[{', '.join(map(str, where))}]" if where else "values"

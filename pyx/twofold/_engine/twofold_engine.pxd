@@ -31,7 +31,11 @@ cdef class Operation:
     cdef item_loop of_plain_items
     cdef object (*of_range)(object values)
     cdef public object function  # the public one
-    cdef public tuple ufuncs  # of NumPy, by policy, once that is there
+    # Of NumPy, by policy, once that is there: see ufunc_loops; and in which public module they stand, what they say of
+    # themselves.
+    cdef public tuple ufuncs
+    cdef public str ufunc_module
+    cdef public tuple ufunc_docs
 
 # `kernels` has to last for ever. The others are null: to be set.
 cdef Operation new_operation(const Kernels* kernels, str participle, object (*of_object)(object item))

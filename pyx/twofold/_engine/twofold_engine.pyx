@@ -147,8 +147,13 @@ cdef Operation new_operation(const Kernels* kernels, str participle, object (*of
     made.noun = (<const operation*>kernels).noun.decode().removeprefix("the ")
     made.participle = participle
     made.of_object = of_object
+    made.ufunc_module = made.name.partition(":")[0]
+    made.ufunc_docs = ("", "", "")
     operations[made.name] = made
     return made
+
+def all_operations():
+    return list(operations.values())
 
 def operation_named(str name not None):
     """The operation of that name, "module:attribute", whose module is imported where nobody has."""

@@ -11,8 +11,7 @@ from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.signals import OpenFile
 from twofold._memory.find_numpy import find_numpy
 from twofold._processes.segments import Segment
-from twofold._processes.transit import PROC
-from twofold.shared import find_segment
+from twofold._processes.transit import PROC, find_segment
 
 
 class Place:

@@ -11,7 +11,16 @@ import sys
 import time
 
 from twofold._engine.messages import raise_again_if_callers
-from twofold._processes.segments import NO_PROC, NOT_DUMPABLE, Segment, SharedArrayError, is_dumpable, release_memory
+from twofold._memory.numpy_handler import extent_of
+from twofold._processes.segments import (
+    NO_PROC,
+    NOT_DUMPABLE,
+    Segment,
+    SharedArrayError,
+    is_dumpable,
+    release_memory,
+    segment_beneath,
+)
 
 # How long a worker of a process pool that ends waits for its last results to be opened.
 EXIT_SECONDS = 5
@@ -67,6 +76,18 @@ def receive(where, ticket):
     segment = Segment.attach(*where)
     segment.hand_in_ticket(ticket)
     return segment
+
+
+def find_segment(array):
+    """The segment that holds the array, and how many bytes from its beginning; None where none does."""
+    segment = segment_beneath(array)
+    if segment is None:
+        return None
+    data, first, end = extent_of(array)
+    begin = segment.address
+    if first < begin or end > begin + segment.nbytes:  # of an object between them that has memory of its own
+        return None
+    return segment, data - begin
 
 
 def _sweep_if_cheap():

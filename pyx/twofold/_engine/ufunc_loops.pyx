@@ -1,36 +1,23 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
-"""The NumPy ufuncs: `doubled`, `doubled_saturating` and `doubled_checked`.
+"""The loops of ufuncs, and the NumPy ufuncs of an operation: one for each policy.
 
-Real `numpy.ufunc`s of one input: `out=`, `where=`, `casting=`, `dtype=`, broadcasting and `numpy.errstate` work, and so
-do the containers of other libraries that know ufuncs. They pickle by name. Made when one is asked for, which imports NumPy
-where nobody has: `import twofold` does not.
-
-Their loops are of NumPy's newer kind, which return whether they have failed; `types` lists those of the older kind alone,
-and is empty.
-
->>> import numpy as np
->>> from twofold.ufuncs import doubled, doubled_saturating
->>> doubled(np.array([1, 2, 200], dtype=np.uint8))
-array([  2,   4, 144], dtype=uint8)
->>> doubled_saturating(np.array([1, 2, 200], dtype=np.uint8))
-array([  2,   4, 255], dtype=uint8)
+They are made when NumPy is there, which `import twofold` does not import. Their loops are of NumPy's newer kind, which
+return whether they have failed; `types` lists those of the older kind alone, and is empty.
 """
-from cpython.number cimport PyNumber_Add
+from cpython.mem cimport PyMem_RawMalloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
 
 from twofold._memory.find_numpy import find_numpy
-from twofold._engine.twofold_engine import element_rows, operation_named
+from twofold._engine.twofold_engine import all_operations, element_rows
 from twofold._memory.numpy_api cimport Descr, NPY_NTYPES_LEGACY, find_functions, npy_intp
 from twofold._engine.arguments cimport element_name
 from twofold._engine.messages cimport attribute_if_loaded, short, type_name
 from twofold._engine.twofold_engine cimport (
-    Kernels, Policy, RAISE, SATURATE, View, WRAP, copy_array, element_size, find_element_of, kernels_of_doubling,
-    run, run_array, see_to_signals_in_time, views_overlap,
+    Kernels, Operation, Policy, View, copy_array, element_size, find_element_of, run, run_array, see_to_signals_in_time,
+    views_overlap,
 )
-
-__all__ = ["doubled", "doubled_checked", "doubled_saturating"]
 
 cdef extern from *:
     """
@@ -49,7 +36,7 @@ cdef extern from *:
                                {NPY_METH_unaligned_strided_loop, loop},
                                {resolve != NULL ? NPY_METH_resolve_descriptors : 0, resolve},
                                {0, NULL}};
-        PyArrayMethod_Spec spec = {"doubled", 1, 1, NPY_NO_CASTING, (NPY_ARRAYMETHOD_FLAGS)flags, dtypes, slots};
+        PyArrayMethod_Spec spec = {"twofold", 1, 1, NPY_NO_CASTING, (NPY_ARRAYMETHOD_FLAGS)flags, dtypes, slots};
         if (flags & NPY_METH_REQUIRES_PYAPI) slots[1].slot = 0;  // pointers to objects are aligned
         return PyUFunc_AddLoopFromSpec(ufunc, &spec);
     }
@@ -82,6 +69,7 @@ cdef extern from *:
     void resolve_unit "twofold_resolve_unit"() noexcept
 
     ctypedef struct Context "PyArrayMethod_Context":
+        PyObject* caller
         Descr** descriptors
 
     int REQUIRES_PYAPI "NPY_METH_REQUIRES_PYAPI"
@@ -94,7 +82,24 @@ cdef extern from *:
 # A loop gets a one-dimensional piece of the arrays, the whole of them where they are contiguous, and returns -1 with an
 # exception set if it fails: then NumPy calls it no more.
 
-cdef const Kernels* kernels = kernels_of_doubling()
+# What a ufunc is to do, which its loops look up by the ufunc, their caller. Of this there are few, and none ever goes.
+cdef struct Work:
+    PyObject* ufunc
+    PyObject* operation
+    const Kernels* kernels
+    Policy policy
+    Work* next
+
+cdef Work* all_work = NULL
+
+cdef inline const Work* work_of(const PyObject* ufunc) except NULL nogil:
+    cdef const Work* work = all_work
+    while work is not NULL and work.ufunc is not ufunc:
+        work = work.next
+    if work is NULL:
+        with gil:
+            raise RuntimeError("a loop of twofold was called for a ufunc of somebody else")
+    return work
 
 cdef int element_of_type[NPY_NTYPES_LEGACY]  # by NumPy's number of a type
 cdef int bfloat16 = find_element_of(c'b', 2)  # the only one with a number beyond those
@@ -102,8 +107,9 @@ cdef int bfloat16 = find_element_of(c'b', 2)  # the only one with a number beyon
 cdef inline int element_of(const Descr* descr) noexcept nogil:
     return element_of_type[descr.type_num] if 0 <= descr.type_num < <int>NPY_NTYPES_LEGACY else bfloat16
 
-cdef int double_piece(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
-                      Policy policy) except -1 nogil:
+cdef int number_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
+                     void* auxiliary) except -1 nogil:
+    cdef const Work* work = work_of(context.caller)
     cdef int element = element_of(context.descriptors[0])
     cdef Py_ssize_t itemsize = element_size(element)
     cdef size_t n = shape[0], nbytes = n * itemsize
@@ -112,19 +118,19 @@ cdef int double_piece(Context* context, char** data, const npy_intp* shape, cons
     cdef size_t index
     if (n == 1 or strides[0] == itemsize and strides[1] == itemsize) and (
             first == other or first + nbytes <= other or other + nbytes <= first):
-        index = run(kernels, element, data[0], data[1], n, nbytes, policy, 0)
+        index = run(work.kernels, element, data[0], data[1], n, nbytes, work.policy, 0)
     else:
         values.data, values.shape, values.strides = data[0], <const Py_ssize_t*>shape, <const Py_ssize_t*>&strides[0]
         values.n, values.itemsize, values.ndim, values.element, values.swapped = n, itemsize, 1, element, False
         out = values
         out.data, out.strides = data[1], <const Py_ssize_t*>&strides[1]
         if views_overlap(&values, &out) or n > 1 and -itemsize < strides[1] < itemsize:
-            index = run_in_order(&values, &out, policy)
+            index = run_in_order(work, &values, &out)
         else:
-            index = run_array(kernels, &values, &out, policy, 0)
+            index = run_array(work.kernels, &values, &out, work.policy, 0)
     if index < n:
         with gil:
-            raise OverflowError(f"an element's double does not fit {element_name(element)}")
+            raise OverflowError(f"an element's {(<Operation>work.operation).noun} does not fit {element_name(element)}")
     return see_to_signals_in_time(nbytes)
 
 # NumPy hands over operands that overlap where, first to last, none is written before it is read, and `out` may be one
@@ -133,7 +139,7 @@ cdef int double_piece(Context* context, char** data, const npy_intp* shape, cons
 cdef enum:
     BUFFER_BYTES = 1 << 13  # a part of a first-level cache
 
-cdef size_t run_in_order(const View* values, const View* out, Policy policy) except? 0xFFFFFFFFFFFFFFFF nogil:
+cdef size_t run_in_order(const Work* work, const View* values, const View* out) except? 0xFFFFFFFFFFFFFFFF nogil:
     cdef char[BUFFER_BYTES] memory
     cdef Py_ssize_t itemsize = values.itemsize
     cdef Py_ssize_t count, at_most = BUFFER_BYTES // itemsize
@@ -148,7 +154,7 @@ cdef size_t run_in_order(const View* values, const View* out, Policy policy) exc
         source.n = target.n = buffer.n = count
         source.data = <char*>values.data + <Py_ssize_t>done * values.strides[0]
         target.data = <char*>out.data + <Py_ssize_t>done * out.strides[0]
-        index = run_array(kernels, &source, &buffer, policy, 1)
+        index = run_array(work.kernels, &source, &buffer, work.policy, 1)
         if index < <size_t>count:
             return done + index
         copy_array(&buffer, &target)
@@ -156,20 +162,9 @@ cdef size_t run_in_order(const View* values, const View* out, Policy policy) exc
         see_to_signals_in_time(count * itemsize)
     return done
 
-cdef int wrap_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
-                   void* auxiliary) except -1 nogil:
-    return double_piece(context, data, shape, strides, WRAP)
-
-cdef int saturate_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
-                       void* auxiliary) except -1 nogil:
-    return double_piece(context, data, shape, strides, SATURATE)
-
-cdef int checked_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
-                      void* auxiliary) except -1 nogil:
-    return double_piece(context, data, shape, strides, RAISE)
-
 cdef int object_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1:
+    cdef Operation operation = <Operation>work_of(context.caller).operation
     cdef char* source = data[0]
     cdef char* target = data[1]
     cdef PyObject* item
@@ -177,30 +172,30 @@ cdef int object_loop(Context* context, char** data, const npy_intp* shape, const
     cdef Py_ssize_t i
     for i in range(shape[0]):
         item = (<PyObject**>source)[0]
-        doubled_item = double_object(None if item is NULL else <object>item)
+        result = result_of(operation, None if item is NULL else <object>item)
         before = (<PyObject**>target)[0]
-        Py_INCREF(doubled_item)
-        (<PyObject**>target)[0] = <PyObject*>doubled_item
+        Py_INCREF(result)
+        (<PyObject**>target)[0] = <PyObject*>result
         Py_XDECREF(before)
         source += strides[0]
         target += strides[1]
         see_to_signals_in_time(sizeof(PyObject*))
     return 0
 
-cdef object double_object(object item):
+cdef object result_of(Operation operation, object item):
     if isinstance(item, (str, bytes, bytearray, list, tuple)):  # whose + joins
         raise TypeError(f"{short(item)} ({type_name(item)}) is no number")
-    return PyNumber_Add(item, item)
+    return operation.of_object(item)
 
 # Without a loop for it NumPy would take bool for int8.
 cdef int refuse_bool(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1 nogil:
     with gil:
-        raise TypeError("bool cannot be doubled; convert it to an integer type first")
+        raise TypeError("bool is not supported; convert it to an integer type first")
 
 # Before anything is written.
 cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop, npy_intp* view_offset) except -1:
-    raise TypeError("bool cannot be doubled; convert it to an integer type first")
+    raise TypeError("bool is not supported; convert it to an integer type first")
 
 
 # ---- which type a call computes in, where that is not the type of what comes in
@@ -226,7 +221,8 @@ cdef int promote(PyObject* ufunc, PyObject** op_dtypes, PyObject** signature, Py
     else:
         wanted = class_for(given)
     if wanted not in classes and not is_bfloat16_class(wanted):
-        raise TypeError(f"{np.dtype(wanted.type).name} cannot be doubled")
+        operation = <Operation>work_of(ufunc).operation
+        raise TypeError(f"{np.dtype(wanted.type).name} cannot be {operation.participle}")
     Py_INCREF(wanted)
     Py_INCREF(wanted)
     promoted[0] = promoted[1] = <PyObject*>wanted
@@ -244,108 +240,72 @@ cdef object class_for(given):
 
 # ---- how they are made
 
-cdef object new_ufunc(str name, Policy policy, str doc):
-    names.extend((name.encode(), doc.encode()))
+cdef object new_ufunc(Operation operation, Policy policy):
+    cdef Work* work = <Work*>PyMem_RawMalloc(sizeof(Work))
+    if work is NULL:
+        raise MemoryError
+    name = operation.participle + ("", "_saturating", "_checked")[policy]
+    names.extend((name.encode(), operation.ufunc_docs[policy].encode()))
     ufunc = new_bare_ufunc(names[-2], names[-1])
     if hasattr(ufunc, "__dict__"):  # of NumPy 2.2 and later: pickle then need not search all modules for it
-        ufunc.__module__ = "twofold.ufuncs"
+        ufunc.__module__ = operation.ufunc_module
     for element, row in enumerate(element_rows()):
         for dtype in map(np.dtype, row["numpy_letters"].decode()):
             element_of_type[dtype.num] = element
-            add_loop(ufunc, type(dtype), loop_of(policy), <void*>resolve_unit if row["kind"] == c'm' else NULL,
+            add_loop(ufunc, type(dtype), <void*>number_loop, <void*>resolve_unit if row["kind"] == c'm' else NULL,
                      SUPPORTS_UNALIGNED | (0 if row["raises_flags"] else NO_FLOATINGPOINT_ERRORS))
     add_loop(ufunc, type(np.dtype("O")), <void*>object_loop, NULL, REQUIRES_PYAPI)
     add_loop(ufunc, type(np.dtype("?")), <void*>refuse_bool, <void*>refuse_bool_type, SUPPORTS_UNALIGNED)
     add_promoter(ufunc, <void*>promote)
+    Py_INCREF(ufunc)  # for the work, which never goes
+    Py_INCREF(operation)
+    work.ufunc, work.operation, work.kernels, work.policy = <PyObject*>ufunc, <PyObject*>operation, operation.kernels, policy
+    add_work(work)
     return ufunc
 
 cdef list names = []  # NumPy keeps pointers to these for as long as the ufuncs live, which is for ever
 
-cdef void* loop_of(Policy policy) noexcept:
-    return <void*>wrap_loop if policy == WRAP else <void*>saturate_loop if policy == SATURATE else <void*>checked_loop
-
-cdef tuple docs = ("""
-Doubles every element. Integers wrap modulo 2 to the power of their width, floats follow IEEE 754.
-
-Types: all of NumPy's integers, floats and complex numbers, timedelta64 (NaT stays; overflow raises OverflowError), object
-(Python's ``x + x``, for numbers), and the bfloat16 of ml_dtypes.
-
-Examples
---------
->>> import numpy as np
->>> from twofold.ufuncs import doubled
->>> doubled(np.array([1.5, -0.0]))
-array([ 3., -0.])
-""", """
-Doubles every element. Integers are clamped to the limits of their type; all else is as `doubled` has it. A cast to `dtype=`
-or to `out` is NumPy's, which clamps nothing; `twofold.double` does.
-
-Examples
---------
->>> import numpy as np
->>> from twofold.ufuncs import doubled_saturating
->>> doubled_saturating(np.array([100, -100], dtype=np.int8))
-array([ 127, -128], dtype=int8)
-""", """
-Doubles every element. Raises OverflowError where one does not fit its type, and for floats where a finite one would become
-infinite; `out` then holds anything. All else is as `doubled` has it. A cast to `dtype=` or to `out` is NumPy's, which checks
-nothing; `twofold.double` does.
-
-Examples
---------
->>> import numpy as np
->>> from twofold.ufuncs import doubled_checked
->>> doubled_checked(np.array([100], dtype=np.int8))
-Traceback (most recent call last):
-    ...
-OverflowError: an element's double does not fit int8
-""")
-
-cdef tuple by_policy = ("doubled", "doubled_saturating", "doubled_checked")
+cdef void add_work(Work* work) noexcept:
+    global all_work
+    work.next = all_work
+    all_work = work
 
 cdef object np = None  # once a ufunc has been asked for
 
 def begin():
-    """Make the ufuncs, if that has not been done. Nothing is imported but NumPy itself, where nobody has.
+    """Make the ufuncs of all operations that have none. Nothing is imported but NumPy itself, where nobody has.
 
     No lock is held: of threads that do it at the same time the ufuncs of the first stay, and a child that is forked in
     the middle of it begins anew.
     """
     global np, timedelta_class
-    made = globals()
-    if "doubled_checked" in made:
-        return
+    cdef Operation operation
     np = find_numpy()
     find_functions()
     find_ufunc_functions()
     timedelta_class = type(np.dtype("m8"))
     classes.update(map(type, map(np.dtype, element_letters + "m?O")))
-    for policy, name in enumerate(by_policy):
-        made.setdefault(name, new_ufunc(name, <Policy>policy, docs[policy]))
-    operation_named("twofold:double").ufuncs = tuple([made[name] for name in by_policy])
-    made.pop("__getattr__", None)  # in a module that has it, Python looks up everything in the slow way: 50 ns a call
-
-def __getattr__(name):
-    if name in __all__:
-        begin()
-        return globals()[name]
-    raise AttributeError(f"module 'twofold.ufuncs' has no attribute {name!r}")
+    for operation in all_operations():
+        if operation.ufuncs is None:
+            made = tuple([new_ufunc(operation, <Policy>policy) for policy in range(3)])
+            if operation.ufuncs is None:
+                operation.ufuncs = made
 
 
 # ---- bfloat16
 
 cdef object known_bfloat16 = None
 
-cpdef bint is_bfloat16(dtype) except -1:
-    """Whether a dtype is the bfloat16 of ml_dtypes. If it is, the ufuncs know it from now on."""
+cdef bint is_bfloat16(dtype) except -1:
     global known_bfloat16
     if known_bfloat16 is None:
         scalar = attribute_if_loaded("ml_dtypes", "bfloat16")
         if scalar is None:
             return False
         found = np.dtype(scalar)
-        for policy, name in enumerate(by_policy):
-            add_loop(globals()[name], type(found), loop_of(<Policy>policy), NULL, SUPPORTS_UNALIGNED)
+        for operation in all_operations():
+            for ufunc in operation.ufuncs or ():
+                add_loop(ufunc, type(found), <void*>number_loop, NULL, SUPPORTS_UNALIGNED)
         known_bfloat16 = found
     return dtype == known_bfloat16
 
