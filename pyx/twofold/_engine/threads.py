@@ -2,8 +2,24 @@
 
 from twofold._engine.twofold_engine import ThreadLimit, call_with_limit, decided_by, set_thread_limit
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, SupportsIndex, TypedDict, TypeVar
 
-def set_num_threads(n):
+    from twofold._engine.twofold_engine import _Rule
+
+    _P = ParamSpec("_P")
+    _R = TypeVar("_R")
+
+    class _ThreadsInfo(TypedDict):
+        num_threads: int
+        rule: _Rule
+        limit: int | None
+        pool_worker: bool
+
+
+def set_num_threads(n: "SupportsIndex | None") -> None:
     """Limit the threads of the calls that this thread makes from now on.
 
     Other threads have limits of their own, and a new thread starts without one. The child of a fork goes on with the
@@ -31,7 +47,7 @@ def set_num_threads(n):
     set_thread_limit(n)
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """Return how many threads a call of this thread may use that does not say so itself.
 
     Short calls use fewer, as do calls in which more have not paid.
@@ -79,21 +95,21 @@ class num_threads(ThreadLimit):  # noqa: N801 - used as a function is, like deci
     2
     """
 
-    def __init__(self, n):
+    def __init__(self, n: "SupportsIndex | None") -> None:
         super().__init__(n)
         self._n = n
 
-    def __call__(self, function):
+    def __call__(self, function: "Callable[_P, _R]") -> "Callable[_P, _R]":
         import functools  # noqa: PLC0415 - which costs as much as a fifth of `import twofold`; README says so
 
         @functools.wraps(function)
-        def limited(*args, **kwargs):
+        def limited(*args: "_P.args", **kwargs: "_P.kwargs") -> "_R":
             return call_with_limit(self._n, function, *args, **kwargs)
 
         return limited
 
 
-def threads_info():
+def threads_info() -> "_ThreadsInfo":
     """Return how many threads a call of this thread may use, and why.
 
     Returns
@@ -114,4 +130,5 @@ def threads_info():
     ...     twofold.threads_info()
     {'num_threads': 2, 'rule': 'thread limit', 'limit': 2, 'pool_worker': False}
     """
-    return dict(zip(("num_threads", "rule", "limit", "pool_worker"), decided_by(), strict=True))
+    count, rule, limit, pool_worker = decided_by()
+    return {"num_threads": count, "rule": rule, "limit": limit, "pool_worker": pool_worker}

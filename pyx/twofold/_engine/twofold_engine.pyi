@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, Self, SupportsIndex, TypeVar
+from typing import Any, Literal, Self, SupportsIndex, TypeAlias, TypeVar
 
 from typing_extensions import disjoint_base
 
@@ -39,4 +39,9 @@ def call_with_limit(
     limit: SupportsIndex | None, function: Callable[..., _T], /, *arguments: object, **keywords: object
 ) -> _T: ...
 def set_thread_limit(limit: SupportsIndex | None) -> None: ...
-def decided_by() -> tuple[int, str, int | None, bool]: ...
+
+_Rule: TypeAlias = Literal[
+    "thread limit", "TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS", "pool worker", "affinity", "cgroup"
+]
+
+def decided_by() -> tuple[int, _Rule, int | None, bool]: ...

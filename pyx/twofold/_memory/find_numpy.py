@@ -1,9 +1,13 @@
 """NumPy, for all that needs it; or one sentence that says which NumPy that is, and what was found."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
 NEEDED = "NumPy 2.0 or later is needed for arrays, twofold.share and twofold.ufuncs"
 
 
-def find_numpy():
+def find_numpy() -> "ModuleType":
     """The module `numpy`, which is imported where nobody has done so.
 
     Where it is there already, this takes no lock of an import.

@@ -3,7 +3,8 @@
 What has to be done at all stands in pools.py; what a worker and the table are, in claims.hpp.
 """
 
-import _signal as signal  # without the enums of `signal`, which take longer to import than all of this
+# Without the enums of `signal`, which take longer to import than all of this.
+import _signal as signal  # type: ignore[import-not-found]
 import mmap
 import os
 from time import monotonic, sleep
@@ -15,6 +16,19 @@ from twofold._processes.claims import Claims, itemsize_of
 from twofold._processes.places import open_place, segment_place
 from twofold._processes.segments import NO_PROC, AccessError, NoSharedMemoryError, Segment, SharedArrayError
 from twofold._processes.transit import PROC, why_closed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+    from typing import Any, TypeAlias
+
+    from twofold._engine.twofold_engine import Operation
+    from twofold._processes.places import Place
+
+    _Process: TypeAlias = tuple[int, int]
+    _Order: TypeAlias = tuple[_Process, Place | None, Place | None, Place | None, str, str, str]
+    _Progress: TypeAlias = bool | Callable[[int, int], object]
 
 # The workers of a pool that is warm are done with tens of megabytes in this time. Then the caller takes chunks, too.
 # Measured by `benchmarks/processes.py --part grace`.
@@ -40,12 +54,12 @@ MOST_REPLACED_FOR_RETRIES = 8
 class Bytes:
     """The bytes of an array in this process, and their place for the others; None where they do not find them."""
 
-    def __init__(self, view, place):
+    def __init__(self, view: "Any", place: "Place | None") -> None:
         self.view = view
         self.place = place
 
 
-def new_bytes(nbytes):
+def new_bytes(nbytes: int) -> Bytes:
     """Of a call: the workers open them, and children of a fork do not have them beside."""
     try:
         segment = Segment.create(nbytes)
@@ -56,7 +70,7 @@ def new_bytes(nbytes):
     return Bytes(segment, segment_place(segment, 0, nbytes))
 
 
-def check_is_callers(own):
+def check_is_callers(own: Bytes) -> None:
     """RuntimeError in a child that was forked meanwhile; a later one has these bytes, too."""
     if own.place is not None:
         own.view.show()
@@ -65,7 +79,7 @@ def check_is_callers(own):
 class Task:
     """`way` is one of those of claims.hpp; `source` and `target` are `Bytes`, the same ones where it is in place."""
 
-    def __init__(self, way, source, target, element, overflow):
+    def __init__(self, way: "Any", source: Bytes, target: Bytes, element: str, overflow: str) -> None:
         self.way = way
         self.source = source
         self.target = target
@@ -76,15 +90,22 @@ class Task:
 class Job:
     """How a call is done: by whom, in which chunks, and who is told. It may have several tasks."""
 
-    def __init__(self, operation, lender, chunk_bytes, progress, retries):
+    def __init__(
+        self,
+        operation: "Operation",
+        lender: "Pool | OwnProcesses",
+        chunk_bytes: int,
+        progress: "_Progress",
+        retries: int,
+    ) -> None:
         self.operation = operation
         self.lender = lender
         self.chunk_bytes = chunk_bytes
         self.progress = progress
         self.retries = retries
-        self.float_flags = (False, False)  # whether anything has become infinite, or was invalid
+        self.float_flags: tuple[bool, ...] = (False, False)  # whether anything has become infinite, or was invalid
 
-    def run(self, task):
+    def run(self, task: Task) -> int | None:
         """Do a task. Returns the index of the first element that does not fit, or None."""
         nbytes = memoryview(task.source.view).nbytes
         itemsize = itemsize_of(task.element)
@@ -114,13 +135,13 @@ class Job:
 
         given = 0
 
-        def do():
+        def do() -> None:
             nonlocal given
             given = sum(self.lender.ask(order) for _ in range(asked))
             report.begin()
             self._finish(claims, task, order, report, alone=given == 0)
 
-        def end():
+        def end() -> None:
             if os.getpid() == owner:  # else `progress`, or a signal handler, has forked: the call is the parent's
                 claims.stop()
                 try:
@@ -137,7 +158,7 @@ class Job:
         self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))
         return None if claims.first_failure is None else claims.first_failure // itemsize
 
-    def _finish(self, claims, task, order, report, alone):
+    def _finish(self, claims: Claims, task: Task, order: "_Order", report: "Report", alone: bool) -> None:
         """Until all chunks are done."""
         owner = os.getpid()
         end_of_grace = monotonic() + (0 if alone else GRACE_SECONDS)
@@ -156,7 +177,7 @@ class Job:
                 claims.wait(seen, grace if grace > 0 else WAIT_SECONDS)
             report()
 
-    def _take_over(self, claims, task, order):
+    def _take_over(self, claims: Claims, task: Task, order: "_Order") -> int:
         """What dead workers had. Returns how many there were."""
         dead = [(worker, process) for worker, process in claims.holders() if is_dead(process)]
         for worker, process in dead:
@@ -170,7 +191,7 @@ class Job:
         return len(dead)
 
 
-def _settle(claims, out):
+def _settle(claims: Claims, out: "Any") -> None:
     """After `stop`: until no worker that lives has a chunk. One that is stopped is not waited for for long."""
     end = monotonic() + SETTLE_SECONDS
     while holders := claims.holders():
@@ -186,15 +207,15 @@ def _settle(claims, out):
 class Report:
     """Tells how much is done: to tqdm, or to a callable."""
 
-    def __init__(self, progress, claims, itemsize, total):
-        self._progress = progress
+    def __init__(self, progress: "_Progress", claims: Claims, itemsize: int, total: int) -> None:
+        self._progress: Any = progress
         self._claims = claims
         self._itemsize = itemsize
         self._total = total
         self._told = 0
-        self._bar = None
+        self._bar: Any = None
 
-    def begin(self):
+    def begin(self) -> None:
         """After processes were started: the bar of tqdm has a thread."""
         if self._progress is not True:
             return
@@ -206,7 +227,7 @@ class Report:
         self._bar = bar = tqdm(total=self._total, unit="", unit_scale=True)
         self._progress = lambda done, total: bar.update(done - bar.n)  # not by self: a cycle would keep the table
 
-    def __call__(self):
+    def __call__(self) -> None:
         if not self._progress:
             return
         done = self._claims.bytes_done // self._itemsize
@@ -214,7 +235,7 @@ class Report:
             self._told = done
             self._progress(done, self._total)
 
-    def end(self):
+    def end(self) -> None:
         if self._bar is not None:
             self._bar.close()
 
@@ -222,7 +243,7 @@ class Report:
 # ---- in a worker
 
 
-def work(order):
+def work(order: "_Order") -> int:
     """Take chunks until none is left. What every worker is asked to do; returns the bytes that it has done.
 
     What opening raises is not sent to the caller: who comes late finds nothing to open, and has nothing to do. But who
@@ -237,7 +258,15 @@ def work(order):
         return 0
 
 
-def _work(caller, table_place, place, out_place, operation_name, element, overflow):  # noqa: PLR0913, PLR0917
+def _work(  # noqa: PLR0913, PLR0917
+    caller: "_Process",
+    table_place: "Any",
+    place: "Any",
+    out_place: "Any",
+    operation_name: str,
+    element: str,
+    overflow: str,
+) -> int:
     claims = Claims.join(open_place(table_place), this_process())
     if claims is None:
         return 0
@@ -257,30 +286,30 @@ def _work(caller, table_place, place, out_place, operation_name, element, overfl
 class WorkUndisturbed:
     """The same in a process of its own: Ctrl-C is for the caller, who then says that it is over."""
 
-    def __init__(self, order):
+    def __init__(self, order: "_Order") -> None:
         self._order = order
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
-    def __call__(self):
+    def __call__(self) -> None:
         self._begin()
         try:
             work(self._order)
         except AccessError:
             return  # the caller knows of it
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: "dict[str, Any]") -> None:
         # A forkserver's process does not begin with the signals that its caller has blocked: see OwnProcesses. While
         # it opens what it was sent it ends without a word, and afterwards multiprocessing would print a traceback.
         self.__dict__.update(state)
         self._begin()
 
-    def _begin(self):
+    def _begin(self) -> None:
         """It was started with all signals blocked, so that Ctrl-C does not come first."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
 
-def threads_of_worker():
+def threads_of_worker() -> int:
     """One, unless somebody has said something else."""
     count, rule, *_ = decided_by()
     return 1 if rule in ("affinity", "cgroup") else count
@@ -289,7 +318,7 @@ def threads_of_worker():
 # ---- processes
 
 
-def this_process():
+def this_process() -> "_Process":
     """What tells this process from any other, also from a later one with its number."""
     try:
         pid, _, _, started = _stat("self")
@@ -299,7 +328,7 @@ def this_process():
     return pid, started
 
 
-def identity_of(pid):
+def identity_of(pid: int) -> "_Process | None":
     """The same of another process; None if it has gone."""
     try:
         return pid, _stat(pid)[3]
@@ -308,7 +337,7 @@ def identity_of(pid):
         return None
 
 
-def is_dead(process):
+def is_dead(process: "_Process") -> bool:
     """Whether it is known to have ended, so that none of its threads will ever write again."""
     try:
         pid, state, threads, started = _stat(process[0])
@@ -319,7 +348,7 @@ def is_dead(process):
     return (pid, started) != process or (state in "ZX" and threads <= 1)
 
 
-def _has_process(pid):
+def _has_process(pid: int) -> bool:
     """Whether there is one of that number, which /proc need not show to everybody."""
     try:
         os.kill(pid, 0)
@@ -329,7 +358,7 @@ def _has_process(pid):
     return True
 
 
-def _stat(pid):
+def _stat(pid: int | str) -> tuple[int, str, int, int]:
     with open(f"{PROC}/{pid}/stat", "rb") as file:
         number, _, rest = file.read().partition(b" (")
     fields = rest.rpartition(b") ")[2].split()  # of the third one on; the second is a name, which may hold anything
@@ -339,7 +368,7 @@ def _stat(pid):
 # ---- who lends processes
 
 
-def lender_of(pool, processes):
+def lender_of(pool: object, processes: int | None) -> "Pool | OwnProcesses":
     """Who asks `pool` for so many workers; None: as many as it has."""
     if pool is None:
         return OwnProcesses(processes or decided_by()[0])
@@ -348,8 +377,8 @@ def lender_of(pool, processes):
     if isinstance(pool, int):
         raise TypeError(f"pool is {pool}; how many processes to start is said by processes={int(pool)}")
     # Else a cluster takes calls with the same arguments for the same call.
-    keywords = {"pure": False} if "distributed" in _packages_of(pool) else {}
-    asking = {method: getattr(pool, method, None) for method in ("submit", "apply_async", "schedule")}
+    keywords: dict[str, Any] = {"pure": False} if "distributed" in _packages_of(pool) else {}
+    asking: dict[str, Any] = {method: getattr(pool, method, None) for method in ("submit", "apply_async", "schedule")}
     asking = {method: ask for method, ask in asking.items() if callable(ask)}
     for method, ask in asking.items():
         submit = _way_to_ask(method, ask, keywords)
@@ -365,7 +394,7 @@ def lender_of(pool, processes):
 VARIABLE_POSITIONAL, COROUTINE = 0x04, 0x80  # flags of code objects, as inspect has them
 
 
-def _way_to_ask(name, ask, keywords):
+def _way_to_ask(name: str, ask: "Any", keywords: "dict[str, Any]") -> "Callable[[_Order], object] | None":
     """A function that hands an order over by calling `ask`, as its parameters say; None where they say something else.
 
     Those that any number of arguments go through, as through the proxies of a manager, say nothing: then the name does.
@@ -374,7 +403,8 @@ def _way_to_ask(name, ask, keywords):
     is_bound = function is not ask
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
-    code = getattr(function, "__code__", None)
+    code: CodeType | None = getattr(function, "__code__", None)
+    parameters: tuple[str, ...]
     if code is None:  # of a partial, say
         parameters, required, takes_any = (), 0, True
     elif code.co_flags & COROUTINE:
@@ -392,7 +422,7 @@ def _way_to_ask(name, ask, keywords):
     return None
 
 
-def _workers_of(pool):
+def _workers_of(pool: object) -> int:
     """How many workers a pool has, as far as it tells; else as many as there are CPUs for this process."""
     for name in ("_max_workers", "_processes"):  # of executors, of multiprocessing.Pool
         count = getattr(pool, name, None)
@@ -410,11 +440,11 @@ REFUSALS = RuntimeError, ValueError, OSError, EOFError, AssertionError
 ENDS = {"CancelledError", "KilledWorker", "RayActorError", "WorkerCrashedError", "WorkerLostError", "EngineError"}
 
 
-def _package_of(kind):
+def _package_of(kind: type) -> str:
     return kind.__module__.partition(".")[0]
 
 
-def _packages_of(pool):
+def _packages_of(pool: object) -> set[str]:
     return {_package_of(kind) for kind in type(pool).__mro__} - {"builtins"}
 
 
@@ -423,16 +453,18 @@ class Pool:
 
     inherits = False
 
-    def __init__(self, pool, submit, count):
+    def __init__(self, pool: object, submit: "Callable[[_Order], object]", count: int) -> None:
         self.count = count
-        self.failure = None  # the first answer that tells of another one than that the pool has ended
+        self.failure: BaseException | None = (
+            None  # the first answer that tells of another one than that the pool has ended
+        )
         self._packages = _packages_of(pool)
         self._name = type(pool).__qualname__
         self._submit = submit
         self._may_be_cut_short = callable(getattr(pool, "terminate", None))
-        self._asked = []
+        self._asked: list[Any] = []
 
-    def ask(self, order):
+    def ask(self, order: "_Order") -> bool:
         """Ask for a worker. False if the pool takes no more work: it is broken, say, or was shut down."""
         try:
             self._asked.append(self._submit(order))
@@ -444,7 +476,7 @@ class Pool:
             raise
         return True
 
-    def part(self, have_come):
+    def part(self, have_come: bool) -> None:
         """Ask no more of it. `have_come`: whether any worker has, so that answers are on their way."""
         if have_come and self._may_be_cut_short:
             # A multiprocessing.Pool hangs for good if it is terminated while a worker sends its answer.
@@ -458,7 +490,7 @@ class Pool:
         self._asked.clear()
 
 
-def _has_come(answer):
+def _has_come(answer: "Any") -> bool:
     ask = getattr(answer, "ready", None) or getattr(answer, "done", None)
     try:
         return not callable(ask) or ask()
@@ -467,7 +499,7 @@ def _has_come(answer):
         return True
 
 
-def _failure_of(answer):
+def _failure_of(answer: "Any") -> BaseException | None:
     """What an answer of a pool says that has failed by now, but for what comes of the end of a pool; else None."""
     done, ready = getattr(answer, "done", None), getattr(answer, "ready", None)
     try:
@@ -486,7 +518,7 @@ def _failure_of(answer):
     return error if isinstance(error, BaseException) and not has_ended else None
 
 
-def _start_servers(method):
+def _start_servers(method: str) -> None:
     """Those of multiprocessing, which start with the first process; all processes begin as a forkserver itself did."""
     if method == "spawn":
         from multiprocessing import resource_tracker  # noqa: PLC0415
@@ -501,13 +533,13 @@ def _start_servers(method):
 class OwnProcesses:
     """Started for one call: simple processes, which share nothing that could be left locked."""
 
-    def __init__(self, count):
+    def __init__(self, count: int) -> None:
         self.count = count
-        self.failure = None
+        self.failure: BaseException | None = None
         self.inherits = False  # the memory of a call, since they are forked during it
-        self._started = {}  # each with what tells it from a later one with its number
+        self._started: dict[Any, Any] = {}  # each with what tells it from a later one with its number
 
-    def ask(self, order):
+    def ask(self, order: "_Order") -> bool:
         import multiprocessing  # noqa: PLC0415
 
         process = multiprocessing.Process(target=WorkUndisturbed(order), daemon=True)
@@ -521,12 +553,12 @@ class OwnProcesses:
             return False
         return True
 
-    def _start(self, process):
+    def _start(self, process: "Any") -> None:
         self._started[process] = None  # before it can be interrupted
         process.start()
         self._started[process] = identity_of(process.pid)
 
-    def part(self, have_come):
+    def part(self, have_come: bool) -> None:
         """Wait for their end, or see to it. Can be called again if it was interrupted."""
         end = monotonic() + EXIT_SECONDS
         while self._started:
@@ -537,7 +569,7 @@ class OwnProcesses:
             process.close()
 
 
-def _see_to_the_end(process, identity, end):
+def _see_to_the_end(process: "Any", identity: "_Process | None", end: float) -> None:
     process.join(max(end - monotonic(), 0))
     if process.exitcode is None and identity is not None and not is_dead(identity):
         process.kill()

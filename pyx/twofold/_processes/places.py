@@ -13,6 +13,12 @@ from twofold._memory.find_numpy import find_numpy
 from twofold._processes.segments import Segment
 from twofold._processes.transit import PROC, find_segment
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
 
 class Place:
     """Bytes `first` to `first + nbytes` of the memory that process `pid` has under the descriptor `fd`.
@@ -20,7 +26,9 @@ class Place:
     `name` tells the memory from any other: (token, its bytes) of a segment, (device, inode) of a file.
     """
 
-    def __init__(self, pid, fd, name, is_file, first, nbytes):  # noqa: PLR0913, PLR0917
+    def __init__(  # noqa: PLR0913, PLR0917
+        self, pid: int, fd: int, name: "tuple[Any, int]", is_file: bool, first: int, nbytes: int
+    ) -> None:
         self.pid = pid
         self.fd = fd
         self.name = name
@@ -28,11 +36,11 @@ class Place:
         self.first = first
         self.nbytes = nbytes
 
-    def is_same(self, other):
+    def is_same(self, other: "Place") -> bool:
         """Whether it is the same memory, by whatever descriptor."""
         return (self.name, self.first, self.nbytes) == (other.name, other.first, other.nbytes)
 
-    def overlaps(self, other):
+    def overlaps(self, other: "Place") -> bool:
         return (
             self.name == other.name
             and self.first < other.first + other.nbytes
@@ -40,44 +48,44 @@ class Place:
         )
 
 
-def segment_place(segment, first, nbytes):
+def segment_place(segment: Segment, first: int, nbytes: int) -> Place:
     return Place(segment.pid, segment.fd, (segment.token, segment.nbytes), False, first, nbytes)
 
 
 class HeldPlace:
     """A context whose value is a place, or None; the file that it is in, if any, is open until the end of the block."""
 
-    def __init__(self, place=None, file=None):
+    def __init__(self, place: Place | None = None, file: OpenFile | None = None) -> None:
         self._place = place
         self._file = file
 
-    def __enter__(self):
+    def __enter__(self) -> Place | None:
         return self._place
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         if self._file is not None:
             self._file.close()
 
 
-def place_of(array):
+def place_of(array: "NDArray[Any]") -> HeldPlace:
     """The `HeldPlace` of an array that is contiguous and not empty; of None where no other process finds it."""
     found = find_segment(array)
     if found is not None:
         return HeldPlace(segment_place(*found, array.nbytes))
-    found = _open_file_of(array)
-    if found is None:
+    opened = _open_file_of(array)
+    if opened is None:
         return HeldPlace()
-    file, first = found
+    file, first = opened
     status = os.fstat(file.fd)
     name = status.st_dev, status.st_ino
     return HeldPlace(Place(os.getpid(), file.fd, name, True, first, array.nbytes), file)
 
 
-def open_place(place):
+def open_place(place: Place) -> memoryview:
     """Its bytes, as a buffer. Raises what opening it does, ValueError where there is something else by now."""
     if not place.is_file:
         token, nbytes = place.name
-        segment = Segment.attach(place.pid, place.fd, token, nbytes)
+        segment: Any = Segment.attach(place.pid, place.fd, token, nbytes)
         return memoryview(segment)[place.first : place.first + place.nbytes]
     # Whatever has that descriptor by now, to open it should do nothing.
     harmless = os.O_NONBLOCK | os.O_NOCTTY
@@ -96,7 +104,7 @@ def open_place(place):
     return memoryview(mapped)[before:]
 
 
-def _first_line(path, key):
+def _first_line(path: str, key: str) -> str:
     with open(path) as lines:
         return next(line.removeprefix(key) for line in lines if line.startswith(key))
 
@@ -104,7 +112,7 @@ def _first_line(path, key):
 # ---- arrays that are files mapped into memory, as those of numpy.memmap
 
 
-def _open_file_of(array):
+def _open_file_of(array: "NDArray[Any]") -> tuple[OpenFile, int] | None:
     """The file that an array is mapped from, opened, and its first byte there; None where it is none."""
     if not is_file_mapping(array):
         return None
@@ -129,13 +137,13 @@ def _open_file_of(array):
     return (file, address - mapping.begin + mapping.offset) if is_same else None
 
 
-def is_file_mapping(array):
+def is_file_mapping(array: "NDArray[Any]") -> bool:
     """Whether its memory may be that of a file."""
     return isinstance(_end_of_bases(array), mmap.mmap)
 
 
-def _end_of_bases(array):
-    owner = array
+def _end_of_bases(array: object) -> object:
+    owner: Any = array
     while True:
         base = owner.obj if type(owner) is memoryview else getattr(owner, "base", None)
         if base is None:
@@ -144,7 +152,7 @@ def _end_of_bases(array):
 
 
 class _Mapping:
-    def __init__(self, begin, offset, file, is_shared, path):
+    def __init__(self, begin: int, offset: int, file: tuple[str, str], is_shared: bool, path: str) -> None:
         self.begin = begin
         self.offset = offset
         self.file = file  # (device, inode) as the kernel shows them here; on some file systems fstat has others
@@ -152,7 +160,7 @@ class _Mapping:
         self.path = path
 
 
-def _mapping_at(address):
+def _mapping_at(address: int) -> _Mapping | None:
     # Names of files are bytes, of any encoding. But for line feeds, the kernel writes them as they are.
     try:
         opened = open(f"{PROC}/self/maps", encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: SIM115
@@ -168,7 +176,7 @@ def _mapping_at(address):
     return None
 
 
-def _is_mapped_as(fd, mapping):
+def _is_mapped_as(fd: int, mapping: _Mapping) -> bool:
     """Whether `fd` is the file of the mapping: then it looks the same when it is mapped, too."""
     with mmap.mmap(fd, 1, access=mmap.ACCESS_READ) as page:
         address = find_numpy().frombuffer(page, "u1").__array_interface__["data"][0]

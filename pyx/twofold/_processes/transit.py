@@ -22,6 +22,12 @@ from twofold._processes.segments import (
     segment_beneath,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
 # How long a worker of a process pool that ends waits for its last results to be opened.
 EXIT_SECONDS = 5
 
@@ -30,18 +36,19 @@ PROC = "/proc"
 
 _has_proc = False  # is not known
 
-_sent = {}  # until somebody has looked and seen that the ticket was handed in: its segment, it, and a number of its own
+# Until somebody has looked and seen that the ticket was handed in: its segment, it, and a number of its own.
+_sent: "dict[tuple[Segment, int, int], None]" = {}
 _numbers = itertools.count()
 
 
-def create(nbytes):
+def create(nbytes: int) -> Segment:
     """A new segment."""
     sweep()
     _watch()
     return Segment.create(nbytes)
 
 
-def send(segment):
+def send(segment: Segment) -> int | None:
     """A ticket for a reference to the segment, which stays until that is handed in.
 
     SharedArrayError where no other process could open it: of who receives it, nothing is known here.
@@ -59,7 +66,7 @@ def send(segment):
     return ticket
 
 
-def why_closed(segment):
+def why_closed(segment: Segment) -> str | None:
     """Why no other process can open what this one has, but for those forked since; None where they can."""
     global _has_proc  # noqa: PLW0603
     if not _has_proc:
@@ -69,7 +76,7 @@ def why_closed(segment):
     return None if is_dumpable() else f"this process is closed to others: {NOT_DUMPABLE}"
 
 
-def receive(where, ticket):
+def receive(where: tuple[int, int, bytes, int], ticket: int | None) -> Segment:
     """The segment that a reference came for."""
     _sweep_if_cheap()
     _watch()
@@ -78,7 +85,7 @@ def receive(where, ticket):
     return segment
 
 
-def find_segment(array):
+def find_segment(array: "NDArray[Any]") -> tuple[Segment, int] | None:
     """The segment that holds the array, and how many bytes from its beginning; None where none does."""
     segment = segment_beneath(array)
     if segment is None:
@@ -90,13 +97,13 @@ def find_segment(array):
     return segment, data - begin
 
 
-def _sweep_if_cheap():
+def _sweep_if_cheap() -> None:
     """Where there are few; where there are many, each time that they have doubled."""
     if len(_sent) < 64 or len(_sent).bit_count() == 1:
         sweep()
 
 
-def sweep():
+def sweep() -> int:
     """Release what has arrived. Returns how much has not."""
     for sent in list(_sent):
         segment, ticket, _ = sent
@@ -109,13 +116,14 @@ def sweep():
 
 PACKAGES = ("multiprocessing", "multiprocess")  # billiard uses modules of the first one
 
-_utils = []  # where the wait is registered: `util` of multiprocessing, or of a package made of it; none if not a worker
-_hooked = set()  # the packages whose workers register it when they begin
+# Where the wait is registered: `util` of multiprocessing, or of a package made of it; none if not a worker.
+_utils: "list[Any]" = []
+_hooked: "set[str]" = set()  # the packages whose workers register it when they begin
 _is_waiting = False  # a thread does, in the place of what is registered, for which it was too late
 _end = 0.0
 
 
-def _watch():
+def _watch() -> None:
     """A worker of a process pool that ends has the results that it sent until they are opened.
 
     Registered when it begins, if twofold is there by then, or when it makes or receives a segment, before it sends it:
@@ -124,6 +132,8 @@ def _watch():
     if _utils:
         return
     for package in PACKAGES:
+        process: Any
+        util: Any
         process, util = map(sys.modules.get, (f"{package}.process", f"{package}.util"))
         # By look-ups alone: either module may be at its import, in another thread.
         current = getattr(process, "_current_process", None)
@@ -135,35 +145,35 @@ def _watch():
     _hook()
 
 
-def _hook():
+def _hook() -> None:
     for package in PACKAGES:
-        util = sys.modules.get(f"{package}.util")
+        util: Any = sys.modules.get(f"{package}.util")
         if package not in _hooked and hasattr(util, "register_after_fork"):
             util.register_after_fork(_begin, _begin)
             _hooked.add(package)
 
 
-def _begin(_):
+def _begin(_: object) -> None:
     """In a worker that has just forgotten the finalizers of its parent."""
     _utils.clear()
     _watch()
 
 
-def _wait_for_receivers():
+def _wait_for_receivers() -> None:
     global _end  # noqa: PLW0603
     _end = time.monotonic() + EXIT_SECONDS
     _wait()
     release_memory()  # which others may have mapped, who would keep it
 
 
-def _wait():
+def _wait() -> None:
     pause = 0.0001
     while sweep() and time.monotonic() < _end:
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
 
 
-def _wait_if_late():
+def _wait_if_late() -> None:
     """Where a worker sends something when its finalizers may have run: its end waits for threads, too."""
     global _end, _is_waiting  # noqa: PLW0603
     if not any(util.is_exiting() for util in _utils):
@@ -180,14 +190,14 @@ def _wait_if_late():
         raise_again_if_callers(error)
 
 
-def _wait_in_thread():
+def _wait_in_thread() -> None:
     global _is_waiting  # noqa: PLW0603
     _wait()
     _is_waiting = False
     _wait()  # for what was sent by those who have seen that this thread waits
 
 
-def _start_as_child():
+def _start_as_child() -> None:
     global _has_proc, _is_waiting  # noqa: PLW0603
     _has_proc = False  # It may have a PID namespace of its own.
     _sent.clear()  # what the parent sent is kept by the parent
