@@ -175,7 +175,6 @@ setup(
                     "_engine/messages",
                     "_containers/array_array",
                     "_containers/buffers",
-                    "_containers/columns",
                     "cython_api",
                 )
             ),

@@ -14,7 +14,7 @@ from twofold._containers import buffers, lists, ufunc_route
 from twofold._engine.arguments import element_types
 from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.twofold_engine import operation_named
-from twofold._memory.find_numpy import find_numpy
+from twofold._memory.numpy_handler import find_numpy
 from twofold._processes.claims import itemsize_of
 from twofold._processes.jobs import Bytes, Job, Task, check_is_callers, lender_of, new_bytes
 from twofold._processes.places import HeldPlace, is_file_mapping, place_of

@@ -9,8 +9,7 @@ import sys
 
 from twofold._containers import ufunc_route
 from twofold._engine.messages import raise_again_if_callers
-from twofold._memory.find_numpy import find_numpy
-from twofold._memory.numpy_handler import extent_of
+from twofold._memory.numpy_handler import extent_of, find_numpy
 from twofold._processes import transit
 from twofold._processes.segments import AnyMemory, SharedArrayError, segment_beneath
 from twofold._processes.transit import find_segment

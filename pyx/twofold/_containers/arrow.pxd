@@ -6,4 +6,5 @@ from twofold._engine.twofold_engine cimport Operation, Policy
 cdef object run_arrow(Operation operation, values, dtype, Policy policy, unsigned int threads)
 cdef object run_chunks(Operation operation, values, dtype, Policy policy, unsigned int threads)
 
-cdef bint is_polars_series(type kind) except -1
+# The same for columns that Arrow has the memory of, although their library knows ufuncs. None for all else.
+cdef object run_columns(Operation operation, values, Policy policy, unsigned int threads)

@@ -11,7 +11,7 @@ from libc.string cimport memcmp, memcpy, memset, strlen
 from twofold._containers.lists cimport make_list
 from twofold._containers.view cimport check_dtype
 from twofold._engine.arguments cimport does_not_fit
-from twofold._engine.messages cimport attribute_if_loaded, homes_of
+from twofold._engine.messages cimport attribute_if_loaded, homes_of, is_instance_of_loaded
 from twofold._engine.twofold_engine cimport Operation, Policy, element_size, fill_by_letter, find_element_of, run_with_gil
 from twofold._memory.checked cimport CACHE_LINE, add, aligned, at, multiply, pointer_of
 from twofold._memory.numpy_handler cimport free_memory, new_memory
@@ -446,3 +446,27 @@ cdef int check_stream(ArrowArrayStream* stream, int code) except -1:
             message = stream.get_last_error(stream)
         raise OSError(code, "reading values: " + ("" if message is NULL else message.decode("utf-8", "replace")))
     return 0
+
+
+# ---- columns
+
+cdef object run_columns(Operation operation, values, Policy policy, unsigned int threads):
+    """Columns that Arrow has the memory of, although their library knows ufuncs: for those it would go through floats, or
+    through Python objects, and takes dates for numbers. None for all else.
+    """
+    if is_polars_series(type(values)):
+        return run_chunks(operation, values, None, policy, threads)
+    return run_arrow_backed(operation, values, policy, threads) if is_arrow_dtype(getattr(values, "dtype", None)) else None
+
+cdef bint is_arrow_dtype(dtype) except -1:
+    return hasattr(dtype, "pyarrow_dtype")  # of pandas.ArrowDtype
+
+cdef object run_arrow_backed(Operation operation, values, Policy policy, unsigned int threads):
+    """An array of pandas that Arrow has the memory of, or a Series or an Index of it."""
+    array = getattr(values, "array", values)
+    result = type(array)(run_chunks(operation, array.__arrow_array__(), None, policy, threads))
+    if array is values:
+        return result
+    if is_instance_of_loaded(values, "pandas", "Series"):
+        return values._constructor(result, index=values.index, name=values.name).__finalize__(values)
+    return values._constructor(result, name=values.name)

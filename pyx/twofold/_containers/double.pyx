@@ -7,8 +7,9 @@ from cpython.ref cimport Py_TYPE
 
 from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
 
+from twofold._containers.arrow cimport run_arrow, run_chunks, run_columns
 from twofold._containers.buffers cimport run_buffer, run_list_into
-from twofold._containers.columns cimport run_columns, run_exchanged
+from twofold._containers.dlpack cimport run_tensor
 from twofold._containers.lists cimport run_fixed_width, run_list
 from twofold._containers.view cimport exact_ndarray, run_exact_array
 from twofold._engine.arguments cimport element_from_dtype, policy_argument
@@ -174,6 +175,17 @@ cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
         raise TypeError(f"{next(iter(ufunc_keywords))}= goes with arrays of NumPy and what has __array_ufunc__, "
                         f"not with {type_name(values)}")
     return 0
+
+cdef object run_exchanged(Operation operation, values, out, dtype, Policy policy, unsigned int threads):
+    """What has `__arrow_c_array__`, `__arrow_c_stream__` or `__dlpack__`."""
+    cdef type kind = type(values)
+    if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__"):
+        if out is not None:
+            raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
+        if hasattr(kind, "__arrow_c_array__"):
+            return run_arrow(operation, values, dtype, policy, threads)
+        return run_chunks(operation, values, dtype, policy, threads)
+    return run_tensor(operation, values, out, dtype, policy, threads)
 
 cdef object run_items(Operation operation, values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     check_no_keywords(ufunc_keywords, values)

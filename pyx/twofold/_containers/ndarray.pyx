@@ -3,7 +3,7 @@
 from cpython.object cimport PyObject
 
 from twofold._engine import ufunc_loops
-from twofold._memory.find_numpy import find_numpy
+from twofold._memory.numpy_handler import find_numpy
 from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.twofold_engine import element_rows
 from twofold._containers.view cimport call_for_arrays, check_that_it_fits, overflow_at, run_new_view, run_view

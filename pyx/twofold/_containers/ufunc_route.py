@@ -16,7 +16,7 @@ from _functools import partial  # type: ignore[import-not-found]  # of functools
 from twofold._containers import ndarray
 from twofold._engine import signals, twofold_engine
 from twofold._engine.messages import raise_again_if_callers
-from twofold._memory.find_numpy import find_numpy
+from twofold._memory.numpy_handler import find_numpy
 
 TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
 if TYPE_CHECKING:

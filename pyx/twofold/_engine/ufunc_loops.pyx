@@ -9,7 +9,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
 
-from twofold._memory.find_numpy import find_numpy
+from twofold._memory.numpy_handler import find_numpy
 from twofold._engine.twofold_engine import all_operations, element_rows
 from twofold._memory.numpy_api cimport Descr, NPY_NTYPES_LEGACY, find_functions, npy_intp
 from twofold._engine.arguments cimport element_name

@@ -1,6 +1,11 @@
-from typing import Any, TypedDict
+from types import ModuleType
+from typing import Any, Final, TypedDict
 
 from numpy.typing import DTypeLike, NDArray
+
+NEEDED: Final = "NumPy 2.0 or later is needed for arrays, twofold.share and twofold.ufuncs"
+
+def find_numpy() -> ModuleType: ...
 
 class _RecycledMemory(TypedDict):
     on: bool

@@ -9,7 +9,6 @@ from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
 from libc.string cimport strcpy
 
-from twofold._memory.find_numpy import find_numpy
 from twofold._memory.checked cimport multiply
 from twofold._memory.numpy_api cimport (
     Descr, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_IS_C_CONTIGUOUS, PyArray_ITEMSIZE, PyArray_NBYTES,
@@ -43,6 +42,29 @@ cdef extern from "_memory/recycled_memory.hpp" namespace "twofold_memory" nogil:
     size_t cap() noexcept
     size_t kept_bytes() noexcept
     size_t release_kept() noexcept
+
+
+# ---- NumPy, for all that needs it; or one sentence that says which NumPy that is, and what was found
+
+NEEDED = "NumPy 2.0 or later is needed for arrays, twofold.share and twofold.ufuncs"
+
+def find_numpy():
+    """The module `numpy`, which is imported where nobody has done so.
+
+    Where it is there already, this takes no lock of an import.
+    """
+    try:
+        numpy = __import__("numpy")  # which Cython's import statement would take for there where it is hidden: None
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        raise ImportError(f"{NEEDED}, and none is installed", name="numpy") from None
+    version = getattr(numpy, "__version__", "")
+    major = version.partition(".")[0]
+    if not major.isdecimal() or int(major) < 2:
+        found = f"NumPy {version or '(no version)'} ({getattr(numpy, '__file__', None)})"
+        raise ImportError(f"{NEEDED}, and found is {found}", name="numpy")
+    return numpy
 
 
 # ---- memory, for others

@@ -9,7 +9,7 @@ import os
 
 from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.signals import OpenFile
-from twofold._memory.find_numpy import find_numpy
+from twofold._memory.numpy_handler import find_numpy
 from twofold._processes.segments import Segment
 from twofold._processes.transit import PROC, find_segment
 
