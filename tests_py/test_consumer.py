@@ -20,7 +20,8 @@ CYTHON_DOORS = ["__init__.pxd", "cython_api.pxd", "libtwofold.pxd"]
 HEADERS = sorted(
     str(path.relative_to(INSTALLED))
     for path in (INSTALLED / "include/twofold").rglob("*.*")
-    if path.name != "layout.hpp"  # of arrays with several dimensions, which only the wheel itself doubles so far
+    if path.suffix != ".md"
+    and path.name != "layout.hpp"  # of arrays with several dimensions, which only the wheel itself doubles so far
 )
 
 
