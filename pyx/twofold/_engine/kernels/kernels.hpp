@@ -4,8 +4,8 @@
 //     #define TWOFOLD_KERNELS_FOR avx2
 //     #include "kernels.hpp"
 //
-// Another operation than doubling is named by TWOFOLD_OPERATION, a type of TWOFOLD_OPERATION_HEADER in a namespace of its
-// own, and its tables by TWOFOLD_TABLES: they are called twofold_kernels_avx2, or <TWOFOLD_TABLES>_avx2.
+// Another operation than doubling is named by TWOFOLD_OPERATION, a type of TWOFOLD_OPERATION_HEADER in a namespace of
+// its own, and its tables by TWOFOLD_TABLES: they are called twofold_kernels_avx2, or <TWOFOLD_TABLES>_avx2.
 //
 // The table is the only global symbol of its object file. An inline function that got out of here could be the copy
 // that the linker keeps for the whole program, and would crash machines without the instruction set. So the namespace
