@@ -84,8 +84,14 @@ struct array_operation {
 inline std::size_t map_contiguous(array_operation const& operation, void const* in, void* out, std::size_t n,
                                   allowance threads, overflow_policy policy, go_on_function go_on = nullptr) noexcept {
     element_form const& form = operation.form;
-    if (n * form.bytes < threads_pay_awake_bytes && policy == overflow_policy::wrap) {
-        operation.run(way::wrap, stores::cached, in, out, n);
+    if (n * form.bytes < threads_pay_awake_bytes) {  // neither cut nor shared nor streamed
+        if (policy == overflow_policy::raise) {
+            bool const in_place = in == out;
+            bool const overflows = in_place || operation.run(way::checked, stores::cached, in, out, n);
+            std::size_t const found = overflows ? operation.first_overflow(in, n) : n;
+            if (found < n || !in_place) return found;
+        }
+        operation.run(policy == overflow_policy::saturate ? way::clamped : way::wrap, stores::cached, in, out, n);
         return n;
     }
     auto const slice_of = [&](std::size_t first, std::size_t count) noexcept {
@@ -300,6 +306,10 @@ std::size_t for_each_block(call_kind kind, blocks const& cut, allowance threads,
                            Work const& work) noexcept {
     std::size_t const bytes = (std::max)(cut.in_bytes(), cut.out_bytes());
     std::size_t const touched = cut.in_bytes() + cut.out_bytes();
+    if (cut.size() * touched < threads_pay_awake_bytes) {  // neither shared nor streamed
+        for (std::size_t i = 0; i < cut.size(); ++i) work(cut[i], stores::cached);
+        return cut.size();
+    }
     return in_slices(cut.size(), touched, go_on, [&](std::size_t first, std::size_t count) {
         parallel_for(kind, {count, bytes}, threads,
                      [&](std::size_t begin, std::size_t here, unsigned workers) noexcept {
@@ -437,6 +447,10 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     }
     if (in.swapped && out.swapped && how == way::wrap && operation.kernels.wrap_swapped[0] != nullptr) {
         if (is_contiguous) {
+            if (n * form.bytes < threads_pay_awake_bytes) {
+                operation.run(way::wrap_swapped, stores::cached, from, to, n);
+                return n;
+            }
             return in_slices(n, 2 * form.bytes, go_on, [&](std::size_t first, std::size_t count) noexcept {
                 scalars const slice{from + first * form.bytes, to + first * form.bytes, form.scalars_of(count),
                                     form.scalar_bytes, form.scalars_of(n)};

@@ -129,6 +129,8 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
     cdef type kind = type(values)
     if kind is list or kind is tuple:
         return run_items(operation, values, out, dtype, policy, threads, ufunc_keywords)
+    if kind is int or kind is float or kind is complex:
+        return run_number(operation, values, out, dtype, policy, threads, ufunc_keywords)
     if kind is range and out is None and dtype is None and not ufunc_keywords and operation.of_range is not NULL:
         return operation.of_range(values)
     if is_of_numpy(values):

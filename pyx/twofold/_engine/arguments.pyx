@@ -19,9 +19,9 @@ def element_types():
 
 cdef int element_from_dtype(dtype) except -1:
     """The element that `dtype` names: a name of ours, or whatever numpy.dtype accepts where NumPy is installed."""
-    if isinstance(dtype, str) and dtype in numbers:
-        return numbers[dtype]
-    number = None
+    number = numbers.get(dtype) if type(dtype) is str else None
+    if number is not None:
+        return number
     try:
         # Also where nobody has imported it yet: or the same call would be right or wrong by what others have done.
         numpy_dtype = attribute_if_loaded("numpy", "dtype")
