@@ -148,7 +148,7 @@ setup(
             # The one that holds the engine; the others call it there.
             module(
                 "_engine/twofold_engine",
-                f"{ENGINE}/wheel.cpp",
+                f"{ENGINE}/dispatch.cpp",
                 f"{KERNELS}/doubling_operation.cpp",
                 include_dirs=INCLUDE_DIRS,
                 depends=[

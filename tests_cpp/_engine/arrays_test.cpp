@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "_engine/wheel.hpp"
+#include "_engine/dispatch.hpp"
 #include "any_array.hpp"
 #include "catch.hpp"
 #include "expected.hpp"

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "_engine/wheel.hpp"
+#include "_engine/dispatch.hpp"
 #include "any_array.hpp"
 #include "catch.hpp"
 #include "expected.hpp"

@@ -1,5 +1,5 @@
 // Promises of the wheel's dispatch: every instruction set gives the same answers, and the environment may name one.
-#include "_engine/wheel.hpp"
+#include "_engine/dispatch.hpp"
 
 #include <cfenv>
 #include <concepts>

@@ -51,11 +51,11 @@ cdef extern from "twofold/version.hpp":
 cdef extern from "twofold/python.hpp":
     int register_at_fork "twofold::register_at_fork"() except -1
 
-cdef extern from "_engine/wheel.hpp" namespace "twofold" nogil:
+cdef extern from "_engine/dispatch.hpp" namespace "twofold" nogil:
     cdef enum class overflow_policy:
         pass
 
-cdef extern from "_engine/wheel.hpp" namespace "twofold::detail" nogil:
+cdef extern from "_engine/dispatch.hpp" namespace "twofold::detail" nogil:
     cdef enum class thread_rule:
         pass
     cdef struct thread_decision:
@@ -74,7 +74,7 @@ cdef extern from "_engine/wheel.hpp" namespace "twofold::detail" nogil:
     bint array_overlaps_itself "twofold::detail::overlaps_itself"(
         const array_side& side, const size_t* shape, int ndim, size_t itemsize) noexcept
 
-cdef extern from "_engine/wheel.hpp" namespace "twofold_wheel" nogil:
+cdef extern from "_engine/dispatch.hpp" namespace "twofold_wheel" nogil:
     cdef cppclass operation:
         const char* name
         const char* noun

@@ -1,4 +1,4 @@
-#include "wheel.hpp"
+#include "dispatch.hpp"
 
 #include <algorithm>
 #include <array>
