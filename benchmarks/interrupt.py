@@ -4,7 +4,7 @@
 
 Another process sends SIGINT at some moment in the middle of the call. Printed are the median and the worst, and how
 long the call takes where nobody interrupts it. A slice of a long call, `slice_bytes` in
-pyx/twofold/_engine/dispatch.hpp, is to be so short that all but the last stay below 100 ms. The last is a loop of
+include/twofold/parallel/slices.hpp, is to be so short that all but the last stay below 100 ms. The last is a loop of
 NumPy's in which nobody asks for signals: the exception waits for the end of the call.
 """
 

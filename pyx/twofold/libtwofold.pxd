@@ -1,6 +1,6 @@
 # distutils: language = c++
 # distutils: extra_compile_args = -std=c++20
-# The C++ door for Cython: the templates of twofold/twofold.hpp, one to one.
+# The C++ door for Cython: templates of twofold/twofold.hpp, under their own names.
 #
 #     from libcpp.vector cimport vector
 #     from twofold.libtwofold cimport double_into

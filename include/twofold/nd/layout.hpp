@@ -1,5 +1,5 @@
-// Pure arithmetic: an N-dimensional call as the loops that it needs, and these cut into blocks. Knows neither threads
-// nor memory nor elements' types. Strides and offsets are in bytes.
+// Arithmetic: an N-dimensional call as the loops that it needs, and these cut into blocks, whose sizes follow from what
+// was measured of caches. Touches no memory, and knows elements by their size. Strides and offsets are in bytes.
 #pragma once
 
 #include <algorithm>

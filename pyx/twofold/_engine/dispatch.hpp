@@ -1,5 +1,5 @@
-// The wheel's side of dispatch: which of its instruction sets runs, and the engine on pointers and element numbers, as
-// _core.pyx calls it.
+// Which of the wheel's instruction sets runs; and the engine on pointers and element numbers, as twofold_engine.pyx
+// calls it.
 #pragma once
 
 #include <array>
