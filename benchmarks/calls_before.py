@@ -77,13 +77,13 @@ CASES = {
     "memoryview, in place": "double(m, m)",
 }
 
-# Arrays are made once for each case. `columns`: every second element of a row.
+# Arrays are made once for each case, and kept until the next one. `columns`: every second element of a row.
 LARGE_SETUP = """
 import functools
 import numpy as np
 import twofold
 
-@functools.cache
+@functools.lru_cache(1)
 def arrays(dtype, mib, layout, swap_in, swap_out):
     made = []
     for swap in swap_in, swap_out:

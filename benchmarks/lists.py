@@ -25,8 +25,8 @@ from collections.abc import Callable
 
 import twofold
 
-LEAST_SECONDS = 0.002  # shorter calls are repeated until they take about as long
-MOST_ITEMS = 10_000_000
+MIN_SECONDS = 0.002  # shorter calls are repeated until they take about as long
+MAX_ITEMS = 10_000_000
 PAIRS = 31
 LONG_PAIRS = 9  # of calls that take longer than LONG_SECONDS
 LONG_SECONDS = 0.05
@@ -53,7 +53,7 @@ def compare(ours: Callable[[], object], theirs: Callable[[], object], pairs: int
     """Median seconds of each, and the quartiles of theirs / ours over the pairs."""
     ours()
     once = seconds_of(theirs, 1)
-    repeats = max(1, round(LEAST_SECONDS / once))
+    repeats = max(1, round(MIN_SECONDS / once))
     times: list[tuple[float, float]] = []
     for i in range(min(pairs, LONG_PAIRS) if once > LONG_SECONDS else pairs):
         if i % 2:
@@ -87,7 +87,7 @@ def calls(values: list, kind: str) -> dict[str, tuple[Callable[[], object], Call
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=PAIRS)
-    parser.add_argument("--most", type=int, default=MOST_ITEMS, metavar="ITEMS")
+    parser.add_argument("--most", type=int, default=MAX_ITEMS, metavar="ITEMS")
     parser.add_argument("--kind", choices=KINDS, action="append", help="may be given again; default: all")
     arguments = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, twofold {twofold.__version__} ({twofold.simd_target()})")

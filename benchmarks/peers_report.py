@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, TypedDict
 PEERS = ("plain", "openmp", "par_unseq", "highway")  # what somebody might use instead
 
 # What is promised of twofold (issue 3).
-OF_ORACLE = 0.95  # back to back, from LEAST_PROMISED elements up
+OF_ORACLE = 0.95  # back to back, from MIN_PROMISED elements up
 NS_OVER_PLAIN = 5.0  # below that
 OF_BEST_PEER = 0.97
 OF_BEST_PEER_PAST_CACHE = {2: 1.2, 4: 1.4}  # out of place, from so many last-level caches of input and output up
 OF_ONE_THREAD = 0.95  # with a gap, or beside a foreign process: median and mean, at every size
-LEAST_PROMISED = 1 << 10
+MIN_PROMISED = 1 << 10
 
 Quartiles = tuple[float, float, float]  # low, median, high
 
@@ -183,14 +183,14 @@ def is_back_to_back(point: Point, results: Results) -> bool:
 
 
 def near_oracle(point: Point, results: Results) -> Verdict | None:
-    if not is_back_to_back(point, results) or point["elements"] < LEAST_PROMISED or "oracle" not in point["ways"]:
+    if not is_back_to_back(point, results) or point["elements"] < MIN_PROMISED or "oracle" not in point["ways"]:
         return None
     ratio = point["ways"]["oracle"]["over_twofold"]
     return Verdict(ratio[1] >= OF_ORACLE, f"{short(ratio)} of {point['oracle_loop']}")
 
 
 def near_plain(point: Point, results: Results) -> Verdict | None:
-    if not is_back_to_back(point, results) or point["elements"] >= LEAST_PROMISED:
+    if not is_back_to_back(point, results) or point["elements"] >= MIN_PROMISED:
         return None
     less, median, more = (-1e9 * seconds for seconds in point["ways"]["plain"]["seconds_more_than_twofold"])
     return Verdict(median <= NS_OVER_PLAIN, f"{median:+.1f} ns ({more:+.1f}..{less:+.1f})")
@@ -203,7 +203,7 @@ def best_peer(point: Point) -> tuple[str, Quartiles]:
 
 
 def near_best_peer(point: Point, results: Results) -> Verdict | None:
-    if not is_back_to_back(point, results) or point["elements"] < LEAST_PROMISED:
+    if not is_back_to_back(point, results) or point["elements"] < MIN_PROMISED:
         return None
     name, ratio = best_peer(point)
     return Verdict(ratio[1] >= OF_BEST_PEER, f"{short(ratio)} of {name}")
@@ -240,7 +240,7 @@ def near_one_thread(of_mean: bool) -> Promise:
 
 
 def promises() -> Iterator[tuple[str, Promise]]:
-    small = f"2^{LEAST_PROMISED.bit_length() - 1}"
+    small = f"2^{MIN_PROMISED.bit_length() - 1}"
     yield f"at least {OF_ORACLE} of the oracle from {small} up, back to back", near_oracle
     yield f"at most {NS_OVER_PLAIN:g} ns more than the plain loop below {small}, back to back", near_plain
     yield f"at least {OF_BEST_PEER} of the best peer from {small} up, back to back", near_best_peer

@@ -62,7 +62,7 @@ def worker(line: Connection) -> None:
         seconds = []
         for most in (0, 1 << 60):
             segments.release_memory()
-            shared.MOST_MAPPED_AHEAD = most
+            shared.MAX_MAPPED_AHEAD = most
             seconds.append(microseconds(write, data))
         seconds.append(microseconds(write, data))
         line.send(seconds)

@@ -34,7 +34,7 @@ using value = std::uint32_t;
 constexpr std::size_t kib = 1024;
 constexpr std::size_t mib = 1024 * kib;
 constexpr int pairs = 61;
-constexpr std::int64_t least_ns = 200'000;  // a shorter way is repeated until it takes about as long
+constexpr std::int64_t min_ns = 200'000;  // a shorter way is repeated until it takes about as long
 
 std::int64_t now_ns() {
     timespec now;
@@ -54,9 +54,9 @@ value* pages(std::size_t bytes) {
     return static_cast<value*>(memory);
 }
 
-constexpr std::size_t most_bytes = 128 * mib;
-value* const in = pages(most_bytes);
-value* const out = pages(most_bytes);
+constexpr std::size_t max_bytes = 128 * mib;
+value* const in = pages(max_bytes);
+value* const out = pages(max_bytes);
 
 // Doubles `bytes` on `threads` threads in chunks of `chunk_bytes`, whatever the engine would have decided.
 void double_as_told(std::size_t bytes, unsigned threads, stores where, std::size_t chunk_bytes) {
@@ -103,7 +103,7 @@ quartiles ratio(First const& first, Second const& second, std::int64_t gap_ns = 
     first();
     second();
     std::int64_t const once = std::max<std::int64_t>((now_ns() - start) / 2, 1);
-    int const repeats = gap_ns > 0 ? 3 : static_cast<int>(std::clamp<std::int64_t>(least_ns / once, 1, 1000));
+    int const repeats = gap_ns > 0 ? 3 : static_cast<int>(std::clamp<std::int64_t>(min_ns / once, 1, 1000));
     std::vector<double> ratios;
     for (int i = 0; i < pairs; ++i) {
         if (i % 2 == 0) {

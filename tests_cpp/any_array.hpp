@@ -69,10 +69,10 @@ private:
     }
 };
 
-/// `may_repeat`: strides may be 0. No two elements are nearer to one another than `least_step` bytes.
+/// `may_repeat`: strides may be 0. No two elements are nearer to one another than `min_step` bytes.
 [[nodiscard]] inline test_array any_array(random_numbers& random, std::size_t element_bytes, std::size_t scalar_bytes,
                                           std::vector<std::size_t> const& shape, bool may_repeat,
-                                          std::size_t least_step = 0) {
+                                          std::size_t min_step = 0) {
     constexpr std::ptrdiff_t margin = 64;
     test_array made{element_bytes,    scalar_bytes, shape, std::vector<std::ptrdiff_t>(shape.size()),
                     random.one_in(3), {},           0};
@@ -82,7 +82,7 @@ private:
         for (std::size_t i = 1; i < axes.size(); ++i) std::swap(axes[i], axes[random.below(i + 1)]);
     }
     // Elements may also lie at addresses that are no multiple of their size.
-    std::size_t step = (std::max)(element_bytes, least_step) + (random.one_in(4) ? random.below(5) : 0);
+    std::size_t step = (std::max)(element_bytes, min_step) + (random.one_in(4) ? random.below(5) : 0);
     made.first = margin + static_cast<std::ptrdiff_t>(random.one_in(2) ? random.below(64) : 0);
     for (std::size_t const i : axes) {
         if (random.one_in(4)) step *= 1 + random.below(3);

@@ -248,7 +248,7 @@ std::size_t run(element_under_test const& element, call const& c, void const* in
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size);
 
 int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-    twofold::detail::the_cache_size.store(twofold::detail::least_cache_bytes);
+    twofold::detail::the_cache_size.store(twofold::detail::min_cache_bytes);
     decisions decide(data, size);
     auto const& all = elements_under_test();
     element_under_test const* element = &all[decide.below(all.size())];

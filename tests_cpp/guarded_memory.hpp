@@ -9,9 +9,9 @@
 
 class guarded_memory {
 public:
-    explicit guarded_memory(std::size_t least_bytes)
+    explicit guarded_memory(std::size_t min_bytes)
         : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))),
-          bytes_((least_bytes + page_ - 1) / page_ * page_),
+          bytes_((min_bytes + page_ - 1) / page_ * page_),
           mapping_(mmap(nullptr, bytes_ + 2 * page_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
         if (mapping_ == MAP_FAILED || mprotect(begin(), bytes_, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
     }

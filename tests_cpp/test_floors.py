@@ -11,7 +11,7 @@ from pathlib import Path
 # From below. A folder's floor is its place here; headers of no folder are the vocabulary, or public.
 FOLDERS = ("vocabulary", "machine", "parallel", "simd", "nd", "operation", "public")
 VOCABULARY = ("element.hpp", "element_types.def", "error.hpp", "flags.hpp", "options.hpp", "version.hpp")
-MOST_HEADERS = 12  # of a folder
+MAX_HEADERS = 12  # of a folder
 
 INCLUDE = re.compile(r'^#include ([<"])([^>"]+)[>"]', re.MULTILINE)
 
@@ -41,7 +41,7 @@ def faults_of(headers: dict[str, str]) -> list[str]:
     found += [f"{' -> '.join(circle)} is a circle" for circle in circles_in(graph)]
     for folder in FOLDERS:
         count = sum(folder_of(header) == folder for header in headers)
-        if count > MOST_HEADERS:
+        if count > MAX_HEADERS:
             found.append(f"{folder} has {count} headers")
     return found
 

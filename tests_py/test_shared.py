@@ -1010,7 +1010,7 @@ def test_what_workers_hold_stays_while_others_are_killed():
         workers = [start() for _ in range(3)]
         try:
             tokens = set()
-            arrays = []  # which the workers have let go of, or not yet, when they are dropped
+            arrays = []  # which the workers have released, or not yet, when they are dropped
             results = []
             count = int(os.environ.get("TWOFOLD_TEST_ARRAYS", 500))
             for i in range(count):

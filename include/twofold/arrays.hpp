@@ -74,7 +74,7 @@ template <class In, class Out>
             in_digits(in.shape.size()) + " and " + in_digits(dimensions) + " dimensions, the strides " +
             in_digits(in.strides.size()) + " and " + in_digits(out.strides.size()));
     }
-    if (dimensions > most_dimensions) {
+    if (dimensions > max_dimensions) {
         fail_invalid_argument("an array of " + in_digits(dimensions) + " dimensions; at most 64 are supported");
     }
     std::size_t n = 1;  // modulo 2^64, until it is known that all of them fit

@@ -30,7 +30,7 @@ CHUNK_STEP = 4096
 _doubling = operation_named("twofold:double")
 
 # More than any array has.
-MOST_CHUNK_BYTES = 1 << 62
+MAX_CHUNK_BYTES = 1 << 62
 
 
 def double_in_processes(  # noqa: PLR0913
@@ -181,7 +181,7 @@ def _chunk_argument(chunk_bytes):
     if chunk_bytes is None:
         return CHUNK_BYTES
     least = _count_argument("chunk_bytes", chunk_bytes, least=1)
-    return min((least + CHUNK_STEP - 1) // CHUNK_STEP * CHUNK_STEP, MOST_CHUNK_BYTES)
+    return min((least + CHUNK_STEP - 1) // CHUNK_STEP * CHUNK_STEP, MAX_CHUNK_BYTES)
 
 
 def _progress_argument(progress):

@@ -30,7 +30,7 @@ _Lender: TypeAlias = _Submits | _Applies | _Schedules
 
 CHUNK_BYTES: int
 CHUNK_STEP: int
-MOST_CHUNK_BYTES: int
+MAX_CHUNK_BYTES: int
 
 @overload
 def double_in_processes(

@@ -27,7 +27,7 @@ __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 
 # How many bytes of an array are mapped when it comes: this takes some 60 us for each MiB.
 # Measured by `benchmarks/shared_arrays.py`.
-MOST_MAPPED_AHEAD = 256 << 20
+MAX_MAPPED_AHEAD = 256 << 20
 
 
 _has_begun = False
@@ -350,7 +350,7 @@ def _receive(cls, where, ticket, layout, is_writable, attributes=None):  # noqa:
         array = np.ndarray.__new__(cls, shape, dtype, segment, offset, strides)
         if is_writable and array.nbytes:
             _, first, end = extent_of(array)
-            segment.map_ahead(first - segment.address, min(end - first, MOST_MAPPED_AHEAD))
+            segment.map_ahead(first - segment.address, min(end - first, MAX_MAPPED_AHEAD))
         array.flags.writeable = is_writable
         if attributes:
             vars(array).update(attributes)

@@ -7,7 +7,7 @@ from twofold._processes.segments import Segment, SharedArrayError
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
 
-MOST_MAPPED_AHEAD: Final = 268435456
+MAX_MAPPED_AHEAD: Final = 268435456
 
 class SharedArray(np.ndarray[Any, np.dtype[Any]]):
     def __new__(

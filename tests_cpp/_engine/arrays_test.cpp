@@ -23,7 +23,7 @@ using twofold_wheel::interrupted;
 using twofold_wheel::timedelta64;
 using bytes = std::vector<std::byte>;
 
-using twofold::detail::least_transposed_bytes;
+using twofold::detail::min_transposed_bytes;
 constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
 
 // ---- what is expected of the elements that only the wheel has; expected.hpp has the others
@@ -206,7 +206,7 @@ TEMPLATE_LIST_TEST_CASE("large arrays are written past the cache, and right", "[
                                                                         : twofold_wheel::instruction_sets().front();
     // Each side is long enough, too, to be streamed in whole lines where the array is transposed.
     std::size_t const side = (std::max)(static_cast<std::size_t>(std::sqrt((std::size_t{3} << 18) / sizeof(T))),
-                                        least_transposed_bytes / sizeof(T)) +
+                                        min_transposed_bytes / sizeof(T)) +
                              1;
     auto const step = static_cast<std::ptrdiff_t>(sizeof(T));
     auto const row = step * static_cast<std::ptrdiff_t>(side);
@@ -356,10 +356,10 @@ bool ask() {
     return ++asked < enough;
 }
 
-std::size_t double_in_slices(array_side in, array_side out, std::vector<std::size_t> const& shape, int most_slices,
+std::size_t double_in_slices(array_side in, array_side out, std::vector<std::size_t> const& shape, int max_slices,
                              overflow_policy policy = overflow_policy::wrap) {
     asked = 0;
-    enough = most_slices;
+    enough = max_slices;
     return twofold_wheel::run_array(doubling_operation, 0, number_of<std::uint32_t>(), in, out, shape.data(),
                                     static_cast<int>(shape.size()), {1, true}, policy, ask);
 }

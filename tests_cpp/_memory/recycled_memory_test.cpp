@@ -63,7 +63,7 @@ TEST_CASE("a block is aligned, and all of it can be used", "[recycled]") {
         for (int turn = 0; turn < 3; ++turn) {
             void* const block = allocate(bytes);
             REQUIRE(block != nullptr);
-            CHECK(reinterpret_cast<std::uintptr_t>(block) % least_alignment == 0);
+            CHECK(reinterpret_cast<std::uintptr_t>(block) % min_alignment == 0);
             if (bytes >= recycled_bytes) CHECK(reinterpret_cast<std::uintptr_t>(block) % (2 * MiB) == 0);
             std::memset(block, turn, bytes);
             CHECK(is_marked(block, bytes, static_cast<unsigned char>(turn)));

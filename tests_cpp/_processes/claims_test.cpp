@@ -107,7 +107,7 @@ auto dies_at(step where, int of_chunk) {
 
 TEST_CASE("a chunk's word holds what it is made of", "[claims]") {
     for (state const is : {state::free, state::claimed, state::ready, state::done}) {
-        for (unsigned const losses : {0u, 1u, most_losses}) {
+        for (unsigned const losses : {0u, 1u, max_losses}) {
             for (unsigned const owner : {0u, 1u, 0xFFFFu, 0xFFFFFFFFu}) {
                 chunk_word const word = chunk_word::unpacked(chunk_word{is, losses, owner}.packed());
                 CHECK((word.is == is && word.losses == losses && word.owner == owner));
@@ -120,7 +120,7 @@ TEST_CASE("one worker does all there is, in every way", "[claims]") {
     for (way const how : ways) {
         for (std::size_t const bytes : {1u, 63u, 64u, 65u, 4096u, 100'001u}) {
             for (std::size_t const chunk_bytes :
-                 {std::size_t{64}, std::size_t{4096}, most_scratch_bytes, 4 * slice_bytes}) {
+                 {std::size_t{64}, std::size_t{4096}, max_scratch_bytes, 4 * slice_bytes}) {
                 job const all({bytes, chunk_bytes, 2, how});
                 all.work(0);
                 INFO("way " << static_cast<int>(how) << ", " << bytes << " bytes in chunks of " << chunk_bytes);
@@ -250,7 +250,7 @@ TEST_CASE("deaths over one chunk are counted, those over others are not", "[clai
     for (unsigned death = 1; death < 299; ++death) {
         std::size_t const dead = all.claims.join({death, death});
         CHECK_THROWS_AS(all.work(dead, dies_at(step::computed, 0)), dies_here);
-        CHECK(all.claims.bury(dead, all.out()) == (std::min)(death, most_losses));
+        CHECK(all.claims.bury(dead, all.out()) == (std::min)(death, max_losses));
     }
     std::size_t const last = all.claims.join({1, 1});
     CHECK_THROWS_AS(all.work(last, dies_at(step::computed, 3)), dies_here);

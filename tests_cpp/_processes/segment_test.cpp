@@ -483,7 +483,7 @@ TEST_CASE("a segment that somebody has is not used again", "[segment]") {
     release(next);
 }
 
-TEST_CASE("a segment is used again after all who had it have let go of it", "[segment]") {
+TEST_CASE("a segment is used again after all processes that had it have released it", "[segment]") {
     fresh_start const start;
     segment one = made(MiB);
     segment const before = one;
@@ -834,7 +834,7 @@ TEST_CASE("no more mappings of others are kept than was said", "[segment]") {
     for (segment& one : all) release(one);
 }
 
-TEST_CASE("who has attached keeps the mapping for the next use, and lets go when the owner does", "[segment]") {
+TEST_CASE("a process that has attached keeps the mapping for the next use, and releases it when the owner does", "[segment]") {
     fresh_start const start;
     segment one = made(MiB);
     std::size_t const files = open_files();

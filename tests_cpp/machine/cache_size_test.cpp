@@ -83,10 +83,10 @@ TEST_CASE("text that is no size says nothing", "[cache]") {
 }
 
 TEST_CASE("a size that is too large is the largest, never a small one", "[cache]") {
-    static_assert(parsed("2G") == twofold::detail::most_cache_bytes);
-    static_assert(parsed("4294967296G") == twofold::detail::most_cache_bytes);
-    static_assert(parsed("18446744073709551616") == twofold::detail::most_cache_bytes);
-    CHECK(parsed("99999999999999999999G") == twofold::detail::most_cache_bytes);
+    static_assert(parsed("2G") == twofold::detail::max_cache_bytes);
+    static_assert(parsed("4294967296G") == twofold::detail::max_cache_bytes);
+    static_assert(parsed("18446744073709551616") == twofold::detail::max_cache_bytes);
+    CHECK(parsed("99999999999999999999G") == twofold::detail::max_cache_bytes);
 }
 
 TEST_CASE("sysfs is asked for the largest cache that holds data", "[cache]") {
@@ -164,7 +164,7 @@ TEST_CASE("the caches of CPUID are counted up to one without a type", "[cache]")
     CHECK(largest({data, instructions, unified, none}) == mebibyte);
     CHECK(largest({unified, data}) == mebibyte);
     CHECK(largest({data, none, unified}) == 32 << 10);
-    CHECK(largest({{3, 0xffffffff, 0xffffffff, 0}}) == twofold::detail::most_cache_bytes);
+    CHECK(largest({{3, 0xffffffff, 0xffffffff, 0}}) == twofold::detail::max_cache_bytes);
     std::uint32_t asked = 0;
     CHECK(largest_described_cache([&](std::uint32_t i, cpuid_registers& to) noexcept {
               asked = i;
@@ -180,8 +180,8 @@ TEST_CASE("sysfs and the processor of this machine, where they answer, say somet
     std::size_t const by_processor = twofold::detail::cache_size_by_cpuid();
     for (std::size_t const bytes : {by_sysfs, by_processor}) {
         if (bytes == 0) continue;
-        CHECK(bytes >= twofold::detail::least_cache_bytes);
-        CHECK(bytes <= twofold::detail::most_cache_bytes);
+        CHECK(bytes >= twofold::detail::min_cache_bytes);
+        CHECK(bytes <= twofold::detail::max_cache_bytes);
     }
 }
 

@@ -75,8 +75,8 @@ TEST_CASE("any array is doubled as a plain loop doubles it, and nothing else in 
         for (std::size_t seed = 0; seed < array_count(); ++seed) {
             random_numbers random{seed * 1000};
             auto const shape = any_shape(random, seed % 20 == 0);
-            auto const array = [&](bool may_repeat, std::size_t least_step = 0) {
-                return any_array(random, element.size, element.scalar_size, shape, may_repeat, least_step);
+            auto const array = [&](bool may_repeat, std::size_t min_step = 0) {
+                return any_array(random, element.size, element.scalar_size, shape, may_repeat, min_step);
             };
             options const how{policies[random.below(3)], seed % 2 == 0 ? 3u : 1u};
             auto in = array(true);
@@ -119,7 +119,7 @@ TEST_CASE("large arrays are written past the cache, and right", "[double][arrays
     for (element_under_test const& element : elements_under_test()) {
         // Each side is long enough to be streamed in whole lines where the array is transposed.
         std::size_t const side = (std::max)(static_cast<std::size_t>(std::sqrt((std::size_t{3} << 18) / element.size)),
-                                            twofold::detail::least_transposed_bytes / element.size) +
+                                            twofold::detail::min_transposed_bytes / element.size) +
                                  1;
         auto const step = static_cast<std::ptrdiff_t>(element.size);
         auto const row = step * static_cast<std::ptrdiff_t>(side);

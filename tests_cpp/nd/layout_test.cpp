@@ -175,13 +175,13 @@ TEST_CASE("blocks hold each element once, and no more bytes than they may", "[la
         blocks const cut(nest, element_bytes, block_bytes, random.below(64), random.below(64), streamed);
         std::size_t const more_columns =
             streamed && cut.is_transposed() ? (std::max)(64 / element_bytes, std::size_t{1}) : 0;
-        std::size_t const most_bytes = (cut.is_transposed() ? blocks::transposed_share : 1) * block_bytes;
+        std::size_t const max_bytes = (cut.is_transposed() ? blocks::transposed_share : 1) * block_bytes;
         CAPTURE(i, element_bytes, block_bytes, streamed);
         CHECK((sorted(places_of(nest, cut)) == sorted(places_of(call))));
         for (std::size_t k = 0; k < cut.size(); ++k) {
-            CHECK(cut[k].rows * (cut[k].columns + more_columns) * element_bytes <= most_bytes);
+            CHECK(cut[k].rows * (cut[k].columns + more_columns) * element_bytes <= max_bytes);
             CHECK(cut[k].columns_before + cut[k].columns + cut[k].columns_after == cut.columns().length);
-            CHECK(cut[k].columns <= cut.most_columns());
+            CHECK(cut[k].columns <= cut.max_columns());
         }
     }
 }
@@ -235,7 +235,7 @@ TEST_CASE("what both sides repeat is met once", "[layout]") {
 
 TEST_CASE("arrays may have 64 dimensions", "[layout]") {
     layout call;
-    for (int i = 0; i < twofold::detail::most_dimensions; ++i) {
+    for (int i = 0; i < twofold::detail::max_dimensions; ++i) {
         call.shape.push_back(i % 16 == 0 ? 2 : 1);
         call.in.push_back(std::ptrdiff_t{4} << i % 32);
         call.out.push_back(std::ptrdiff_t{4} << (63 - i) / 2);

@@ -17,12 +17,12 @@ using twofold::detail::threads_pay_asleep_bytes;
 using twofold::detail::threads_pay_awake_bytes;
 using chunks = twofold::detail::chunks;
 
-constexpr std::size_t most_bytes = threads_pay_asleep_bytes + 64;
+constexpr std::size_t max_bytes = threads_pay_asleep_bytes + 64;
 
 // As if the machine had a small cache, so that streaming begins at sizes that are tested fast.
 class small_cache {
 public:
-    small_cache() { set(twofold::detail::least_cache_bytes); }
+    small_cache() { set(twofold::detail::min_cache_bytes); }
     small_cache(small_cache const&) = delete;
     small_cache& operator=(small_cache const&) = delete;
     ~small_cache() { set(0); }  // the next call asks the system again
@@ -32,7 +32,7 @@ private:
 };
 
 bool all_untouched(std::byte const* begin, std::byte const* end) {
-    static bytes const untouched(most_bytes + 8192, std::byte{0x5A});
+    static bytes const untouched(max_bytes + 8192, std::byte{0x5A});
     return same_bytes(begin, untouched.data(), static_cast<std::size_t>(end - begin));
 }
 
@@ -85,11 +85,11 @@ private:
 };
 
 template <class Promise>
-void for_each_element_and_policy(std::size_t most_bytes_of_array, Promise const& promise) {
+void for_each_element_and_policy(std::size_t max_bytes_of_array, Promise const& promise) {
     for (element_under_test const& element : elements_under_test()) {
         for (overflow_policy const policy : policies) {
             CAPTURE(element.name, static_cast<int>(policy));
-            promise(arrays(element, policy, most_bytes_of_array / element.size), element.size);
+            promise(arrays(element, policy, max_bytes_of_array / element.size), element.size);
         }
     }
 }
@@ -97,10 +97,10 @@ void for_each_element_and_policy(std::size_t most_bytes_of_array, Promise const&
 }  // namespace
 
 TEST_CASE("large arrays are doubled by any number of threads", "[double]") {
-    std::size_t const most = 24 * chunks::least_bytes + 64;
+    std::size_t const most = 24 * chunks::min_bytes + 64;
     for_each_element_and_policy(most, [](arrays const& test, std::size_t size) {
         std::size_t const awake = threads_pay_awake_bytes / size;
-        std::size_t const chunk = chunks::least_bytes / size;
+        std::size_t const chunk = chunks::min_bytes / size;
         for (std::size_t const n :
              {awake - 1, awake, awake + 1, 9 * chunk - 1, 9 * chunk, 9 * chunk + 1, 23 * chunk + 5}) {
             for (unsigned threads = 1; threads <= 4; ++threads) {
@@ -113,8 +113,8 @@ TEST_CASE("large arrays are doubled by any number of threads", "[double]") {
 
 TEST_CASE("arrays so large that sleeping helpers are woken are doubled by any number of threads", "[double]") {
     for (element_under_test const& element : elements_under_test()) {
-        arrays const test(element, overflow_policy::wrap, most_bytes / element.size);
-        std::size_t const chunk = chunks::least_bytes / element.size;
+        arrays const test(element, overflow_policy::wrap, max_bytes / element.size);
+        std::size_t const chunk = chunks::min_bytes / element.size;
         for (std::size_t const n : {80 * chunk - 3, 80 * chunk + 3, threads_pay_asleep_bytes / element.size + 1}) {
             for (unsigned const threads : {1u, 2u, 4u}) {
                 CAPTURE(element.name, n, threads);
@@ -170,7 +170,7 @@ TEST_CASE("the first of the elements that overflow is named, whichever threads f
     for (element_under_test const& element : elements_under_test()) {
         std::size_t const size = element.size;
         auto const overflowing = element.overflowing();
-        std::size_t const chunk = chunks::least_bytes / size;
+        std::size_t const chunk = chunks::min_bytes / size;
         for (std::size_t const n : {4 * chunk + 7, (std::size_t{2} << 20) / size + 5}) {
             auto const fitting = element.fitting(n);
             auto values = fitting;

@@ -262,20 +262,20 @@ void let_helpers_fall_asleep() noexcept {
 }
 
 constexpr twofold::detail::allowance up_to_four{4, false};
-constexpr twofold::detail::allowance four_ordered{4, true};
+constexpr twofold::detail::allowance four_requested{4, true};
 
 }  // namespace
 
 TEST_CASE("small calls, and calls that may have one thread, run on that alone", "[sharing]") {
-    for (twofold::detail::allowance const threads : {up_to_four, four_ordered}) {
+    for (twofold::detail::allowance const threads : {up_to_four, four_requested}) {
         share_next_call();
         CHECK(workers_of_call<0>(0, threads) == 1);
         share_next_call();
         CHECK(workers_of_call<0>(threads_pay_awake_bytes - 1, threads) == 1);
     }
-    for (bool const ordered : {false, true}) {
+    for (bool const requested : {false, true}) {
         share_next_call();
-        CHECK(workers_of_call<0>(threads_pay_asleep_bytes, {1, ordered}) == 1);
+        CHECK(workers_of_call<0>(threads_pay_asleep_bytes, {1, requested}) == 1);
     }
 }
 
@@ -289,9 +289,9 @@ TEST_CASE("a call of medium size that comes now and then wakes nobody", "[sharin
     CHECK(holds_in_child(20, [] {
         return workers_of_call<2>(threads_pay_asleep_bytes - 1, up_to_four) == 1 && crew::helper_count() == 0;
     }));
-    for (twofold::detail::allowance const threads : {up_to_four, four_ordered}) {
+    for (twofold::detail::allowance const threads : {up_to_four, four_requested}) {
         share_next_call();
-        CHECK(workers_of_call<2>(threads_pay_asleep_bytes, four_ordered) == 4);
+        CHECK(workers_of_call<2>(threads_pay_asleep_bytes, four_requested) == 4);
         let_helpers_fall_asleep();
         CHECK(workers_of_call<2>(threads_pay_asleep_bytes - 1, threads) == 1);
     }
@@ -305,7 +305,7 @@ TEST_CASE("calls of medium size in close succession come to be shared", "[sharin
     }));
 }
 
-TEST_CASE("long calls of medium size in close succession are shared as ordered", "[sharing]") {
+TEST_CASE("long calls of medium size in close succession are shared as requested", "[sharing]") {
     CHECK(holds_in_child(20, [] {
         unsigned given = 0;
         auto const long_call = [&](unsigned workers) noexcept {
@@ -315,12 +315,12 @@ TEST_CASE("long calls of medium size in close succession are shared as ordered",
             }
             return twofold::detail::help::none;
         };
-        while (given != 4) sharing::run({4}, threads_pay_awake_bytes, four_ordered, long_call);
+        while (given != 4) sharing::run({4}, threads_pay_awake_bytes, four_requested, long_call);
         return true;
     }));
 }
 
-TEST_CASE("threads that the caller orders are used, whatever experience says of them", "[sharing]") {
+TEST_CASE("threads that the caller requests are used, whatever experience says of them", "[sharing]") {
     unsigned given = 0;
     auto const slower_with_helpers = [&](unsigned workers) noexcept {
         given = workers;
@@ -335,7 +335,7 @@ TEST_CASE("threads that the caller orders are used, whatever experience says of 
     };
     // Until it is known that sharing does not pay.
     for (unsigned alone = 0; alone < 10;) alone += call(up_to_four) == 1;
-    for (unsigned i = 0; i < 20; ++i) CHECK(call(four_ordered) == 4);
+    for (unsigned i = 0; i < 20; ++i) CHECK(call(four_requested) == 4);
 }
 
 TEST_CASE("what is known of calls is known of one kind of them, and of one size", "[sharing]") {
@@ -352,7 +352,7 @@ TEST_CASE("what is known of calls is known of one kind of them, and of one size"
     CHECK(known() == 2);
     workers_of_call<7>(threads_pay_awake_bytes, up_to_four);
     CHECK(known() == 3);
-    workers_of_call<8>(threads_pay_awake_bytes, four_ordered);  // of which nobody wants to know anything
+    workers_of_call<8>(threads_pay_awake_bytes, four_requested);  // of which nobody wants to know anything
     CHECK(known() == 3);
 }
 

@@ -31,7 +31,7 @@ constexpr std::string_view fault_in(row const& r) {
             return "a chunk does not begin on a cache line of the output";
         }
         if (i > 1 && i + 1 < cut.size() && part.count != cut[1].count) return "chunks of different sizes";
-        if (part.count * r.element_bytes > chunks::most_bytes) return "a chunk is too large";
+        if (part.count * r.element_bytes > chunks::max_bytes) return "a chunk is too large";
         next = part.first + part.count;
     }
     return next == r.n ? "" : "not all elements are in a chunk";
@@ -44,8 +44,8 @@ constexpr std::size_t sizes[] = {1, 2, 4, 8, 16};
 TEST_CASE("chunks hold each element once and begin on cache lines of the output", "[chunks]") {
     std::vector<std::string> faults;
     for (std::size_t const element_bytes : sizes) {
-        std::size_t const least = chunks::least_bytes / element_bytes;
-        std::size_t const most = chunks::most_bytes / element_bytes;
+        std::size_t const least = chunks::min_bytes / element_bytes;
+        std::size_t const most = chunks::max_bytes / element_bytes;
         for (std::size_t const n :
              {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{63}, least - 1, least, least + 1,
               2 * least - 1, 2 * least, 2 * least + 1, 7 * least + 3, most * 8, most * 8 + 1, most * 33 - 1}) {
@@ -84,10 +84,10 @@ TEST_CASE("elements that do not divide a line are still all in one chunk each", 
 TEST_CASE("each worker has several chunks, unless they would be too small or too large", "[chunks]") {
     std::size_t const a_mebibyte = std::size_t{1} << 20;
     CHECK(chunks(4 * a_mebibyte, 1, 0, 4).size() == 4 * chunks::per_worker);
-    CHECK(chunks(chunks::least_bytes * 3, 1, 0, 8).size() == 3);
-    CHECK(chunks(chunks::least_of_several_bytes * 3, 1, 0, 3).size() == 3);
-    CHECK(chunks(chunks::least_of_several_bytes * 16, 1, 0, 4).size() == 16);
-    CHECK(chunks(64 * a_mebibyte, 1, 0, 1).size() == 64 * a_mebibyte / chunks::most_bytes);
+    CHECK(chunks(chunks::min_bytes * 3, 1, 0, 8).size() == 3);
+    CHECK(chunks(chunks::min_of_several_bytes * 3, 1, 0, 3).size() == 3);
+    CHECK(chunks(chunks::min_of_several_bytes * 16, 1, 0, 4).size() == 16);
+    CHECK(chunks(64 * a_mebibyte, 1, 0, 1).size() == 64 * a_mebibyte / chunks::max_bytes);
 }
 
 TEST_CASE("chunks can be computed by the compiler", "[chunks]") {
@@ -96,7 +96,7 @@ TEST_CASE("chunks can be computed by the compiler", "[chunks]") {
     static_assert(chunks(10, 4, 12, 3)[0] == chunk{0, 10});
     static_assert(noexcept(chunks(10, 4, 12, 3)[0]));
     // The first is shorter by the three elements that its first line already holds.
-    constexpr std::size_t length = chunks::least_bytes / 4;
+    constexpr std::size_t length = chunks::min_bytes / 4;
     static_assert(chunks(2 * length, 4, 12, 3)[0] == chunk{0, length - 3});
     static_assert(chunks(2 * length, 4, 12, 3)[1] == chunk{length - 3, length});
     CHECK(chunks(2 * length, 4, 12, 3)[2] == chunk{2 * length - 3, 3});

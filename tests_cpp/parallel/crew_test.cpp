@@ -148,7 +148,7 @@ TEST_CASE("the helpers say whether there are any, and whether one is awake", "[c
 
 TEST_CASE("the number of helpers has a limit", "[crew][counts-threads]") {
     CHECK(holds_in_child(60, [] {
-        return each_index_runs_once(1000, 100'000) && crew::helper_count() <= crew_state::most_helpers &&
+        return each_index_runs_once(1000, 100'000) && crew::helper_count() <= crew_state::max_helpers &&
                threads_of_process() == crew::helper_count() + 1;
     }));
 }

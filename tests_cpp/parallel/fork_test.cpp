@@ -49,7 +49,7 @@ constexpr unsigned child_limit = 20;
 #endif
 
 // Elements of a call that may have helpers.
-constexpr std::size_t least_for_threads = twofold::detail::threads_pay_awake_bytes / sizeof(std::uint32_t);
+constexpr std::size_t min_for_threads = twofold::detail::threads_pay_awake_bytes / sizeof(std::uint32_t);
 
 // Has `helpers` helpers at work at the same time as this thread.
 void work_with(unsigned helpers) noexcept {
@@ -76,7 +76,7 @@ void spend_some_time() noexcept {
 // Arrays large enough for helpers, doubled over and over without a word to the allocator.
 class doubling {
 public:
-    explicit doubling(std::size_t n = 3 * least_for_threads)
+    explicit doubling(std::size_t n = 3 * min_for_threads)
         : in_(arbitrary_elements<std::uint32_t>(n)), out_(n), expected_(expected_doubles(in_)) {}
 
     // Twice, since calls of this size have helpers if they come back to back.
@@ -131,13 +131,13 @@ std::size_t resident_bytes() {
 
 // What the signal handler below does, and what it finds out. One handler at a time is at work.
 std::atomic<unsigned> forks{0};
-std::atomic<unsigned> most_forks{0};
+std::atomic<unsigned> max_forks{0};
 std::atomic<bool> is_child{false};
 pid_t children[1000];
 
 void fork_in_handler(int) noexcept {
     unsigned const i = forks;
-    if (is_child || i >= most_forks) return;
+    if (is_child || i >= max_forks) return;
     children[i] = fork();
     if (children[i] == 0) {
         is_child = true;
@@ -636,7 +636,7 @@ TEST_CASE("threads that fork at the same time do not get in each other's way", "
         std::vector<std::thread> threads;
         for (unsigned i = 0; i < 4; ++i) {
             threads.emplace_back([&right] {
-                doubling work(least_for_threads);
+                doubling work(min_for_threads);
                 for (unsigned repetition = 0; repetition < 50; ++repetition) {
                     if (!work.is_right() || !holds_in_child(child_limit, [&] { return work.is_right(); }))
                         right = false;
@@ -652,7 +652,7 @@ TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
     bool right = true;
     for (unsigned i = 0; i < 100; ++i) {
         right = right && holds_in_child(limit, [] {
-                    doubling work(least_for_threads);
+                    doubling work(min_for_threads);
                     std::atomic<bool> go{false};
                     std::thread first_caller([&] {
                         while (!go) sched_yield();
@@ -705,8 +705,8 @@ TEST_CASE("threads may make the first calls of a process at the same time", "[fo
 TEST_CASE("a signal handler may fork in the middle of a call that has helpers", "[fork][guarded]") {
     CHECK(holds_in_child(limit, [] {
         call_on_signal(SIGUSR1, fork_in_handler);
-        most_forks = 20;
-        for (unsigned call = 0; call < most_forks && !is_child; ++call) {
+        max_forks = 20;
+        for (unsigned call = 0; call < max_forks && !is_child; ++call) {
             pthread_t const caller = pthread_self();
             std::atomic<bool> helper_is_here{false};
             std::vector<std::atomic<unsigned>> runs(500);
@@ -733,10 +733,10 @@ TEST_CASE("a signal handler may fork at any point of a call", "[fork]") {
     CHECK(holds_in_child(limit, [] {
         call_on_signal(SIGPROF, fork_in_handler);
         doubling work;
-        most_forks = 150;
+        max_forks = 150;
         itimerval every_millisecond{{0, 1000}, {0, 1000}};
         setitimer(ITIMER_PROF, &every_millisecond, nullptr);  // not inherited by children
-        while (forks < most_forks && !is_child) {
+        while (forks < max_forks && !is_child) {
             if (!work.is_right()) return false;
         }
         return is_child ? work.is_right() : all_children_are_right();

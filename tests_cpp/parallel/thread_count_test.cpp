@@ -14,7 +14,7 @@
 
 namespace {
 
-using twofold::detail::most_threads;
+using twofold::detail::max_threads;
 using twofold::detail::thread_decision;
 using twofold::detail::thread_rule;
 using twofold::detail::thread_wishes;
@@ -165,10 +165,10 @@ TEST_CASE("the first rule that says something decides", "[threads]") {
              row{{.argument = 5}, "6", "7", "3", 5, argument},
              row{{.thread_limit = 4}, "6", "7", "3", 4, thread_limit},
 
-             row{{.argument = 100'000}, "6", "7", nullptr, most_threads, argument},
-             row{{.thread_limit = 100'000}, "6", "7", nullptr, most_threads, thread_limit},
-             row{nothing, "100000", "7", nullptr, most_threads, twofold_num_threads},
-             row{nothing, nullptr, "100000", nullptr, most_threads, omp_num_threads},
+             row{{.argument = 100'000}, "6", "7", nullptr, max_threads, argument},
+             row{{.thread_limit = 100'000}, "6", "7", nullptr, max_threads, thread_limit},
+             row{nothing, "100000", "7", nullptr, max_threads, twofold_num_threads},
+             row{nothing, nullptr, "100000", nullptr, max_threads, omp_num_threads},
          }) {
         set_environment(r.twofold, r.omp, r.omp_limit);
         CAPTURE(r.wishes.argument, r.wishes.thread_limit, r.wishes.pool_worker);

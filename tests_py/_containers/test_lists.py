@@ -35,13 +35,13 @@ SEVERAL_TURNS = 3 * 2**16 + 5
 
 def rounded(value: float, element: str) -> float:
     """The nearest number of a float type, and of two the even one; infinite beyond the greatest."""
-    mantissa_bits, least_exponent = FLOATS[element]
+    mantissa_bits, min_exponent = FLOATS[element]
     if value == 0 or not math.isfinite(value):
         return value
-    exponent = max(math.frexp(value)[1] - 1, least_exponent)
+    exponent = max(math.frexp(value)[1] - 1, min_exponent)
     unit = Fraction(2) ** (exponent - mantissa_bits + 1)
     nearest = round(Fraction(value) / unit) * unit  # `round` prefers the even one
-    beyond = Fraction(2) ** (2 - least_exponent)
+    beyond = Fraction(2) ** (2 - min_exponent)
     return math.copysign(math.inf if abs(nearest) >= beyond else float(nearest), value)
 
 
@@ -162,8 +162,8 @@ def test_a_fixed_width_raises(element):
 
 @pytest.mark.parametrize("element", FLOATS)
 def test_a_float_type_raises_where_its_numbers_become_infinite(element):
-    mantissa_bits, least_exponent = FLOATS[element]
-    highest = float((2 - Fraction(2) ** (1 - mantissa_bits)) * Fraction(2) ** (1 - least_exponent))
+    mantissa_bits, min_exponent = FLOATS[element]
+    highest = float((2 - Fraction(2) ** (1 - mantissa_bits)) * Fraction(2) ** (1 - min_exponent))
     values = [highest / 2, -highest / 2, math.inf, -math.inf, 0.0]
     assert_same(twofold.double(values, dtype=element, overflow="raise"), [2 * v for v in values])
     assert_same(twofold.double([highest], dtype=element), [math.inf])
@@ -185,14 +185,14 @@ def test_floats_of_python_raise_where_they_become_infinite():
 
 def floats_round(element: str) -> list[float]:
     """Numbers that are hard to round to a float type."""
-    mantissa_bits, least_exponent = FLOATS[element]
-    exponents = [least_exponent - mantissa_bits - 1, least_exponent - 2, least_exponent - 1, least_exponent, -1, 0, 5]
+    mantissa_bits, min_exponent = FLOATS[element]
+    exponents = [min_exponent - mantissa_bits - 1, min_exponent - 2, min_exponent - 1, min_exponent, -1, 0, 5]
     ones = (2**mantissa_bits - 1, 2 ** (mantissa_bits - 1), 2 ** (mantissa_bits - 1) + 1, 1, 3)
     # Halfway between two, and as near to it as Python's floats come.
     near = [math.ldexp(one + half, e - mantissa_bits + 1) for one in ones for half in (0, 0.5) for e in exponents]
     near += [math.nextafter(v, w) for v in near for w in (0.0, math.inf)]
     drawn = random.Random(0)
-    near += [math.ldexp(drawn.random(), drawn.randint(least_exponent - 30, 1 - least_exponent)) for _ in range(2000)]
+    near += [math.ldexp(drawn.random(), drawn.randint(min_exponent - 30, 1 - min_exponent)) for _ in range(2000)]
     return [*near, *(-v for v in near), 0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324]
 
 

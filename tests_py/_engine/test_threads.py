@@ -131,12 +131,12 @@ def test_calls_from_many_threads_at_once():
 
 
 def test_other_threads_run_during_a_call():
-    """The GIL is let go of: this thread sees most of the calls of the other from the inside."""
+    """The GIL is released: this thread sees most of the calls of the other from the inside."""
     run_script("""
         import sys, threading, twofold
         from array import array
         CALLS = 40
-        sys.setswitchinterval(100)  # so that threads change only where one lets go of the GIL
+        sys.setswitchinterval(100)  # so that threads change only where one releases the GIL
         x = array("I", bytes(64 << 20))
         in_call = 0
         def call():

@@ -346,7 +346,7 @@ HANGING_MUTATIONS = {
     ),
     "the caller takes no chunks": ("jobs.GRACE_SECONDS = 1000", "dead_or_stopped_pools", "Pool", "fork"),
 }
-LEAST_SECONDS = 10
+MIN_SECONDS = 10
 
 
 def test_the_scenarios_see_what_they_should():
@@ -358,7 +358,7 @@ def test_the_scenarios_see_what_they_should():
     failing = {name: subprocess.Popen([*command, *m], **quiet) for name, m in MUTATIONS.items()}
     try:
         green = {name for name, process in failing.items() if process.wait(timeout=SECONDS) == 0}
-        time.sleep(max(start + LEAST_SECONDS - time.monotonic(), 0))
+        time.sleep(max(start + MIN_SECONDS - time.monotonic(), 0))
         ended = {name for name, process in hanging.items() if process.poll() is not None}
     finally:
         for process in [*hanging.values(), *failing.values()]:

@@ -31,8 +31,8 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
 inline constexpr std::size_t assumed_cache_bytes = std::size_t{32} << 20;  // where the system does not say
-inline constexpr std::size_t least_cache_bytes = std::size_t{1} << 20;
-inline constexpr std::size_t most_cache_bytes = std::size_t{1} << 30;
+inline constexpr std::size_t min_cache_bytes = std::size_t{1} << 20;
+inline constexpr std::size_t max_cache_bytes = std::size_t{1} << 30;
 
 #if defined(__GNUC__)
 __attribute__((visibility("hidden")))
@@ -42,7 +42,7 @@ inline constinit std::atomic<std::size_t>
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// "32768K" as bytes: a number, then nothing, K, M or G. 0 where the text is anything else, most_cache_bytes where that
+/// "32768K" as bytes: a number, then nothing, K, M or G. 0 where the text is anything else, max_cache_bytes where that
 /// is less than it says.
 [[nodiscard]] constexpr std::size_t parse_cache_size(char const* text, std::size_t length) noexcept {
     auto const is_blank = [](char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
@@ -50,7 +50,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     while (i < length && is_blank(text[i])) ++i;
     std::uint64_t bytes = 0;
     for (; i < length && text[i] >= '0' && text[i] <= '9'; ++i) {
-        bytes = (std::min)(bytes * 10 + static_cast<unsigned>(text[i] - '0'), std::uint64_t{most_cache_bytes});
+        bytes = (std::min)(bytes * 10 + static_cast<unsigned>(text[i] - '0'), std::uint64_t{max_cache_bytes});
     }
     if (i < length && bytes != 0) {
         char const unit = text[i];
@@ -59,7 +59,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
                                : unit == 'G' || unit == 'g' ? 30
                                                             : 0;
         if (shift != 0) ++i;
-        bytes = (std::min)(bytes << shift, std::uint64_t{most_cache_bytes});
+        bytes = (std::min)(bytes << shift, std::uint64_t{max_cache_bytes});
     }
     while (i < length && is_blank(text[i])) ++i;
     return i == length ? static_cast<std::size_t>(bytes) : 0;
@@ -143,11 +143,11 @@ template <class Describe>
     std::uint64_t largest = 0;
     cpuid_registers registers{};
     // No processor has as many; a virtual machine might never come to an end.
-    constexpr std::uint32_t most_caches = 32;
-    for (std::uint32_t i = 0; i < most_caches && describe(i, registers) && describes_cache(registers); ++i) {
+    constexpr std::uint32_t max_caches = 32;
+    for (std::uint32_t i = 0; i < max_caches && describe(i, registers) && describes_cache(registers); ++i) {
         largest = (std::max)(largest, decode_cache_size(registers));
     }
-    return static_cast<std::size_t>((std::min)(largest, std::uint64_t{most_cache_bytes}));
+    return static_cast<std::size_t>((std::min)(largest, std::uint64_t{max_cache_bytes}));
 }
 
 /// Bytes in the largest cache that holds data, as the processor has it; 0 where it does not say.
@@ -174,7 +174,7 @@ template <class Describe>
     std::size_t bytes = cache_size_by_sysfs(root);
     if (bytes == 0) bytes = cache_size_by_cpuid();
     if (bytes == 0) bytes = assumed_cache_bytes;
-    return std::clamp(bytes, least_cache_bytes, most_cache_bytes);
+    return std::clamp(bytes, min_cache_bytes, max_cache_bytes);
 }
 
 /// Bytes in the last-level cache. Asked once, of the environment and then of the system, by the first call large enough
@@ -183,7 +183,7 @@ template <class Describe>
     std::size_t bytes = the_cache_size.load(std::memory_order_relaxed);
     if (bytes == 0) {
         std::size_t const wanted = cache_size_by_environment();
-        bytes = wanted != 0 ? std::clamp(wanted, least_cache_bytes, most_cache_bytes) : find_cache_size();
+        bytes = wanted != 0 ? std::clamp(wanted, min_cache_bytes, max_cache_bytes) : find_cache_size();
         the_cache_size.store(bytes, std::memory_order_relaxed);
     }
     return bytes;

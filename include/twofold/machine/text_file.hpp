@@ -119,7 +119,7 @@ public:
 
     void append(char byte) noexcept {
         if (was_cut_) return;
-        if (length_ == most_bytes) {
+        if (length_ == max_bytes) {
             was_cut_ = true;
             if (byte != '/') cut_last_name(0);
         } else {
@@ -152,9 +152,9 @@ public:
 
 private:
     // Several times what nested containers come to. The system opens twice as much, but the stack may be a small one.
-    static constexpr std::size_t most_bytes = 2048;
+    static constexpr std::size_t max_bytes = 2048;
 
-    char text_[most_bytes + 32];  // room for `with`
+    char text_[max_bytes + 32];  // room for `with`
     std::size_t length_ = 0;
     bool was_cut_ = false;
 };

@@ -117,19 +117,19 @@ inline std::size_t map_contiguous(array_operation const& operation, void const* 
 // measured by `benchmarks/arrays.py --part table`.
 inline constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
 // Rows shorter than this are packed, since a call of a kernel takes some nanoseconds.
-inline constexpr std::size_t least_row_bytes = 64;
+inline constexpr std::size_t min_row_bytes = 64;
 // Kernels end what they stream with a fence. Rows shorter than this are streamed from the buffer, with one fence for
 // many of them.
-inline constexpr std::size_t least_streamed_row_bytes = std::size_t{4} << 10;
+inline constexpr std::size_t min_streamed_row_bytes = std::size_t{4} << 10;
 // Transposed arrays of which a side is shorter than this are streamed in blocks like any others: small ones would be
 // cut by the edges, and reading ahead finds nothing.
-inline constexpr std::size_t least_transposed_bytes = std::size_t{1} << 10;
+inline constexpr std::size_t min_transposed_bytes = std::size_t{1} << 10;
 // Their two sides count for so many: stores that are not streamed cost them more than others. Measured by
 // `benchmarks/arrays.py --part large --only transposed`.
 inline constexpr std::size_t transposed_sides = 3;
 // Rows of one repeated element that are shorter than this are doubled like any others, since memcpy has to be called
 // for each power of two of elements.
-inline constexpr std::size_t least_repeated_bytes = 512;
+inline constexpr std::size_t min_repeated_bytes = 512;
 
 struct alignas(cache_line_bytes) block_buffer {
     std::byte bytes[blocks::transposed_share * buffer_bytes];
@@ -147,7 +147,7 @@ struct block_work {
     [[nodiscard]] bool has_rows(std::ptrdiff_t column, std::ptrdiff_t row, bool swapped) const noexcept {
         std::size_t const row_bytes = cut.columns().length * operation.form.bytes;
         return !swapped && column == step() &&
-               (row_bytes >= least_row_bytes || row == static_cast<std::ptrdiff_t>(row_bytes));
+               (row_bytes >= min_row_bytes || row == static_cast<std::ptrdiff_t>(row_bytes));
     }
     [[nodiscard]] bool reads_rows() const noexcept { return has_rows(cut.columns().in, cut.rows().in, swap_in); }
     [[nodiscard]] bool writes_rows() const noexcept { return has_rows(cut.columns().out, cut.rows().out, swap_out); }
@@ -155,7 +155,7 @@ struct block_work {
     // Whether rows of the output are one element of the input each, again and again.
     [[nodiscard]] bool repeats() const noexcept {
         return cut.columns().in == 0 && cut.columns().out == step() &&
-               cut.most_columns() * operation.form.bytes >= least_repeated_bytes;
+               cut.max_columns() * operation.form.bytes >= min_repeated_bytes;
     }
     // Whether a block is transposed in squares, by way of the buffer.
     [[nodiscard]] bool transposes_squares() const noexcept {
@@ -271,7 +271,7 @@ inline bool map_block(block_work const& work, way how, std::byte const* in, std:
     bool const reads_rows = work.reads_rows();
     bool const writes_rows = work.writes_rows();
     bool const streams_packed =
-        where == stores::streaming && part.columns * work.operation.form.bytes < least_streamed_row_bytes;
+        where == stores::streaming && part.columns * work.operation.form.bytes < min_streamed_row_bytes;
     if (reads_rows && writes_rows && !streams_packed) return map_rows(from, to, where);
     if (!work.transposes_squares() && !work.swaps_vectors(where)) {
         bool const swaps = how == way::wrap_swapped;
@@ -415,7 +415,7 @@ inline std::size_t find_array_overflow(array_input const& in, allowance threads,
 
 /// Maps N-dimensional arrays: `in` and `out` are the same array (data and strides), or share no byte; no two elements
 /// of `out` share one. Returns as map_contiguous does; the index counts in C order of the shape. Any alignment will do.
-/// ndim <= most_dimensions.
+/// ndim <= max_dimensions.
 inline std::size_t map_array(array_operation const& operation, array_side in, array_side out, std::size_t const* shape,
                              int ndim, allowance threads, overflow_policy policy,
                              go_on_function go_on = nullptr) noexcept {
@@ -468,10 +468,10 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     blocks const usual = cut_blocks(false);
     block_work const usual_work{operation, usual, in.swapped, out.swapped};
     bool const may_stream =
-        !in_place && usual_work.writes_rows() && usual.most_columns() * form.bytes >= cache_line_bytes;
+        !in_place && usual_work.writes_rows() && usual.max_columns() * form.bytes >= cache_line_bytes;
     // With more threads, too, they are streamed from where one thread streams them.
-    std::size_t const least_side = (std::min)(usual.columns().length, usual.rows().length) * form.bytes;
-    bool const streams_transposed = may_stream && usual.is_transposed() && least_side >= least_transposed_bytes &&
+    std::size_t const min_side = (std::min)(usual.columns().length, usual.rows().length) * form.bytes;
+    bool const streams_transposed = may_stream && usual.is_transposed() && min_side >= min_transposed_bytes &&
                                     can_stream<xsimd::default_arch, std::uint8_t> &&
                                     streaming_pays(transposed_sides * n * form.bytes, 1);
     blocks const cut = streams_transposed ? cut_blocks(true) : usual;

@@ -21,7 +21,7 @@ struct array_side {
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-inline constexpr int most_dimensions = 64;
+inline constexpr int max_dimensions = 64;
 
 /// One loop: so many steps, and what a step is on either side.
 struct axis {
@@ -47,7 +47,7 @@ enum class order {
 class loop_nest {
 public:
     /// No axis of the nest has length 1, nor stands still on both sides; no two neighbours could be one. In any order
-    /// the output goes forward, and in as small steps as it can, innermost. ndim <= most_dimensions; no length is 0.
+    /// the output goes forward, and in as small steps as it can, innermost. ndim <= max_dimensions; no length is 0.
     constexpr loop_nest(std::size_t const* shape, std::ptrdiff_t const* in, std::ptrdiff_t const* out, int ndim,
                         order which = order::any) noexcept {
         for (int i = ndim - 1; i >= 0; --i) {
@@ -115,7 +115,7 @@ private:
         size_ = kept;
     }
 
-    std::array<axis, most_dimensions> axes_;
+    std::array<axis, max_dimensions> axes_;
     std::size_t size_ = 0;
     std::ptrdiff_t in_start_ = 0;
     std::ptrdiff_t out_start_ = 0;
@@ -155,17 +155,17 @@ public:
         std::size_t const line = (std::max)(cache_line_bytes / element_bytes, std::size_t{1});
         // About as many rows as columns, so that few cache lines are cut at the edges.
         std::size_t const square = std::size_t{1} << (std::bit_width(most) - 1) / 2;
-        std::size_t const least_rows = is_transposed() ? (std::min)(rows().length, (std::max)(square, line)) : 1;
+        std::size_t const min_rows = is_transposed() ? (std::min)(rows().length, (std::max)(square, line)) : 1;
         auto const whole_lines = [=](std::size_t n) { return n > line ? n / line * line : n; };
-        std::size_t most_columns = whole_lines((std::max)(most / least_rows, std::size_t{1}));
-        if (streamed && is_transposed()) most_columns = streamed_columns(element_bytes);
-        column_pieces_ = {columns().length, most_columns, is_transposed() ? out_past_line / element_bytes : 0};
-        std::size_t most_rows = whole_lines((std::max)(most / column_pieces_.most, std::size_t{1}));
+        std::size_t max_columns = whole_lines((std::max)(most / min_rows, std::size_t{1}));
+        if (streamed && is_transposed()) max_columns = streamed_columns(element_bytes);
+        column_pieces_ = {columns().length, max_columns, is_transposed() ? out_past_line / element_bytes : 0};
+        std::size_t max_rows = whole_lines((std::max)(most / column_pieces_.most, std::size_t{1}));
         if (streamed && is_transposed()) {
             std::size_t const wanted = (std::max)(streamed_lines * line, streamed_rows);
-            most_rows = (std::min)(wanted, whole_lines((std::max)(most / (most_columns + line), line)));
+            max_rows = (std::min)(wanted, whole_lines((std::max)(most / (max_columns + line), line)));
         }
-        row_pieces_ = {rows().length, most_rows, is_transposed() ? in_past_line / element_bytes : 0};
+        row_pieces_ = {rows().length, max_rows, is_transposed() ? in_past_line / element_bytes : 0};
         size_ = column_pieces_.count() * row_pieces_.count();
         for (std::size_t i = 1; i < nest.size(); ++i) {
             if (i != row_axis_) size_ *= nest[i].length;
@@ -187,7 +187,7 @@ public:
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
 
     /// The columns of a whole block.
-    [[nodiscard]] constexpr std::size_t most_columns() const noexcept { return column_pieces_.most; }
+    [[nodiscard]] constexpr std::size_t max_columns() const noexcept { return column_pieces_.most; }
 
     /// The memory that a whole block reads, or writes, counted in bytes of cache lines.
     [[nodiscard]] constexpr std::size_t in_bytes() const noexcept {

@@ -75,7 +75,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 /// reach; such as are interleaved without that count as sharing.
 [[nodiscard]] inline bool overlaps_itself(array_side const& side, std::size_t const* shape, int ndim,
                                           std::size_t element_bytes) noexcept {
-    std::array<std::pair<std::size_t, std::size_t>, most_dimensions> axes;  // stride, length
+    std::array<std::pair<std::size_t, std::size_t>, max_dimensions> axes;  // stride, length
     auto end = axes.begin();
     for (int i = 0; i < ndim; ++i) {
         if (shape[i] == 0) return false;

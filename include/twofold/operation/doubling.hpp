@@ -83,7 +83,7 @@ struct doubling::overflows {
     [[nodiscard, gnu::always_inline]] constexpr bool operator()(lane x) const noexcept {
         if constexpr (is_half_float<T>) {
             int const magnitude = x & format_of<T>::magnitude;
-            return magnitude > most_magnitude && magnitude < format_of<T>::infinity;
+            return magnitude > max_magnitude && magnitude < format_of<T>::infinity;
         } else if constexpr (std::integral<T>) {
             return x > most || x < least;
         } else {
@@ -95,7 +95,7 @@ struct doubling::overflows {
     [[nodiscard, gnu::always_inline]] typename batch::batch_bool_type operator()(batch const& x) const noexcept {
         if constexpr (is_half_float<T>) {
             batch const magnitude = x & batch(format_of<T>::magnitude);
-            return (magnitude > batch(most_magnitude)) & (magnitude < batch(format_of<T>::infinity));
+            return (magnitude > batch(max_magnitude)) & (magnitude < batch(format_of<T>::infinity));
         } else if constexpr (std::unsigned_integral<T>) {
             return x > batch(most);
         } else if constexpr (std::integral<T>) {
@@ -122,7 +122,7 @@ private:
         }
     }();
     // The magnitude of the greatest 16-bit float with a finite double, as bits: one step below infinity's least.
-    static constexpr lane most_magnitude = [] {
+    static constexpr lane max_magnitude = [] {
         if constexpr (is_half_float<T>) {
             return static_cast<lane>(format_of<T>::infinity - format_of<T>::exponent_step - 1);
         } else {

@@ -12,7 +12,7 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 template <int Mantissa>
 struct half_float_format {
     static constexpr int mantissa_bits = Mantissa;
-    static constexpr int least_exponent = 2 - (1 << (14 - Mantissa));  // of normal numbers
+    static constexpr int min_exponent = 2 - (1 << (14 - Mantissa));  // of normal numbers
     static constexpr std::int16_t magnitude = 0x7FFF;
     static constexpr std::int16_t infinity = magnitude >> Mantissa << Mantissa;
     static constexpr std::int16_t exponent_step = 1 << Mantissa;  // to the next exponent, which doubles the value

@@ -39,7 +39,7 @@ template <class Operation, element T>
 /// Maps n elements; `in` and `out` are the same or do not overlap. Throws overflow_error where `how` wants it.
 template <class Operation, element T>
 inline void map_elements(T const* in, T* out, std::size_t n, options const& how) {
-    static_assert(threads_pay_awake_bytes * 2 <= least_streamed_bytes, "what is short neither streams nor is shared");
+    static_assert(threads_pay_awake_bytes * 2 <= min_streamed_bytes, "what is short neither streams nor is shared");
     if (n * sizeof(T) < threads_pay_awake_bytes && how.overflow == overflow_policy::wrap) {
         compiled_kernels<Operation, T>::template wrap<stores::cached>(in, out, n * scalars_per_element<T>);
     } else {

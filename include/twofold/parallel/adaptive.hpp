@@ -65,8 +65,8 @@ struct call_kind {
 
 /// The threads that a call may use.
 struct allowance {
-    unsigned most;  // 0: as parallel/thread_count.hpp decides
-    bool ordered;   // by the caller, for this call: then it is not for us to say whether they pay
+    unsigned limit;  // 0: as parallel/thread_count.hpp decides
+    bool requested;  // by the caller, for this call: then it is not for us to say whether they pay
 };
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
@@ -110,7 +110,7 @@ public:
     [[nodiscard]] bool should_share(std::size_t bytes) const noexcept {
         if (get(record_.debt_ns) > 0) return false;
         std::int32_t const in_a_row = get(record_.in_a_row);
-        std::int32_t const least = least_in_a_row(bytes);
+        std::int32_t const least = min_in_a_row(bytes);
         if (in_a_row > 0 && in_a_row < least) return true;
         if (in_a_row < 0 && -in_a_row < least) return false;
         std::int64_t const shared = get(record_.shared);
@@ -145,7 +145,7 @@ public:
         std::int64_t const rate = rate_of(bytes, ns);
         std::int64_t const alone = get(record_.alone);
         std::int64_t const expected_ns = duration_of(bytes, alone);
-        bool const goes_on = in_a_row == least_in_a_row(bytes);
+        bool const goes_on = in_a_row == min_in_a_row(bytes);
         // Those that were not timed count, too.
         std::int64_t const stands_for = goes_on && bytes < short_bytes ? one_timed_in : 1;
         if (goes_on) repeat(shared, bytes);
@@ -187,7 +187,7 @@ public:
 private:
     // Long calls are few, and sharing them mostly pays: with this they are tried alone after ten calls, not at once.
     static constexpr std::int64_t likely_gain_one_part_in = 20;
-    static constexpr int most_times_slower = 2;
+    static constexpr int max_times_slower = 2;
 
     template <class T>
     [[nodiscard]] static T get(std::atomic<T> const& value) noexcept {
@@ -215,15 +215,15 @@ private:
     }
 
     // A way that is tried is tried for so many calls. Short ones vary more.
-    [[nodiscard]] static std::int32_t least_in_a_row(std::size_t bytes) noexcept {
+    [[nodiscard]] static std::int32_t min_in_a_row(std::size_t bytes) noexcept {
         return bytes < std::size_t{1} << 20 ? 16 : settled;
     }
 
-    // Counts one more call, and says how many there have been in a row; least_in_a_row stands for all above.
+    // Counts one more call, and says how many there have been in a row; min_in_a_row stands for all above.
     std::int32_t count(bool shared, std::size_t bytes) noexcept {
         std::int32_t const before = get(record_.in_a_row);
         std::int32_t const same = shared ? (std::max)(before, 0) : (std::max)(-before, 0);
-        std::int32_t const now = (std::min)(same + 1, least_in_a_row(bytes));
+        std::int32_t const now = (std::min)(same + 1, min_in_a_row(bytes));
         set(record_.in_a_row, shared ? now : -now);
         return now;
     }
@@ -231,19 +231,19 @@ private:
     // Beyond twice the time alone it is not the work that takes so long, but the wait for a late helper (or page
     // faults): that says nothing of the next call.
     [[nodiscard]] static bool is_late(std::int64_t ns, std::int64_t expected_ns, bool is_settled) noexcept {
-        return ns > most_times_slower * expected_ns + (is_settled ? 0 : waking_ns);
+        return ns > max_times_slower * expected_ns + (is_settled ? 0 : waking_ns);
     }
     void learn_alone(std::int64_t rate) noexcept {
         std::int64_t const alone = blend(get(record_.alone), rate, get(record_.alone));
         set(record_.alone, alone);
         // What sharing was taken for before there was something to compare it with.
-        set(record_.shared, (std::min)(get(record_.shared), alone * most_times_slower));
+        set(record_.shared, (std::min)(get(record_.shared), alone * max_times_slower));
     }
 
     // A mean that follows. Each new value counts a quarter; half, if it is better, since a time that is too long may be
     // an accident, and one that is too short hardly. It is cut where is_late begins.
     [[nodiscard]] static std::int64_t blend(std::int64_t before, std::int64_t now, std::int64_t alone) noexcept {
-        if (alone > 0) now = (std::min)(now, alone * most_times_slower);
+        if (alone > 0) now = (std::min)(now, alone * max_times_slower);
         return before == 0 ? now : before + (now - before) / (now < before ? 2 : 4);
     }
 
@@ -257,16 +257,16 @@ public:
     // For so long a number of threads holds: asking the environment and the system takes longer than a short call.
     static constexpr std::int64_t decision_holds_ns = 1'000'000;
 
-    /// run(workers), with as many workers as pay, or as are ordered, for a call that reads or writes arrays of `bytes`.
-    /// It says what helpers did.
+    /// run(workers), with as many workers as pay, or as are requested, for a call that reads or writes arrays of
+    /// `bytes`. It says what helpers did.
     template <class Run>
     static void run(call_kind kind, std::size_t bytes, allowance threads, Run const& run) noexcept {
-        if (threads.most == 1 || bytes < threads_pay_awake_bytes) {
+        if (threads.limit == 1 || bytes < threads_pay_awake_bytes) {
             run(1u);
-        } else if (threads.ordered) {
-            run_ordered(bytes, threads.most, run);
+        } else if (threads.requested) {
+            run_requested(bytes, threads.limit, run);
         } else {
-            run_as_pays(kind, bytes, threads.most, run);
+            run_as_pays(kind, bytes, threads.limit, run);
         }
     }
 
@@ -289,40 +289,40 @@ public:
 
 private:
     template <class Run>
-    static void run_ordered(std::size_t bytes, unsigned most, Run const& run) noexcept {
+    static void run_requested(std::size_t bytes, unsigned limit, Run const& run) noexcept {
         std::int64_t const start = now_ns();
         bool const share = is_in_reach(start) || bytes >= threads_pay_asleep_bytes;
-        run(share ? most : 1u);
+        run(share ? limit : 1u);
         end_at(share ? start : now_ns());  // after a shared call helpers are awake, which says the rest
     }
 
     template <class Run>
-    static void run_as_pays(call_kind kind, std::size_t bytes, unsigned most, Run const& run) noexcept {
+    static void run_as_pays(call_kind kind, std::size_t bytes, unsigned limit, Run const& run) noexcept {
         experience past = experience_of(kind, bytes);
         if (int const repeated = past.repeats(); repeated != 0) {
             bool const share = repeated > 0 && crew::state_of_helpers() == helpers::awake;
-            if (most == 0) most = the_sharing.decided_threads.load(std::memory_order_relaxed);
-            if (run(share ? most : 1u) == help::given_late) past.waited_untimed();
+            if (limit == 0) limit = the_sharing.decided_threads.load(std::memory_order_relaxed);
+            if (run(share ? limit : 1u) == help::given_late) past.waited_untimed();
         } else {
-            run_timed(past, bytes, most, run);
+            run_timed(past, bytes, limit, run);
         }
     }
 
     // Out of line: after a pause a short call should find little code to load.
     template <class Run>
-    [[gnu::noinline]] static void run_timed(experience past, std::size_t bytes, unsigned most,
+    [[gnu::noinline]] static void run_timed(experience past, std::size_t bytes, unsigned limit,
                                             Run const& run) noexcept {
         std::int64_t const start = now_ns();
         bool const is_long_enough = bytes >= threads_pay_asleep_bytes || is_in_reach(start);
-        if (is_long_enough && most == 0) most = decided_threads(start);
-        if (!is_long_enough || most == 1) {
+        if (is_long_enough && limit == 0) limit = decided_threads(start);
+        if (!is_long_enough || limit == 1) {
             past.repeat(false, bytes);
             run(1u);
             end_at(now_ns());
             return;
         }
         bool const share = past.should_share(bytes);
-        bool const helped = run(share ? most : 1u) != help::none;
+        bool const helped = run(share ? limit : 1u) != help::none;
         std::int64_t const end = now_ns();
         end_at(end);
         past.learn(share, helped, bytes, end - start);

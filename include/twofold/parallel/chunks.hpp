@@ -28,11 +28,11 @@ public:
     // hardly worth a helper. Small enough that a fork, which waits for the chunks that helpers have in work, waits some
     // tens of microseconds. Measured by `benchmarks/thresholds.cpp` (chunks).
     static constexpr std::size_t per_worker = 4;
-    static constexpr std::size_t least_bytes = std::size_t{32} << 10;
-    static constexpr std::size_t least_of_several_bytes = std::size_t{64} << 10;
-    static constexpr std::size_t most_bytes = std::size_t{512} << 10;
+    static constexpr std::size_t min_bytes = std::size_t{32} << 10;
+    static constexpr std::size_t min_of_several_bytes = std::size_t{64} << 10;
+    static constexpr std::size_t max_bytes = std::size_t{512} << 10;
     // More than so many chunks are not made: those of an array of 16 GiB and more grow with it.
-    static constexpr std::size_t most_count = std::size_t{1} << 15;
+    static constexpr std::size_t max_count = std::size_t{1} << 15;
 
     /// `n` elements of `element_bytes` each, for `workers` threads; the output begins `bytes_past_line` bytes past a
     /// cache line. Where element and line do not divide one another, or no element stands on a line, chunks begin
@@ -40,8 +40,8 @@ public:
     constexpr chunks(std::size_t n, std::size_t element_bytes, std::size_t bytes_past_line, unsigned workers) noexcept
         : n_(n) {
         std::size_t const share = n * element_bytes / (std::max)(workers, 1u);
-        std::size_t const several = std::clamp(share / per_worker, least_of_several_bytes, most_bytes);
-        std::size_t const size = (std::max)({(std::min)(share, several), least_bytes, n * element_bytes / most_count});
+        std::size_t const several = std::clamp(share / per_worker, min_of_several_bytes, max_bytes);
+        std::size_t const size = (std::max)({(std::min)(share, several), min_bytes, n * element_bytes / max_count});
         std::size_t const bytes = (size + cache_line_bytes - 1) / cache_line_bytes * cache_line_bytes;
         length_ = std::max<std::size_t>(bytes / element_bytes, 1);
         std::size_t const lead = bytes_past_line % cache_line_bytes / element_bytes;

@@ -80,7 +80,7 @@ struct slot {
     static constexpr std::uint64_t one_allowed = std::uint64_t{1} << 16;
     static constexpr std::uint64_t one_front = std::uint64_t{1} << 32;
     static constexpr std::uint64_t one_back = std::uint64_t{1} << 48;
-    static constexpr std::size_t most_chunks = (std::size_t{1} << 16) - 1;
+    static constexpr std::size_t max_chunks = (std::size_t{1} << 16) - 1;
 
     // Spinning helpers look at it all the time, so the job comes to them with it: one cache line.
     alignas(64) std::atomic<std::uint64_t> word{0};
@@ -99,8 +99,8 @@ struct slot {
 
 // All the state of the crew. Static and trivially destroyed: helpers may look at it while the process exits.
 struct crew_state {
-    static constexpr unsigned slot_count = 16;     // calls beyond these, at one time, run on their callers alone
-    static constexpr unsigned most_helpers = 255;  // memory is saturated by far fewer
+    static constexpr unsigned slot_count = 16;    // calls beyond these, at one time, run on their callers alone
+    static constexpr unsigned max_helpers = 255;  // memory is saturated by far fewer
 
     alignas(64) std::atomic<std::uint32_t> announcements{0};  // a futex: helpers spin, then sleep on it
     std::atomic<std::uint32_t> generation{0};                 // helpers of an earlier one end
@@ -121,7 +121,7 @@ struct crew_state {
     bool handlers_registered = false;
     sigset_t signals_before_fork = {};
     std::int64_t no_start_before_ns = 0;
-    pthread_t helpers[most_helpers] = {};
+    pthread_t helpers[max_helpers] = {};
 };
 
 // Hidden, so that each shared object has a crew of its own: g++ marks inline variables STB_GNU_UNIQUE, and those are
@@ -137,11 +137,11 @@ public:
     static constexpr std::int64_t spin_ns = 50'000;
 
     /// The most chunks that a call may have.
-    static constexpr std::size_t most_chunks = slot::most_chunks;
+    static constexpr std::size_t max_chunks = slot::max_chunks;
 
     /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more, which are
     /// woken, or started, if need be. Returns when all calls have returned; what they wrote is visible to the caller.
-    /// Says whether helpers had a part in it. chunk_count <= most_chunks.
+    /// Says whether helpers had a part in it. chunk_count <= max_chunks.
     template <std::invocable<std::size_t> Work>
     static help share(std::size_t chunk_count, unsigned helpers, Work const& work) noexcept {
         // More helpers than there are further chunks would come for nothing.
@@ -230,7 +230,7 @@ private:
 
     static slot* announce(std::size_t chunk_count, unsigned helpers,
                           void (*run)(void const* context, std::size_t chunk) noexcept, void const* context) noexcept {
-        if (helpers > crew_state::most_helpers) helpers = crew_state::most_helpers;
+        if (helpers > crew_state::max_helpers) helpers = crew_state::max_helpers;
         float_modes const modes = float_modes::current();
         if (modes.may_trap()) return nullptr;
         if (the_crew.forks_ahead.load(std::memory_order_relaxed) != 0) return nullptr;
@@ -647,7 +647,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 class crew {
 public:
     static constexpr std::int64_t spin_ns = 0;
-    static constexpr std::size_t most_chunks = (std::size_t{1} << 16) - 1;
+    static constexpr std::size_t max_chunks = (std::size_t{1} << 16) - 1;
 
     template <std::invocable<std::size_t> Work>
     static help share(std::size_t chunk_count, unsigned, Work const& work) noexcept {

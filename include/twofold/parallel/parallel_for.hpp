@@ -25,10 +25,10 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// The threads that a call may use which asked for `asked`; 0 asks for none in particular.
 [[nodiscard]] constexpr allowance threads_for(unsigned asked) noexcept {
-    return {(std::min)(asked, most_threads), asked != 0};
+    return {(std::min)(asked, max_threads), asked != 0};
 }
 
-/// body(first, count, workers) for chunks that cover all items once, on as many threads as pay, or as are ordered:
+/// body(first, count, workers) for chunks that cover all items once, on as many threads as pay, or as are requested:
 /// `workers` of them. Chunks are claimed in order.
 template <class Body>
 void parallel_for(call_kind kind, items const& all, allowance threads, Body const& body) noexcept {
@@ -37,7 +37,7 @@ void parallel_for(call_kind kind, items const& all, allowance threads, Body cons
             body(std::size_t{0}, all.count, workers);
             return help::none;
         }
-        static_assert(chunks::most_count + 2 <= crew::most_chunks);  // the first and the last may be short
+        static_assert(chunks::max_count + 2 <= crew::max_chunks);  // the first and the last may be short
         std::size_t const past_line = reinterpret_cast<std::uintptr_t>(all.start) % cache_line_bytes;
         chunks const cut(all.count, all.bytes_each, past_line, workers);
         return crew::share(cut.size(), workers - 1, [&](std::size_t i) noexcept {

@@ -30,7 +30,7 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-inline constexpr unsigned most_threads = 256;
+inline constexpr unsigned max_threads = 256;
 
 /// Which of the rules above decided.
 enum class thread_rule : unsigned char {
@@ -112,7 +112,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
                                       : thread_decision{cpus, thread_rule::affinity};
 }
 
-/// The CPUs that this process may use, as they were at most a second ago. At most most_threads.
+/// The CPUs that this process may use, as they were at most a second ago. At most max_threads.
 [[nodiscard]] inline thread_decision available_cpus(char const* root = "") noexcept {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -122,7 +122,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     std::uint64_t known = the_available_cpus.load(std::memory_order_relaxed);
     if (known >> 10 != stamp >> 10) {
         thread_decision const found = find_available_cpus(root);
-        known = stamp | (found.rule == thread_rule::cgroup ? 1u << 9 : 0u) | (std::min)(found.count, most_threads);
+        known = stamp | (found.rule == thread_rule::cgroup ? 1u << 9 : 0u) | (std::min)(found.count, max_threads);
         the_available_cpus.store(known, std::memory_order_relaxed);
     }
     return {static_cast<unsigned>(known & ((1u << 9) - 1)),
@@ -150,14 +150,14 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     return {count, thread_rule::omp_num_threads};
 }
 
-/// How many threads a call may use, from 1 to most_threads, and which rule says so.
+/// How many threads a call may use, from 1 to max_threads, and which rule says so.
 [[nodiscard]] inline thread_decision decide_threads(thread_wishes const& wishes, char const* root = "") noexcept {
     thread_decision decision{wishes.argument, thread_rule::argument};
     if (decision.count == 0) decision = {wishes.thread_limit, thread_rule::thread_limit};
     if (decision.count == 0) decision = threads_by_environment();
     if (decision.count == 0 && wishes.pool_worker) decision = {1, thread_rule::pool_worker};
     if (decision.count == 0) decision = available_cpus(root);
-    decision.count = (std::min)(decision.count, most_threads);
+    decision.count = (std::min)(decision.count, max_threads);
     return decision;
 }
 

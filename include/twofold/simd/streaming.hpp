@@ -23,7 +23,7 @@ inline constexpr std::size_t streaming_eighths_one_thread = 5;
 inline constexpr std::size_t streaming_eighths_more_threads = 10;
 
 /// No call that touches less than this streams.
-inline constexpr std::size_t least_streamed_bytes = least_cache_bytes / 8 * streaming_eighths_one_thread;
+inline constexpr std::size_t min_streamed_bytes = min_cache_bytes / 8 * streaming_eighths_one_thread;
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
@@ -84,7 +84,7 @@ inline void finish_streaming() noexcept {}
 
 /// Whether a call that reads and writes `touched_bytes` in all, out of place, should stream its stores.
 [[nodiscard]] inline bool streaming_pays(std::size_t touched_bytes, unsigned threads) noexcept {
-    if (touched_bytes < least_streamed_bytes) return false;
+    if (touched_bytes < min_streamed_bytes) return false;
     std::size_t const eighths = threads > 1 ? streaming_eighths_more_threads : streaming_eighths_one_thread;
     return touched_bytes >= cache_size() / 8 * eighths;
 }

@@ -110,16 +110,16 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     array('I', [2, 4, 6])
     """
     cdef Policy policy = WRAP if overflow is "wrap" else policy_argument(overflow)
-    cdef unsigned int most_threads = 0 if threads is None else threads_argument(threads)
+    cdef unsigned int max_threads = 0 if threads is None else threads_argument(threads)
     cdef bint is_plain = where is None and casting is None and order is None and subok is None and signature is None
     if Py_TYPE(values) is exact_ndarray and is_plain and dtype is None:
-        return run_exact_array(doubling, values, out, policy, most_threads)
+        return run_exact_array(doubling, values, out, policy, max_threads)
     cdef dict ufunc_keywords = None
     if not is_plain:
         ufunc_keywords = {name: value for name, value in (
             ("where", where), ("casting", casting), ("order", order), ("subok", subok), ("signature", signature),
         ) if value is not None}
-    return run_any(doubling, values, out, dtype, policy, most_threads, ufunc_keywords)
+    return run_any(doubling, values, out, dtype, policy, max_threads, ufunc_keywords)
 
 
 doubling.function = double

@@ -22,11 +22,11 @@ template <half_float T>
     } else if (std::isfinite(value)) {
         // In units of the last place of the binade, subnormal numbers being in that of the least normal ones. What is
         // rounded up into the next binade carries into the exponent.
-        int const exponent = value == 0 ? format::least_exponent : std::max(std::ilogb(value), format::least_exponent);
-        if (exponent <= -format::least_exponent + 1) {
+        int const exponent = value == 0 ? format::min_exponent : std::max(std::ilogb(value), format::min_exponent);
+        if (exponent <= -format::min_exponent + 1) {
             int const units =
                 static_cast<int>(std::lrint(std::ldexp(std::fabs(value), format::mantissa_bits - exponent)));
-            bits = ((exponent - format::least_exponent) << format::mantissa_bits) + units;
+            bits = ((exponent - format::min_exponent) << format::mantissa_bits) + units;
         }
     }
     return {static_cast<std::uint16_t>(std::signbit(value) ? bits | ~format::magnitude : bits)};
@@ -42,11 +42,10 @@ template <half_float T>
     if (bits >= format::infinity) {
         magnitude = mantissa == 0 ? HUGE_VAL : NAN;
     } else if (bits < format::exponent_step) {
-        magnitude = std::ldexp(mantissa, format::least_exponent - format::mantissa_bits);
+        magnitude = std::ldexp(mantissa, format::min_exponent - format::mantissa_bits);
     } else {
         int const steps = bits / format::exponent_step - 1;  // from the least exponent
-        magnitude =
-            std::ldexp(mantissa + format::exponent_step, steps + format::least_exponent - format::mantissa_bits);
+        magnitude = std::ldexp(mantissa + format::exponent_step, steps + format::min_exponent - format::mantissa_bits);
     }
     return std::copysign(magnitude, value.bits == bits ? 1.0 : -1.0);
 }

@@ -63,8 +63,8 @@ cdef extern from "_engine/dispatch.hpp" namespace "twofold::detail" nogil:
         thread_rule rule
     const char* name_of_rule "twofold::detail::name_of"(thread_rule rule) noexcept
     cdef struct allowance:
-        unsigned int most
-        bint ordered
+        unsigned int limit
+        bint requested
     cdef struct array_side:
         void* data
         const Py_ssize_t* strides
@@ -189,15 +189,15 @@ cdef bint is_pool_worker() noexcept:
 cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogil:
     """The threads for a call on arrays of `nbytes` that asks for `threads` of them, or for none in particular: 0."""
     cdef allowance threads_of_call
-    threads_of_call.most = threads
-    threads_of_call.ordered = threads != 0
+    threads_of_call.limit = threads
+    threads_of_call.requested = threads != 0
     if nbytes < threads_pay_bytes:
-        threads_of_call.most = 1
+        threads_of_call.limit = 1
     elif threads == 0:
-        threads_of_call.most = recently_decided_threads()
-        if threads_of_call.most == 0:
+        threads_of_call.limit = recently_decided_threads()
+        if threads_of_call.limit == 0:
             with gil:
-                threads_of_call.most = decided_threads(is_pool_worker())
+                threads_of_call.limit = decided_threads(is_pool_worker())
     return threads_of_call
 
 # Between slices of a long call. Python's signal handlers run in the main thread alone. No other one asks for the GIL

@@ -24,10 +24,10 @@ struct header {
     std::size_t bytes;     // as asked for
     std::size_t capacity;  // of a mapped block, in whole huge pages; 0 of a block of malloc's
 };
-static_assert(sizeof(header) <= least_alignment);
+static_assert(sizeof(header) <= min_alignment);
 
 header& header_of(void* block) noexcept {
-    return *reinterpret_cast<header*>(static_cast<char*>(block) - least_alignment);
+    return *reinterpret_cast<header*>(static_cast<char*>(block) - min_alignment);
 }
 
 std::size_t page_bytes() noexcept {
@@ -39,7 +39,7 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) noexcept {
 }
 
 // No array is as large, and sums with the sizes of some pages stay below the largest number.
-constexpr std::size_t most_bytes = SIZE_MAX / 4;
+constexpr std::size_t max_bytes = SIZE_MAX / 4;
 
 void unmap(void* block, std::size_t capacity) noexcept {
     munmap(static_cast<char*>(block) - page_bytes(), page_bytes() + capacity);
@@ -72,10 +72,10 @@ struct kept_block {
 };
 
 // As many as can be within the cap.
-constinit std::array<kept_block, most_kept_bytes / recycled_bytes> kept{};
+constinit std::array<kept_block, max_kept_bytes / recycled_bytes> kept{};
 constinit std::atomic<std::uint64_t> turns{0};
 
-static_assert(most_kept_bytes / huge_page < huge_page);
+static_assert(max_kept_bytes / huge_page < huge_page);
 
 std::size_t capacity_of(std::uintptr_t word) noexcept {
     return word % huge_page * huge_page;
@@ -153,16 +153,16 @@ void keep(void* block, std::size_t capacity) noexcept {
 // ---- blocks of malloc's, with the header in front
 
 void* allocate_small(std::size_t bytes) noexcept {
-    void* const all = std::aligned_alloc(least_alignment, least_alignment + round_up(bytes, least_alignment));
+    void* const all = std::aligned_alloc(min_alignment, min_alignment + round_up(bytes, min_alignment));
     if (all == nullptr) return nullptr;
-    void* const block = static_cast<char*>(all) + least_alignment;
+    void* const block = static_cast<char*>(all) + min_alignment;
     header_of(block) = {bytes, 0};
     return block;
 }
 
 // A mapped block, new or kept before.
 void* allocate_large(std::size_t bytes, bool zeros) noexcept {
-    if (bytes > most_bytes) return nullptr;
+    if (bytes > max_bytes) return nullptr;
     std::size_t capacity = round_up(bytes, huge_page);
     void* block = zeros ? nullptr : take_fitting(capacity);
     if (block != nullptr) {
@@ -189,7 +189,7 @@ void* allocate(std::size_t bytes) noexcept {
 }
 
 void* allocate_zeros(std::size_t count, std::size_t bytes) noexcept {
-    if (bytes != 0 && count > most_bytes / bytes) return nullptr;
+    if (bytes != 0 && count > max_bytes / bytes) return nullptr;
     bytes *= count;
     if (bytes >= recycled_bytes) return allocate_large(bytes, true);
     void* const block = allocate_small(bytes);
@@ -218,7 +218,7 @@ void release(void* block) noexcept {
     if (std::size_t const capacity = header_of(block).capacity; capacity != 0) {
         keep(block, capacity);
     } else {
-        std::free(static_cast<char*>(block) - least_alignment);
+        std::free(static_cast<char*>(block) - min_alignment);
     }
 }
 

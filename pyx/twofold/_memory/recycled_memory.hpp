@@ -27,7 +27,7 @@ namespace twofold_memory {
 inline constexpr std::size_t recycled_bytes = std::size_t{32} << 20;
 
 /// Every block begins at a multiple of this.
-inline constexpr std::size_t least_alignment = 64;
+inline constexpr std::size_t min_alignment = 64;
 
 /// A block of at least `bytes`, whose contents are arbitrary; null if there is no memory.
 [[nodiscard]] void* allocate(std::size_t bytes) noexcept;
@@ -46,7 +46,7 @@ void release(void* block) noexcept;
 /// first call that asks; like getenv itself, that must not run beside a setenv.
 [[nodiscard]] bool is_on() noexcept;
 
-/// The most bytes that are kept: most_kept_bytes, or a sixteenth of the memory there is for this process, which is that
+/// The most bytes that are kept: max_kept_bytes, or a sixteenth of the memory there is for this process, which is that
 /// of the machine or the limit of its control groups. Decided once.
 [[nodiscard]] std::size_t cap() noexcept;
 
@@ -56,11 +56,11 @@ void release(void* block) noexcept;
 /// Gives all kept blocks back to the system. Returns how many bytes they were.
 std::size_t release_kept() noexcept;
 
-inline constexpr std::size_t most_kept_bytes = std::size_t{512} << 20;
+inline constexpr std::size_t max_kept_bytes = std::size_t{512} << 20;
 
 /// The share of `memory` that may be kept, in bytes.
 [[nodiscard]] constexpr std::size_t cap_for(std::size_t memory) noexcept {
-    return memory / 16 < most_kept_bytes ? memory / 16 : most_kept_bytes;
+    return memory / 16 < max_kept_bytes ? memory / 16 : max_kept_bytes;
 }
 
 }  // namespace twofold_memory

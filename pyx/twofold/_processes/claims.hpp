@@ -62,14 +62,14 @@ inline constexpr std::size_t gave_up = none - 1;
 
 /// The most bytes of a worker's scratch, and of a chunk that is done in place: what stays in its cache while it is
 /// computed and copied. Measured by `benchmarks/processes.py --part scratch`.
-inline constexpr std::size_t most_scratch_bytes = std::size_t{128} << 10;
+inline constexpr std::size_t max_scratch_bytes = std::size_t{128} << 10;
 
 /// After so many bytes of a large chunk a worker counts what it has done, and looks whether it should stop: some
 /// milliseconds' work at most.
 inline constexpr std::size_t slice_bytes = std::size_t{8} << 20;
 
 /// Once so many workers have lost a chunk, no more are counted.
-inline constexpr unsigned most_losses = 255;
+inline constexpr unsigned max_losses = 255;
 
 /// A chunk: its state, who has it or has done it, and how many workers have died over it.
 struct chunk_word {
@@ -231,7 +231,7 @@ public:
             chunk_word const word = at(i);
             if (word.owner != worker || word.is == state::free) continue;
             if (word.is == state::claimed) {
-                unsigned const losses = (std::min)(word.losses + 1, most_losses);
+                unsigned const losses = (std::min)(word.losses + 1, max_losses);
                 worst = (std::max)(worst, losses);
                 words()[i].store(chunk_word{state::free, losses, 0}.packed());
                 continue;
@@ -283,10 +283,10 @@ private:
     };
 
     [[nodiscard]] static std::size_t chunk_bytes(plan const& wanted) noexcept {
-        return wanted.how == way::in_place ? (std::min)(wanted.chunk_bytes, most_scratch_bytes) : wanted.chunk_bytes;
+        return wanted.how == way::in_place ? (std::min)(wanted.chunk_bytes, max_scratch_bytes) : wanted.chunk_bytes;
     }
     [[nodiscard]] static std::size_t scratch_bytes(plan const& wanted) noexcept {
-        return wanted.how == way::elsewhere ? 0 : (std::min)(wanted.chunk_bytes, most_scratch_bytes);
+        return wanted.how == way::elsewhere ? 0 : (std::min)(wanted.chunk_bytes, max_scratch_bytes);
     }
     [[nodiscard]] static std::size_t scratch_offset(plan const& wanted) noexcept {
         std::size_t const words = ((wanted.bytes - 1) / chunk_bytes(wanted) + 1) * sizeof(std::uint64_t);

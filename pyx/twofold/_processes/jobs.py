@@ -48,7 +48,7 @@ SETTLE_SECONDS = 1.0
 EXIT_SECONDS = 0.1
 
 # So many workers more than were asked for can come in the place of those that die, in each of which a chunk is lost.
-MOST_REPLACED_FOR_RETRIES = 8
+MAX_REPLACED_FOR_RETRIES = 8
 
 
 class Bytes:
@@ -111,7 +111,7 @@ class Job:
         itemsize = itemsize_of(task.element)
         chunks = -(-nbytes // self.chunk_bytes)
         asked = min(self.lender.count, chunks - 1)  # one chunk is the caller's
-        places = 1 + 2 * asked + min(self.retries, MOST_REPLACED_FOR_RETRIES)
+        places = 1 + 2 * asked + min(self.retries, MAX_REPLACED_FOR_RETRIES)
         table = new_bytes(Claims.bytes_for(nbytes, self.chunk_bytes, places, task.way))
         if None in (table.place, task.source.place, task.target.place):  # of memory that the system lets nobody share
             asked = 0

@@ -90,7 +90,7 @@ mapping* map(int descriptor, std::size_t capacity) noexcept {
 // ---- holders
 
 // What costs less to make than to keep: a call of the system or two.
-constexpr std::size_t least_kept_bytes = std::size_t{256} << 10;
+constexpr std::size_t min_kept_bytes = std::size_t{256} << 10;
 
 // F_RDLCK: one of the holders; F_WRLCK: nobody else is; F_UNLCK: none. Returns 0, or EAGAIN where others do not allow
 // it, or why else not.
@@ -118,7 +118,7 @@ bool open_anew(mapping& mapped) noexcept {
     return is_open;
 }
 
-// Lets go of the lock. True: nobody else holds the segment, and nobody will by the references there are; it is locked.
+// Releases the lock. True: nobody else holds the segment, and nobody will by the references there are; it is locked.
 bool retire(mapping const& mapped) noexcept {
     // Each holder leaves first, and then looks whether anybody is left. So one of them finds that nobody is.
     if (lock(mapped, F_UNLCK) != 0 || lock(mapped, F_WRLCK) != 0) return false;
@@ -295,17 +295,17 @@ void in_child() noexcept {
 // ---- making and opening
 
 // From this size on memory is asked for before it is taken: asking costs as much as making a small segment.
-constexpr std::size_t least_checked_bytes = std::size_t{1} << 20;
+constexpr std::size_t min_checked_bytes = std::size_t{1} << 20;
 
 // Beyond the limit the system grants memory and then kills. Some of what it calls available it needs for itself.
 bool is_room_for(std::size_t bytes) noexcept {
-    if (bytes < least_checked_bytes) return true;
+    if (bytes < min_checked_bytes) return true;
     std::uint64_t const room = twofold::detail::memory_room();
     return room == 0 || bytes <= room - room / 32;
 }
 
 // No array is as large, and sums with the size of a page stay below the largest number.
-constexpr std::size_t most_bytes = SIZE_MAX / 4;
+constexpr std::size_t max_bytes = SIZE_MAX / 4;
 
 // In slices, which take a fraction of a millisecond: a signal undoes the one that it interrupts, and profilers send
 // many.
@@ -361,7 +361,7 @@ int make(std::size_t bytes, mapping*& made) noexcept {
     head.random = random;
     head.capacity = capacity;
     head.owner = getpid();
-    head.is_counted = capacity >= least_kept_bytes && lock(*made, F_RDLCK) == 0;
+    head.is_counted = capacity >= min_kept_bytes && lock(*made, F_RDLCK) == 0;
     return 0;
 }
 
@@ -406,9 +406,9 @@ int open_segment(pid_t pid, int descriptor, mapping*& opened) noexcept {
 
 int create(std::size_t bytes, segment& made) noexcept {
     std::uint64_t const forks_before = forks;
-    if (bytes > most_bytes) return ENOMEM;
+    if (bytes > max_bytes) return ENOMEM;
     drop_abandoned();
-    mapping* mapped = bytes >= least_kept_bytes ? take_unused(bytes) : nullptr;
+    mapping* mapped = bytes >= min_kept_bytes ? take_unused(bytes) : nullptr;
     while (mapped != nullptr && lock(*mapped, F_RDLCK) != 0) {
         drop_unused(mapped);
         mapped = take_unused(bytes);

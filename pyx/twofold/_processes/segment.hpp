@@ -82,7 +82,7 @@ struct segment {
 /// EPROTO where another version of this library made it, ENOMEM, EMFILE.
 [[nodiscard]] int attach(pid_t pid, int descriptor, identity const& id, std::size_t bytes, segment& found) noexcept;
 
-/// Lets go of a segment. It is kept for another use, or goes with the last process that holds it.
+/// Releases a segment. It is kept for another use, or goes with the last process that holds it.
 void release(segment& held) noexcept;
 
 /// Until `show`, children of a fork do not have it, unless this process is closed to others (not dumpable): then they
