@@ -73,12 +73,21 @@ void swap_bytes_in_place(std::byte* scalars, std::size_t n) noexcept {
         // Vectors of 16 bytes, which GCC and Clang have for every machine.
         using lane = unsigned_of_size<Bytes>;
         using vector [[gnu::vector_size(16)]] = lane;
-        for (; n - i >= 16 / Bytes; i += 16 / Bytes) {
+        constexpr std::size_t lanes = sizeof(vector) / Bytes;
+        auto const swap_at = [scalars](std::size_t first) {
             vector bits;
-            std::memcpy(&bits, scalars + i * Bytes, sizeof(bits));
+            std::memcpy(&bits, scalars + first * Bytes, sizeof(bits));
             swap_bytes<lane>(bits);
-            std::memcpy(scalars + i * Bytes, &bits, sizeof(bits));
+            std::memcpy(scalars + first * Bytes, &bits, sizeof(bits));
+        };
+        // Four at a time: a loop of one is half as fast where it happens to lie badly in memory.
+        for (; n - i >= 4 * lanes; i += 4 * lanes) {
+            swap_at(i);
+            swap_at(i + lanes);
+            swap_at(i + 2 * lanes);
+            swap_at(i + 3 * lanes);
         }
+        for (; n - i >= lanes; i += lanes) swap_at(i);
     }
     if constexpr (Bytes == 16) {
         for (; i < n; ++i) {
