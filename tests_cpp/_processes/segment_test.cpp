@@ -834,7 +834,8 @@ TEST_CASE("no more mappings of others are kept than was said", "[segment]") {
     for (segment& one : all) release(one);
 }
 
-TEST_CASE("a process that has attached keeps the mapping for the next use, and releases it when the owner does", "[segment]") {
+TEST_CASE("a process that has attached keeps the mapping for the next use, and releases it when the owner does",
+          "[segment]") {
     fresh_start const start;
     segment one = made(MiB);
     std::size_t const files = open_files();
