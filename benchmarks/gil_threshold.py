@@ -1,9 +1,9 @@
-"""From which size on a call should let go of the GIL: `keep_gil_bytes` in pyx/twofold/_engine/twofold_engine.pyx.
+"""From which size on a call should release the GIL: `keep_gil_bytes` in pyx/twofold/_engine/twofold_engine.pyx.
 
     python benchmarks/gil_threshold.py
 
-Letting go of the GIL and getting it back costs tens of nanoseconds, and far more where another thread wants it. Not
-letting go keeps other threads waiting as long as the call takes. Printed is how long the arithmetic of one call takes
+Releasing the GIL and getting it back costs tens of nanoseconds, and far more where another thread wants it. Not
+releasing it keeps other threads waiting as long as the call takes. Printed is how long the arithmetic of one call takes
 at each size: the threshold belongs where that is some microseconds at most, a thousandth of the interpreter's own
 switch interval.
 """

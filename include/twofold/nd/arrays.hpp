@@ -127,7 +127,7 @@ inline constexpr std::size_t min_transposed_bytes = std::size_t{1} << 10;
 // Their two sides count for so many: stores that are not streamed cost them more than others. Measured by
 // `benchmarks/arrays.py --part large --only transposed`.
 inline constexpr std::size_t transposed_sides = 3;
-// Rows of one repeated element that are shorter than this are doubled like any others, since memcpy has to be called
+// Rows of one repeated element that are shorter than this are mapped like any others, since memcpy has to be called
 // for each power of two of elements.
 inline constexpr std::size_t min_repeated_bytes = 512;
 
@@ -190,7 +190,7 @@ private:
     [[nodiscard]] std::ptrdiff_t step() const noexcept { return static_cast<std::ptrdiff_t>(operation.form.bytes); }
 };
 
-// Maps one block whose rows are an element each, again and again: once for each row.
+// Maps one block in which each row of the output is one element of the input, repeated: computed once for each row.
 inline bool map_repeated(block_work const& work, way how, packing::source const& from, packing::target const& to,
                          block const& part, stores where) noexcept {
     bool const streams = where == stores::streaming;

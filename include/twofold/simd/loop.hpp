@@ -94,7 +94,7 @@ inline Function apply(T const* in, T* out, std::size_t n, Function function) noe
     bool const alignable = past_boundary % sizeof(T) == 0;
     std::size_t const head = past_boundary == 0 || !alignable ? 0 : (vector_bytes - past_boundary) / sizeof(T);
     // The first and the last vector may overlap the aligned ones between them. They are read before anything is
-    // written and stored after everything else, which is right in place, too: every element is doubled once.
+    // written and stored after everything else, which is right in place, too: every element is mapped once.
     batch const last = function(batch::load_unaligned(in + (n - lanes)));
     batch first = last;
     if (head != 0) first = function(batch::load_unaligned(in));

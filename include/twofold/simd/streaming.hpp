@@ -38,7 +38,7 @@ inline constexpr bool can_stream =
 #endif
                                );
 
-/// Stores one batch without the cache, where the instruction set can. `out` is aligned to the batch's size in bytes.
+/// Stores one batch with a streaming store, where there is one. `out` is aligned to the batch's size in bytes.
 template <class T, class Arch>
 inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
     if constexpr (!can_stream<Arch, T>) {

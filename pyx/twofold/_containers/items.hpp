@@ -120,7 +120,7 @@ template <std::floating_point T>
 /// fetched ahead. Measured by `benchmarks/lists.py`.
 inline constexpr Py_ssize_t items_at_once = 256;
 
-/// Doubles items from i on that are alike: a T each. Returns where it stopped; -1 with MemoryError.
+/// Doubles items from i on that are alike: a T each. Returns the index reached; -1 with MemoryError.
 template <class T>
 Py_ssize_t double_alike_items(PyObject* const* items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
                               bool finite_only) noexcept {
@@ -139,7 +139,7 @@ Py_ssize_t double_alike_items(PyObject* const* items, PyObject** doubled, Py_ssi
 }
 
 /// Doubles items [i, end) of n into new objects, as far as they are floats, and ints of at most 62 bits; with
-/// `finite_only`, as far as no finite float becomes infinite. Returns where it stopped; -1 with MemoryError.
+/// `finite_only`, as far as no finite float becomes infinite. Returns the index reached; -1 with MemoryError.
 inline Py_ssize_t double_plain_items(PyObject* const* items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end,
                                      Py_ssize_t n, bool finite_only) noexcept {
     Py_ssize_t before = -1;
@@ -225,7 +225,7 @@ template <std::floating_point T>
 }
 
 /// Reads items [i, end) of n into out[i] and so on, as far as they are exact ints that fit: no bools, which are doubled
-/// to ints. Returns where it stopped.
+/// to ints. Returns the index reached.
 inline Py_ssize_t read_exact_ints(PyObject* const* items, std::int64_t* out, Py_ssize_t i, Py_ssize_t end,
                                   Py_ssize_t n) noexcept {
     for (; i < end; ++i) {
@@ -237,8 +237,8 @@ inline Py_ssize_t read_exact_ints(PyObject* const* items, std::int64_t* out, Py_
 
 /// Lists as arrays of an element type, and back.
 struct item_functions {
-    /// Reads items [i, end) of n into out[i] and so on, as far as they are numbers of Python that fit. Returns where it
-    /// stopped.
+    /// Reads items [i, end) of n into out[i] and so on, as far as they are numbers of Python that fit. Returns the
+    /// index reached.
     Py_ssize_t (*read)(PyObject* const* items, void* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept;
     /// Makes items of values [i, end). Returns `end`; -1 with MemoryError.
     Py_ssize_t (*make)(void const* values, PyObject** items, Py_ssize_t i, Py_ssize_t end) noexcept;

@@ -136,13 +136,14 @@ cdef object item_at(tuple where, const View* values):
     cdef char item[32]
     cdef char swapped[32]
     cdef const char* start = <const char*>values.data
-    cdef Py_ssize_t part = values.itemsize // 2 if element_name(values.element).startswith("complex") else values.itemsize
+    cdef bint is_complex = element_name(values.element).startswith("complex")
+    cdef Py_ssize_t scalar = values.itemsize // (2 if is_complex else 1)
     cdef Py_ssize_t i
     for i, place in enumerate(where):
         start += values.strides[i] * <Py_ssize_t>place
     memcpy(item, start, values.itemsize)
     if values.swapped:
         for i in range(values.itemsize):
-            swapped[i] = item[i // part * part + part - 1 - i % part]
+            swapped[i] = item[i // scalar * scalar + scalar - 1 - i % scalar]
         memcpy(item, swapped, values.itemsize)
     return make_list(values.element, item, 1)[0]

@@ -19,7 +19,7 @@ cdef extern from *:
 ctypedef Py_ssize_t (*item_loop)(PyObject** items, PyObject** results, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
                                  bint finite_only) except -1
 
-# What a call does to each element. Containers and pools are handed one, and none of them says which.
+# What a call does to each element. Public functions have one, and containers and pools are handed it.
 cdef class Operation:
     cdef const Kernels* kernels
     cdef readonly str name  # "module:attribute", by which a worker finds it: see operation_named
@@ -27,7 +27,8 @@ cdef class Operation:
     cdef readonly str participle  # and what has been done to it: "doubled"
     # By Python's own arithmetic, for one object: items of lists, and arrays of objects.
     cdef object (*of_object)(object item)
-    # The same, fast. Where these are null, the other one is called for each item, which is slower.
+    # Faster forms of it, for items of lists that Python itself knows, and for ranges. Null: of_object is called for each
+    # item, which is slower.
     cdef item_loop of_plain_items
     cdef object (*of_range)(object values)
     cdef public object function  # the public one

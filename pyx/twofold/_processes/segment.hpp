@@ -37,9 +37,9 @@
 //   without one the sender cannot know.
 //
 // Fork
-//   The child has the segments of its parent, the same memory under the same descriptors, and holds them until it lets
-//   go of them or ends. What either keeps for a next use the child gives up, and so it does with what is hidden: what
-//   belongs to a call of the parent's. (Children of a bare clone or _Fork are outside this promise.)
+//   The child has the segments of its parent, the same memory under the same descriptors, and holds them until it
+//   releases them or ends. What either keeps for a next use the child gives up, and so it does with what is hidden:
+//   what belongs to a call of the parent's. (Children of a bare clone or _Fork are outside this promise.)
 #pragma once
 
 #include <sys/types.h>
