@@ -334,7 +334,9 @@ def main() -> int:
     if arguments.build is not None:
         build = Build(arguments.build)
         of_meson = (m for m in mutations if not m.is_python)
-        faults += [f"{m.name}: there is no test {name}" for m in of_meson for name in build.unknown_tests(m)]
+        missing = [(m.name, test) for m in of_meson for test in build.unknown_tests(m)]
+        # Those tests are there where xsimd emulates vectors, which old versions do not: Meson says so.
+        faults += [f"{name}: there is no test {test}" for name, test in missing if not test.endswith("emulated512")]
     if faults or arguments.check:
         print("\n".join(faults) or f"{len(mutations)} mutations are up to date, {len(unseen)} more are unseen")
         return 1 if faults else 0
