@@ -108,6 +108,8 @@ class BuildPyForCpp(build_py):
 
 
 C_FLAGS = ["-fvisibility=hidden", "-g0"]
+# For what calls others and has no loops over elements: it is no slower when it is small.
+SMALL = ["-Os"]
 
 
 def module(name, *sources, depends=(), suffix="pyx", **arguments):
@@ -134,10 +136,10 @@ MODULES_FOR_LINUX = [
         f"{PACKAGE}/_processes/segment.cpp",
         include_dirs=["include", PACKAGE],
         depends=[f"{PACKAGE}/_processes/segment.hpp", *files("include/twofold/machine", "cgroup.hpp")],
-        extra_compile_args=CXX_FLAGS,
+        extra_compile_args=[*CXX_FLAGS, *SMALL],
         language="c++",
     ),
-    module("_engine/signals", extra_compile_args=C_FLAGS),
+    module("_engine/signals", extra_compile_args=[*C_FLAGS, *SMALL]),
 ]
 
 
@@ -172,7 +174,6 @@ setup(
                 module(name, extra_compile_args=C_FLAGS)
                 for name in (
                     "_engine/arguments",
-                    "_engine/messages",
                     "_containers/array_array",
                     "_containers/buffers",
                     "cython_api",
@@ -183,16 +184,17 @@ setup(
                     f"_containers/{name}",
                     include_dirs=[PACKAGE],
                     depends=[f"{PACKAGE}/_memory/checked.h"],
-                    extra_compile_args=C_FLAGS,
+                    extra_compile_args=[*C_FLAGS, *small],
                 )
-                for name in ("arrow", "dlpack", "view")
+                for name, small in (("arrow", SMALL), ("dlpack", SMALL), ("view", []))
             ),
+            module("_engine/messages", extra_compile_args=[*C_FLAGS, *SMALL]),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
                 for name in ("_containers/ndarray", "_engine/ufunc_loops")
             ),
             # Python, but compiled: so that a warning of NumPy's is about the caller's line, not about one in there.
-            module("_containers/ufunc_route", suffix="py", extra_compile_args=[*C_FLAGS, "-Os"]),
+            module("_containers/ufunc_route", suffix="py", extra_compile_args=[*C_FLAGS, *SMALL]),
             module(
                 "_memory/numpy_handler",
                 f"{PACKAGE}/_memory/recycled_memory.cpp",
