@@ -9,6 +9,8 @@
 
 #include <cstdlib>
 
+#include "asan_at_fork.hpp"
+
 /// What became of a child: its exit code, or the signal that ended it as a negative number. A child that lives longer
 /// than `seconds` is killed.
 inline int wait_for(pid_t child, unsigned seconds) noexcept {

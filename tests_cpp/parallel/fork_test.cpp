@@ -289,7 +289,7 @@ TEST_CASE("no helper is alive when the process is copied", "[fork][guarded][coun
     }));
 }
 
-TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork][guarded][counts-threads]") {
+TEST_CASE("a child has helpers of its own as soon as it wants them", "[fork][counts-threads]") {
     CHECK(holds_in_child(limit, [] {
         work_with(2);
         return holds_in_child(child_limit, [] {
@@ -645,6 +645,40 @@ TEST_CASE("threads that fork at the same time do not get in each other's way", "
         }
         for (std::thread& thread : threads) thread.join();
         return right.load();
+    }));
+}
+
+TEST_CASE("a first call in the middle of a fork leaves nothing of itself in the child", "[fork]") {
+    CHECK(holds_in_child(limit, [] {
+        // What a handler of somebody else's may do: wait, as long as it likes. It is registered before the crew's.
+        static std::atomic<bool> fork_has_begun{false};
+        static std::atomic<bool> call_is_under_way{false};
+        static pid_t parent = 0;
+        parent = getpid();
+        pthread_atfork(
+            [] {
+                fork_has_begun = true;
+                while (!call_is_under_way) sched_yield();
+            },
+            nullptr, nullptr);
+        std::atomic<bool> is_over{false};
+        std::atomic<bool> is_childs{false};
+        std::thread first_caller([&] {
+            while (!fork_has_begun) sched_yield();
+            // More helpers are wanted than come in, so that helpers of the child would find room.
+            crew::share(16, 8, [&](std::size_t) noexcept {
+                is_childs = is_childs || getpid() != parent;
+                call_is_under_way = true;
+                while (!is_over && getpid() == parent) sched_yield();
+            });
+        });
+        bool const child_is_right = holds_in_child(child_limit, [&] {
+            work_with(2);
+            return crew::helper_count() == 2 && !is_childs;
+        });
+        is_over = true;
+        first_caller.join();
+        return child_is_right;
     }));
 }
 

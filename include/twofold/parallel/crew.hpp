@@ -17,8 +17,10 @@
 // Fork
 //   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; callers are not waited
 //   for. *parent* releases the lock; helpers are started again by the next call that wants them. *child* clears the
-//   table of the threads that it does not have. A caller only ever tries the lock, and goes on alone when it is taken.
-//   Nothing here has a destructor that runs at exit, and nothing allocates.
+//   table of the threads that it does not have. So does the first call of a child in which no handler ran: a copy by
+//   _Fork, or by a fork that began before a first call on another thread registered the handlers. A caller only ever
+//   tries the lock, and goes on alone when it is taken. Nothing here has a destructor that runs at exit, and nothing
+//   allocates but the one page of process_id.hpp.
 //
 //   A chunk may be a kernel of the user's, and wait for something that the forking thread has: a mutex, Python's GIL.
 //   So *prepare* waits two seconds at most, and then leaves those helpers behind. Helpers are of a generation, which
@@ -58,6 +60,7 @@
 #include <twofold/machine/cancellation.hpp>
 #include <twofold/machine/clock.hpp>
 #include <twofold/machine/float_environment.hpp>
+#include <twofold/machine/process_id.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -105,8 +108,7 @@ struct crew_state {
     alignas(64) std::atomic<std::uint32_t> announcements{0};  // a futex: helpers spin, then sleep on it
     std::atomic<std::uint32_t> generation{0};                 // helpers of an earlier one end
     // What every call reads, and hardly any writes.
-    // The process whose the helpers and the table are, once the fork handlers are there; 0: no call may be announced
-    // yet.
+    // The process whose the helpers and the table are, once the fork handlers are there. No other may announce a call.
     alignas(64) std::atomic<pid_t> process{0};
     std::atomic<std::uint32_t> helper_count{0};
     std::atomic<std::uint32_t> asleep{0};
@@ -178,7 +180,7 @@ public:
 
     /// Once, before all of these: so a child of any fork forgets which ones its parent was told of.
     static void watch_forks() noexcept {
-        if (the_crew.process.load(std::memory_order_acquire) == 0) static_cast<void>(set_up());
+        if (!is_ours()) static_cast<void>(set_up());
     }
 
     /// Calls go alone from here on, and no helper is started. Whether there may be some that have to be stopped.
@@ -191,7 +193,7 @@ public:
 
     /// Does what *prepare* does. Not with a lock that a kernel may want.
     static void stop_for_fork() noexcept {
-        if (the_crew.process.load(std::memory_order_acquire) == 0 || is_helper()) return;
+        if (!is_ours() || is_helper()) return;
         sigset_t const before = block_signals();
         stop_helpers_under_lock();
         unlock();
@@ -234,7 +236,7 @@ private:
         float_modes const modes = float_modes::current();
         if (modes.may_trap()) return nullptr;
         if (the_crew.forks_ahead.load(std::memory_order_relaxed) != 0) return nullptr;
-        if (the_crew.process.load(std::memory_order_acquire) == 0 && !set_up()) return nullptr;
+        if (!is_ours() && !set_up()) return nullptr;
         slot* const place = take_slot();
         if (place == nullptr) return nullptr;
         place->run = run;
@@ -415,6 +417,8 @@ private:
 
     // ---- starting and stopping helpers
 
+    static bool is_ours() noexcept { return the_crew.process.load(std::memory_order_acquire) == process_id(); }
+
     // Once in each process, before its first announcement.
     static bool set_up() noexcept {
         pin_shared_object();
@@ -435,7 +439,7 @@ private:
             }
             ready = the_crew.handlers_registered;
             // Another thread may have been here while this one came for the lock, and may have announced calls since.
-            if (ready && the_crew.process.load(std::memory_order_relaxed) == 0) become_own_process();
+            if (ready && !is_ours()) become_own_process();
             unlock();
         }
         restore_signals(before);
@@ -534,7 +538,7 @@ private:
             place.word.store(0, std::memory_order_relaxed);
             place.caller.store(0, std::memory_order_relaxed);
         }
-        the_crew.process.store(getpid(), std::memory_order_release);
+        the_crew.process.store(process_id(), std::memory_order_release);
     }
 
     // ---- fork
@@ -555,7 +559,7 @@ private:
     static void stop_helpers_under_lock() noexcept {
         while (!try_lock()) sched_yield();  // the owner starts helpers or forks: mostly tens of microseconds
         // In the child of a `_Fork`, which calls no handlers, the helpers are still those of another process.
-        if (the_crew.process.load(std::memory_order_relaxed) == getpid()) stop_helpers();
+        if (is_ours()) stop_helpers();
     }
 
     static void after_fork_in_parent() noexcept {
@@ -583,7 +587,7 @@ private:
     // ---- the lock. Who takes it has blocked the signals, so that no signal handler forks while its thread has it.
 
     static bool try_lock() noexcept {
-        pid_t const process = getpid();
+        pid_t const process = process_id();
         pid_t owner = the_crew.lock_owner.load(std::memory_order_relaxed);
         // A lock that another process owns was copied by a fork together with everything but its owner.
         return owner != process &&

@@ -21,11 +21,11 @@
 
 #if defined(__linux__)
 #include <sched.h>
-#include <unistd.h>
 #endif
 
 #include <twofold/flags.hpp>
 #include <twofold/machine/cgroup.hpp>
+#include <twofold/machine/process_id.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -116,7 +116,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 [[nodiscard]] inline thread_decision available_cpus(char const* root = "") noexcept {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    auto const process = static_cast<std::uint32_t>(getpid());
+    auto const process = static_cast<std::uint32_t>(process_id());
     auto const second = static_cast<std::uint64_t>(now.tv_sec) & ((1u << 22) - 1);
     std::uint64_t const stamp = (std::uint64_t{process} << 22 | second) << 10;
     std::uint64_t known = the_available_cpus.load(std::memory_order_relaxed);
