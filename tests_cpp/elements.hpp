@@ -9,12 +9,10 @@
 #include <twofold/twofold.hpp>
 #include <vector>
 
-using twofold::options;
-using twofold::overflow_policy;
-using twofold::detail::stores;
+#include "policies.hpp"
 
-inline constexpr overflow_policy policies[] = {overflow_policy::wrap, overflow_policy::saturate,
-                                               overflow_policy::raise};
+using twofold::options;
+using twofold::detail::stores;
 
 /// Elements one after another, whatever their type. Checked as CHECK((one == other)): without the second parentheses
 /// Catch would print them all.

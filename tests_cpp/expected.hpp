@@ -12,11 +12,10 @@
 #include <cstring>
 #include <limits>
 #include <twofold/element.hpp>
-#include <twofold/options.hpp>
 #include <type_traits>
 #include <vector>
 
-using twofold::overflow_policy;
+#include "policies.hpp"
 
 template <std::size_t Bytes>
 using bits_of_size = std::conditional_t<

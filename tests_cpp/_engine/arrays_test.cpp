@@ -1,4 +1,4 @@
-// Promises of double_array and of slices: any array of any element type comes out as a plain loop has it, and nothing
+// Promises of run_array and of slices: any array of any element type comes out as a plain loop has it, and nothing
 // else in memory changes.
 #include <algorithm>
 #include <cmath>
@@ -6,14 +6,14 @@
 #include <functional>
 #include <numeric>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "_engine/any_wheel_array.hpp"
 #include "_engine/dispatch.hpp"
-#include "any_array.hpp"
 #include "catch.hpp"
 #include "expected.hpp"
 #include "forced_sharing.hpp"
+#include "policies.hpp"
 
 namespace {
 
@@ -24,27 +24,8 @@ using twofold_wheel::timedelta64;
 using bytes = std::vector<std::byte>;
 
 using twofold::detail::min_transposed_bytes;
-constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
 
 // ---- what is expected of the elements that only the wheel has; expected.hpp has the others
-
-template <class T>
-constexpr bool is_extended = std::is_same_v<twofold_wheel::scalar_of<T>, long double>;
-
-template <class T>
-T any_value(std::size_t i) {
-    if constexpr (std::is_same_v<T, long double>) {
-        // Of every magnitude that there is.
-        return std::ldexp(static_cast<long double>(arbitrary<std::int64_t>(i)),
-                          static_cast<int>(arbitrary<std::uint16_t>(i) % 32768) - 16446);
-    } else if constexpr (is_extended<T>) {
-        return {any_value<long double>(2 * i), any_value<long double>(2 * i + 1)};
-    } else if constexpr (std::is_same_v<T, timedelta64>) {
-        return {i % 5 == 0 ? timedelta64::not_a_time : arbitrary<std::int64_t>(i)};
-    } else {
-        return arbitrary<T>(i);
-    }
-}
 
 template <class T>
 bool overflows(T x) {
@@ -88,55 +69,14 @@ T any_value_that_fits(std::size_t i) {
     return x;
 }
 
-// ---- arrays
-
-template <class T>
-struct array : test_array {
-    array(test_array made) : test_array(std::move(made)) {}
-
-    [[nodiscard]] array_side side() { return {data(), strides.data(), swapped}; }
-    // Element `index` in C order.
-    [[nodiscard]] T get(std::size_t index) {
-        T value;
-        read(index, &value);
-        return value;
-    }
-    void set(std::size_t index, T const& value) { write(index, &value); }
-
-    // An x87 number has 10 bytes; the others are nobody's.
-    void clear_padding() {
-        if constexpr (is_extended<T> && std::numeric_limits<long double>::digits == 64) {
-            for (std::size_t i = 0; i < size(); ++i) {
-                for (std::size_t part = 0; part < sizeof(T); part += 16) {
-                    std::fill_n(at(i) + part + (swapped ? 0 : 10), 6, std::byte{0});
-                }
-            }
-        }
-    }
-};
-
-template <class T>
-constexpr std::size_t scalar_bytes = sizeof(twofold_wheel::scalar_of<T>);
-
-template <class T>
-array<T> any_array_of(random_numbers& random, std::vector<std::size_t> const& shape, bool may_repeat) {
-    return any_array(random, sizeof(T), scalar_bytes<T>, shape, may_repeat);
-}
-
-template <class T>
-int number_of() {
-    constexpr auto description = twofold_wheel::describe_wheel_element<T>();
-    return twofold_wheel::find_element(description.kind, sizeof(T));
-}
-
 // One call, against a plain loop. What is wrong with it, or nothing.
 template <class T>
-std::string fault_of_call(twofold_wheel::instruction_set const& set, array<T> in, array<T>* separate_out,
+std::string fault_of_call(twofold_wheel::instruction_set const& set, wheel_array<T> in, wheel_array<T>* separate_out,
                           overflow_policy policy, unsigned threads) {
-    array<T>& out = separate_out != nullptr ? *separate_out : in;
+    wheel_array<T>& out = separate_out != nullptr ? *separate_out : in;
     std::size_t const n = in.size();
     std::size_t first = n;
-    array<T> right = out;
+    wheel_array<T> right = out;
     for (std::size_t i = 0; i < n; ++i) {
         T const value = in.get(i);
         if (first == n && raises<T>(policy) && overflows(value)) first = i;
@@ -165,14 +105,14 @@ TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and no
         for (std::size_t seed = 0; seed < array_count(); ++seed) {
             random_numbers random{seed * 1000};
             auto const shape = any_shape(random, seed % 20 == 0);
-            auto in = any_array_of<T>(random, shape, true);
-            auto out = any_array_of<T>(random, shape, false);
+            auto in = any_wheel_array<T>(random, shape, true);
+            auto out = any_wheel_array<T>(random, shape, false);
             if (random.one_in(3)) {  // of the same layout
                 in.strides = out.strides;
                 in.first = out.first;
                 in.memory = out.memory;
             }
-            overflow_policy const policy = all_policies[random.below(3)];
+            overflow_policy const policy = policies[random.below(3)];
             bool const fits = raises<T>(policy) && random.one_in(2);
             std::size_t const n = in.size();
             for (std::size_t i = 0; i < n; ++i) {
@@ -187,7 +127,7 @@ TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and no
             std::string const case_name = std::string(set.name) + ", seed " + std::to_string(seed);
             CAPTURE(case_name, static_cast<int>(policy));
             CHECK(fault_of_call<T>(set, in, &out, policy, seed % 2 == 0 ? 2 : 1) == "");
-            auto here = any_array_of<T>(random, shape, false);
+            auto here = any_wheel_array<T>(random, shape, false);
             for (std::size_t i = 0; i < n; ++i) here.set(i, in.get(i));
             CHECK(fault_of_call<T>(set, here, nullptr, policy, seed % 2 == 0 ? 2 : 1) == "");
         }
@@ -243,8 +183,8 @@ TEMPLATE_LIST_TEST_CASE("large arrays are written past the cache, and right", "[
                 bytes const untouched(memory, std::byte{0x5A});
                 return test_array{sizeof(T), scalar_bytes<T>, shape, strides, layout.swapped, untouched, first};
             };
-            array<T> in = array_with(layout.in, 64 + 16);
-            array<T> out = array_with(layout.out, 64 + 3 * 16 + layout.out_past);
+            wheel_array<T> in = array_with(layout.in, 64 + 16);
+            wheel_array<T> out = array_with(layout.out, 64 + 3 * 16 + layout.out_past);
             for (std::size_t i = 0; i < n; ++i) in.set(i, any_value_that_fits<T>(i % 1000));
             CAPTURE(threads, layout.in, layout.out, layout.swapped, layout.out_past);
             auto const policy = threads == 1 ? overflow_policy::wrap : overflow_policy::raise;
@@ -318,11 +258,11 @@ TEST_CASE("durations: what is not a time stays so, and what overflows is never t
         for (std::ptrdiff_t const step : {8, 16, -8}) {
             for (bool const swapped : {false, true}) {
                 std::ptrdiff_t const first = step < 0 ? std::ptrdiff_t{8 * n - 8} : 0;
-                array<timedelta64> in = test_array{8, 8, {n}, {step}, swapped, bytes(n * 16), first};
+                wheel_array<timedelta64> in = test_array{8, 8, {n}, {step}, swapped, bytes(n * 16), first};
                 auto out = in;
                 CAPTURE(set.name, step, swapped);
                 for (std::size_t i = 0; i < n; ++i) in.set(i, {some[i % 5]});
-                for (overflow_policy const policy : all_policies) {
+                for (overflow_policy const policy : policies) {
                     CHECK(twofold_wheel::run_array(doubling_operation, set.number, number_of<timedelta64>(), in.side(),
                                                    out.side(), shape, 1, {1, true}, policy) == n);
                     for (std::size_t i = 0; i < n; ++i) CHECK(out.get(i).ticks == doubles[i % 5]);

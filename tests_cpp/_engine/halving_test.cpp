@@ -7,44 +7,21 @@
 #include "_engine/halving_operation.hpp"
 #include "_engine/kernels/define_operation.hpp"
 //
-#include <algorithm>
-#include <complex>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "_engine/any_wheel_array.hpp"
 #include "_engine/dispatch.hpp"
-#include "any_array.hpp"
 #include "catch.hpp"
-#include "expected.hpp"
 #include "forced_sharing.hpp"
 #include "operation/expected_half.hpp"
+#include "policies.hpp"
 
 namespace {
 
-using twofold::overflow_policy;
 using twofold_wheel::halving_operation;
 using twofold_wheel::timedelta64;
-
-constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
-
-// ---- what is expected of the elements that only the wheel has
-
-template <class T>
-constexpr bool is_extended = std::is_same_v<twofold_wheel::scalar_of<T>, long double>;
-
-template <class T>
-T any_value(std::size_t i) {
-    if constexpr (std::is_same_v<T, long double>) {
-        return static_cast<long double>(arbitrary<std::int64_t>(i));
-    } else if constexpr (is_extended<T>) {
-        return {any_value<long double>(2 * i), any_value<long double>(2 * i + 1)};
-    } else if constexpr (std::is_same_v<T, timedelta64>) {
-        return {i % 5 == 0 ? timedelta64::not_a_time : arbitrary<std::int64_t>(i)};
-    } else {
-        return arbitrary<T>(i);
-    }
-}
 
 template <class T>
 T half_of(T x) {
@@ -67,20 +44,22 @@ bool same(T const& a, T const& b) {
     }
 }
 
+// What is wrong with a call that writes the halves of `in` into `out`, or nothing.
 template <class T>
-int number_of() {
-    return twofold_wheel::find_element(twofold_wheel::describe_wheel_element<T>().kind, sizeof(T));
-}
-
-// What is wrong with an array that should hold half of `in` in each place, and be as it was beside its elements.
-template <class T>
-std::string fault_of(test_array& out, test_array const& before, std::vector<T> const& in) {
-    for (std::size_t i = 0; i < in.size(); ++i) {
-        T value;
-        out.read(i, &value);
-        if (!same(value, half_of(in[i]))) return "element " + std::to_string(i) + " is wrong";
-    }
-    return out.same_beside_elements(before) ? "" : "something beside the elements has changed";
+std::string fault_of_call(twofold_wheel::instruction_set const& set, wheel_array<T>& in, wheel_array<T>& out,
+                          overflow_policy policy, unsigned threads) {
+    wheel_array<T> right = out;
+    for (std::size_t i = 0; i < in.size(); ++i) right.set(i, half_of(in.get(i)));
+    auto const before = in.memory;
+    share_next_call();
+    std::size_t const done =
+        twofold_wheel::run_array(halving_operation, set.number, number_of<T>(), in.side(), out.side(), in.shape.data(),
+                                 static_cast<int>(in.shape.size()), {threads, true}, policy);
+    if (done != in.size()) return "returned " + std::to_string(done);
+    if (&in != &out && in.memory != before) return "the input has changed";
+    out.clear_padding();
+    right.clear_padding();
+    return out.memory == right.memory ? "" : "the output is wrong";
 }
 
 }  // namespace
@@ -94,7 +73,7 @@ TEMPLATE_LIST_TEST_CASE("elements are halved with each instruction set, by one t
                                     2 * twofold_wheel::threads_pay_bytes / sizeof(T) + 1}) {
             std::vector<T> in(n);
             for (std::size_t i = 0; i < n; ++i) in[i] = any_value<T>(i);
-            for (overflow_policy const policy : all_policies) {
+            for (overflow_policy const policy : policies) {
                 for (unsigned const threads : {1u, 3u}) {
                     auto const wrong = [&](std::vector<T> const& out) {
                         std::size_t i = 0;
@@ -127,35 +106,17 @@ TEMPLATE_LIST_TEST_CASE("arrays of any layout are halved with each instruction s
         for (std::size_t seed = 0; seed < array_count(); ++seed) {
             random_numbers random{seed * 1000};
             auto const shape = any_shape(random, seed % 20 == 0);
-            auto const any = [&](bool may_repeat) {
-                return any_array(random, sizeof(T), sizeof(twofold_wheel::scalar_of<T>), shape, may_repeat);
-            };
-            auto const policy = all_policies[random.below(3)];
-            auto in = any(true);
-            auto out = any(false);
-            auto here = any(false);
-            std::vector<T> values(in.size());
-            for (std::size_t i = 0; i < values.size(); ++i) values[i] = any_value<T>(i + seed);
-            for (std::size_t i = 0; i < values.size(); ++i) in.write(i, &values[i]);
-            for (std::size_t i = 0; i < values.size(); ++i) in.read(i, &values[i]);  // some are the same by now
-            for (std::size_t i = 0; i < values.size(); ++i) here.write(i, &values[i]);
-            auto const in_before = in;
-            auto const out_before = out;
-            auto const here_before = here;
-            auto const halve = [&](test_array& from, test_array& to) {
-                share_next_call();
-                return twofold_wheel::run_array(
-                    halving_operation, set.number, number_of<T>(), {from.data(), from.strides.data(), from.swapped},
-                    {to.data(), to.strides.data(), to.swapped}, shape.data(), static_cast<int>(shape.size()),
-                    {seed % 2 == 0 ? 3u : 1u, true}, policy);
-            };
+            auto in = any_wheel_array<T>(random, shape, true);
+            auto out = any_wheel_array<T>(random, shape, false);
+            auto here = any_wheel_array<T>(random, shape, false);
+            for (std::size_t i = 0; i < in.size(); ++i) in.set(i, any_value<T>(i + seed));
+            for (std::size_t i = 0; i < in.size(); ++i) here.set(i, in.get(i));
+            auto const policy = policies[random.below(3)];
+            unsigned const threads = seed % 2 == 0 ? 3 : 1;
             CAPTURE(set.name, seed, shape, in.strides, in.swapped, out.strides, out.swapped, here.strides,
                     here.swapped);
-            CHECK(halve(in, out) == values.size());
-            CHECK(fault_of(out, out_before, values) == "");
-            CHECK((in.memory == in_before.memory));
-            CHECK(halve(here, here) == values.size());
-            CHECK(fault_of(here, here_before, values) == "");
+            CHECK(fault_of_call<T>(set, in, out, policy, threads) == "");
+            CHECK(fault_of_call<T>(set, here, here, policy, threads) == "");
         }
     }
 }

@@ -13,10 +13,9 @@
 #include "catch.hpp"
 #include "expected.hpp"
 #include "in_child.hpp"
+#include "policies.hpp"
 
 namespace {
-
-constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
 
 using twofold_wheel::doubling_operation;
 
@@ -40,7 +39,7 @@ TEMPLATE_LIST_TEST_CASE("all instruction sets give the same answers", "[wheel]",
     using T = TestType;
     int const number = twofold_wheel::find_element(twofold::describe_element<T>.kind, sizeof(T));
     std::size_t const most = (std::size_t{1} << 20) / sizeof(T) + 3;
-    for (overflow_policy const policy : all_policies) {
+    for (overflow_policy const policy : policies) {
         auto const in = policy == overflow_policy::raise ? arbitrary_elements_that_fit<T>(most)  //
                                                          : arbitrary_elements<T>(most);
         auto const expected = expected_doubles(in, policy);
@@ -130,7 +129,7 @@ TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]
         if (!set.supported) continue;
         twofold::detail::kernel_row const& kernels =
             doubling_operation.sets[set.number]->rows[twofold_wheel::kernel_number_of<T>];
-        for (overflow_policy const policy : all_policies) {
+        for (overflow_policy const policy : policies) {
             auto const in = policy == overflow_policy::raise ? arbitrary_elements_that_fit<T>(n)  //
                                                              : arbitrary_elements<T>(n);
             auto const expected = expected_doubles(in, policy);

@@ -10,14 +10,12 @@
 #include "expected.hpp"
 #include "forced_sharing.hpp"
 #include "operation/expected_half.hpp"
+#include "policies.hpp"
 
 namespace {
 
 using more_operations::halving;
-using twofold::overflow_policy;
 namespace engine = twofold::detail;
-
-constexpr overflow_policy all_policies[] = {overflow_policy::wrap, overflow_policy::saturate, overflow_policy::raise};
 
 template <class T>
 std::vector<T> expected_halves(std::vector<T> const& elements) {
@@ -49,7 +47,7 @@ TEMPLATE_LIST_TEST_CASE("ranges are halved, by one thread and by three, whatever
     std::size_t const many = 2 * engine::threads_pay_awake_bytes / sizeof(T) + 5;
     for (std::vector<T> const& in : {special, arbitrary_elements<T>(many), arbitrary_elements<T>(1)}) {
         auto const expected = expected_halves(in);
-        for (overflow_policy const policy : all_policies) {
+        for (overflow_policy const policy : policies) {
             for (unsigned const threads : {1u, 3u}) {
                 std::vector<T> out(in.size());
                 auto values = in;
@@ -75,7 +73,7 @@ TEMPLATE_LIST_TEST_CASE("arrays of any layout are halved", "[halving]", twofold:
         auto const any = [&](bool may_repeat) {
             return any_array(random, sizeof(T), sizeof(engine::scalar_of<T>), shape, may_repeat);
         };
-        auto const policy = all_policies[random.below(3)];
+        auto const policy = policies[random.below(3)];
         auto in = any(true);
         auto out = any(false);
         auto here = any(false);
