@@ -490,6 +490,8 @@ def _raise_overflow(operation, values, dtype, overflow):
 def _report_float_flags(operation, flags, overflow):
     """Leaves what floats did to numpy.errstate, as a call of the ufunc that does the same."""
     np = find_numpy()
+    if operation.ufuncs is None:  # it is younger than what calls know of NumPy
+        ufunc_route.begin()
     ufunc = operation.ufuncs[overflow == "saturate"]
     became_infinite, was_invalid = flags
     if became_infinite:

@@ -159,6 +159,8 @@ def operation_named(str name not None):
     """The operation of that name, "module:attribute", whose module is imported where nobody has."""
     if name not in operations:
         __import__(name.partition(":")[0])
+    if name not in operations:
+        raise LookupError(f"there is no operation {name!r}; its module was imported, and has not made it")
     return operations[name]
 
 cdef const Kernels* kernels_of_doubling() noexcept:
