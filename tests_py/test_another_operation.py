@@ -297,6 +297,9 @@ check(run(numbers, dtype="float64", overflow="raise"), [x / 2 for x in numbers])
 floats = [0.5] * 5000
 assert run(floats) == [0.25] * 5000 and not pool.answers  # Python's own arithmetic, here
 pool.executor.shutdown()
+multiprocessing.set_start_method(method, force=True)
+pool = None  # processes of the call's own
+np.testing.assert_array_equal(run(large, chunk_bytes=1 << 19), large >> 1)
 """,
         method,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)},
