@@ -20,6 +20,50 @@ from twofold._processes.jobs import Bytes, Job, Task, check_is_callers, lender_o
 from twofold._processes.places import HeldPlace, is_file_mapping, place_of
 from twofold._processes.segments import NoSharedMemoryError, segment_beneath
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, NoReturn, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, Unpack, overload
+
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+    from typing_extensions import Buffer
+
+    from twofold._engine.twofold_engine import Operation
+    from twofold._processes.places import Place
+
+    _Overflow: TypeAlias = Literal["wrap", "saturate", "raise"]
+    _Progress: TypeAlias = bool | Callable[[int, int], object]
+    _Array: TypeAlias = NDArray[Any]
+    _Dtype: TypeAlias = np.dtype[Any]
+    _Buffer: TypeAlias = Buffer | _Array  # which Python's types before 3.12 do not know for one
+
+    _Item = TypeVar("_Item")
+    _Out = TypeVar("_Out", bound=_Buffer)
+
+    class _Submits(Protocol):  # executors of concurrent.futures, loky and joblib; the client of distributed
+        @property
+        def submit(self) -> Callable[..., Any]: ...
+
+    class _Applies(Protocol):  # multiprocessing.Pool and its kin
+        @property
+        def apply_async(self) -> Callable[..., Any]: ...
+
+    class _Schedules(Protocol):  # pebble's
+        @property
+        def schedule(self) -> Callable[..., Any]: ...
+
+    _Lender: TypeAlias = _Submits | _Applies | _Schedules
+
+    class _Options(TypedDict, total=False):
+        processes: SupportsIndex | None
+        dtype: DTypeLike | None
+        overflow: _Overflow
+        chunk_bytes: SupportsIndex | None
+        progress: _Progress
+        retries: SupportsIndex
+
+
 # So much of the array is a worker's next piece of work, unless the call says so. Measured by
 # `benchmarks/processes.py --part chunks`.
 CHUNK_BYTES = 1 << 20
@@ -33,18 +77,34 @@ _doubling = operation_named("twofold:double")
 MAX_CHUNK_BYTES = 1 << 62
 
 
+if TYPE_CHECKING:
+
+    @overload
+    def double_in_processes(
+        values: Sequence[Any] | _Buffer, pool: _Lender | None = None, *, out: _Out, **options: Unpack[_Options]
+    ) -> _Out: ...
+    @overload
+    def double_in_processes(
+        values: _Buffer, pool: _Lender | None = None, *, out: None = None, **options: Unpack[_Options]
+    ) -> shared.SharedArray: ...
+    @overload
+    def double_in_processes(
+        values: Sequence[_Item], pool: _Lender | None = None, *, out: None = None, **options: Unpack[_Options]
+    ) -> list[_Item]: ...
+
+
 def double_in_processes(  # noqa: PLR0913
-    values,
-    pool=None,
+    values: "Any",
+    pool: "_Lender | None" = None,
     *,
-    processes=None,
-    out=None,
-    dtype=None,
-    overflow="wrap",
-    chunk_bytes=None,
-    progress=False,
-    retries=3,
-):
+    processes: "SupportsIndex | None" = None,
+    out: "Any" = None,
+    dtype: "DTypeLike | None" = None,
+    overflow: "_Overflow" = "wrap",
+    chunk_bytes: "SupportsIndex | None" = None,
+    progress: "_Progress" = False,
+    retries: "SupportsIndex" = 3,
+) -> "Any":
     """Double every element, with the workers of a process pool and the caller, in memory that they share.
 
     Whatever becomes of the pool, the call ends with the right result: chunks of workers that are killed are done again,
@@ -135,8 +195,17 @@ def double_in_processes(  # noqa: PLR0913
 
 
 def _run(  # noqa: PLR0913, PLR0917
-    operation, values, pool, processes, out, dtype, overflow, chunk_bytes, progress, retries
-):
+    operation: "Operation",
+    values: "Any",
+    pool: "_Lender | None",
+    processes: "SupportsIndex | None",
+    out: "Any",
+    dtype: "Any",
+    overflow: str,
+    chunk_bytes: "SupportsIndex | None",
+    progress: "_Progress",
+    retries: "SupportsIndex",
+) -> "Any":
     """What double_in_processes does, with any operation."""
     if overflow not in ("wrap", "saturate", "raise"):
         raise ValueError(f"overflow must be 'wrap', 'saturate' or 'raise', not {overflow!r}")
@@ -166,9 +235,9 @@ def _run(  # noqa: PLR0913, PLR0917
 # ---- arguments
 
 
-def _count_argument(name, value, least):
+def _count_argument(name: str, value: "Any", least: int) -> int:
     try:
-        count = value.__index__()
+        count: int = value.__index__()
     except (AttributeError, TypeError) as error:
         raise_again_if_callers(error)
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
@@ -177,20 +246,20 @@ def _count_argument(name, value, least):
     return count
 
 
-def _chunk_argument(chunk_bytes):
+def _chunk_argument(chunk_bytes: "Any") -> int:
     if chunk_bytes is None:
         return CHUNK_BYTES
     least = _count_argument("chunk_bytes", chunk_bytes, least=1)
     return min((least + CHUNK_STEP - 1) // CHUNK_STEP * CHUNK_STEP, MAX_CHUNK_BYTES)
 
 
-def _progress_argument(progress):
+def _progress_argument(progress: "_Progress") -> "_Progress":
     if progress is True or progress is False or callable(progress):
         return progress
     raise TypeError(f"progress must be True, False or a callable, not {progress!r}")
 
 
-def _is_sequence(values):
+def _is_sequence(values: "Any") -> bool:
     """Whether it is a sequence of objects, not of bytes that are numbers."""
     if isinstance(values, (list, tuple, range)):
         return True
@@ -205,7 +274,7 @@ def _is_sequence(values):
 # ---- lists
 
 
-def _run_list(job, values, out, dtype, overflow):
+def _run_list(job: Job, values: "Any", out: "Any", dtype: "Any", overflow: str) -> "Any":
     if isinstance(values, range) and out is None and dtype is None:
         return job.operation.function(values)  # nothing is faster
     items = values if type(values) in (list, tuple) else list(values)
@@ -241,7 +310,7 @@ def _run_list(job, values, out, dtype, overflow):
 # ---- buffers, where there is no NumPy
 
 
-def _has_numpy():
+def _has_numpy() -> bool:
     try:
         find_numpy()
     except ImportError as error:
@@ -250,7 +319,7 @@ def _has_numpy():
     return True
 
 
-def _run_buffer(job, values, out, dtype, overflow):
+def _run_buffer(job: Job, values: "Any", out: "Any", dtype: "Any", overflow: str) -> "Any":
     """As NumPy would have it, but for the result, which is a memoryview, as `double` has it for buffers."""
     try:
         source = memoryview(values)
@@ -265,7 +334,7 @@ def _run_buffer(job, values, out, dtype, overflow):
     ):
         find_numpy()  # which raises the error that says what is needed
 
-    target = None if out is None else _as_output(out)
+    target: Any = None if out is None else _as_output(out)
     if target is not None:
         _check_output(job.operation, target, source.shape, element)
     if source.nbytes == 0:
@@ -281,14 +350,14 @@ def _run_buffer(job, values, out, dtype, overflow):
     return out
 
 
-def _is_of_numpy(values):
+def _is_of_numpy(values: object) -> bool:
     return any(kind.__module__.partition(".")[0] == "numpy" for kind in type(values).__mro__)
 
 
 # ---- arrays
 
 
-def _run_array(job, values, out, dtype, overflow):
+def _run_array(job: Job, values: "Any", out: "Any", dtype: "Any", overflow: str) -> "Any":
     if not _has_numpy():
         return _run_buffer(job, values, out, dtype, overflow)
     np = find_numpy()
@@ -319,7 +388,7 @@ def _run_array(job, values, out, dtype, overflow):
     return out
 
 
-def _new_result(shape, dtype, order):
+def _new_result(shape: tuple[int, ...], dtype: "Any", order: 'Literal["C", "F"]') -> "Any":
     """A plain array where the system makes no memory to share: then the caller does all."""
     try:
         return shared.SharedArray.empty(shape, dtype, order)
@@ -328,7 +397,9 @@ def _new_result(shape, dtype, order):
         return find_numpy().empty(shape, dtype, order)
 
 
-def _run_where_it_is(job, array, target, native, overflow):
+def _run_where_it_is(
+    job: Job, array: "_Array", target: "Any", native: "_Dtype", overflow: str
+) -> "tuple[_Array, int | None]":
     """Returns the result, which is `target` where all processes find that; and the index of an element that does not
     fit, or None. Whatever comes out, `array` is as it was, but where it is the result."""
     np = find_numpy()
@@ -351,7 +422,7 @@ def _run_where_it_is(job, array, target, native, overflow):
             return result, job.run(Task("in place", into, into, element, overflow))
 
 
-def _run_in_place(job, own, element, overflow):
+def _run_in_place(job: Job, own: Bytes, element: str, overflow: str) -> int | None:
     """If an element does not fit, nothing is changed."""
     if overflow == "raise" or element.startswith("timedelta"):
         index = job.run(Task("look", own, own, element, overflow))
@@ -360,11 +431,11 @@ def _run_in_place(job, own, element, overflow):
     return job.run(Task("in place", own, own, element, overflow))
 
 
-def _is_same(array, place, target, target_place):
+def _is_same(array: "_Array", place: "Place", target: "_Array", target_place: "Place") -> bool:
     return _order_of(array) == _order_of(target) and place.is_same(target_place)
 
 
-def _may_overlap(array, place, target, target_place):
+def _may_overlap(array: "_Array", place: "Place | None", target: "_Array", target_place: "Place") -> bool:
     np = find_numpy()
     if place is None:
         # It may be a part with gaps of a file that is mapped twice, at other addresses.
@@ -372,7 +443,7 @@ def _may_overlap(array, place, target, target_place):
     return np.may_share_memory(array, target) or place.overlaps(target_place)
 
 
-def _as_array(values):
+def _as_array(values: "Any") -> "Any":
     if _is_plain_class(values):
         return values
     array = _buffer_as_array(values)
@@ -382,7 +453,7 @@ def _as_array(values):
     return array
 
 
-def _refuse(values, hint=""):
+def _refuse(values: object, hint: str = "") -> "NoReturn":
     kind = type(values)
     raise TypeError(
         f"values is a {kind.__module__}.{kind.__qualname__}; accepted are lists and other sequences of numbers,"
@@ -390,7 +461,7 @@ def _refuse(values, hint=""):
     )
 
 
-def _as_output(out):
+def _as_output(out: "Any") -> "Any":
     """An array; without NumPy, a memoryview."""
     if not _has_numpy() and not _is_of_numpy(out):
         return buffers.as_plain_output(out)
@@ -403,24 +474,24 @@ def _as_output(out):
     return array
 
 
-def _view_of(array, name):
+def _view_of(array: object, name: str) -> str:
     """What to pass in the place of an array of a class that may give its elements a meaning of its own: a unit, say."""
     np = find_numpy()
     return f"; {name}.view(numpy.ndarray) is its memory alone" if isinstance(array, np.ndarray) else ""
 
 
-def _check_not_lost(array):
+def _check_not_lost(array: object) -> None:
     if isinstance(array, shared.LostArray):
         len(array)  # which raises the error that says why
 
 
-def _is_plain_class(array):
+def _is_plain_class(array: object) -> bool:
     """Whether it is an array whose class gives its elements no meaning of its own."""
     np = find_numpy()
     return type(array) in (np.ndarray, np.memmap, shared.SharedArray)
 
 
-def _buffer_as_array(values):
+def _buffer_as_array(values: "Any") -> "Any":
     np = find_numpy()
     if isinstance(values, (np.ndarray, np.generic)):
         return None
@@ -431,7 +502,7 @@ def _buffer_as_array(values):
         return None
 
 
-def _check_output(operation, out, shape, native):
+def _check_output(operation: "Operation", out: "Any", shape: object, native: object) -> None:
     if isinstance(out, memoryview):
         held = held_native = _element_in(operation, out)
     else:
@@ -442,7 +513,7 @@ def _check_output(operation, out, shape, native):
         raise ValueError(f"out has shape {out.shape}, but values has {shape}; they must be the same")
 
 
-def _element_of(operation, dtype):
+def _element_of(operation: "Operation", dtype: "_Dtype") -> str:
     name = dtype.name.partition("[")[0]  # timedelta64[s]
     if name not in element_types():
         raise TypeError(
@@ -451,43 +522,44 @@ def _element_of(operation, dtype):
     return name
 
 
-def _element_named(operation, dtype):
+def _element_named(operation: "Operation", dtype: "Any") -> str:
     if isinstance(dtype, str) and dtype in element_types():  # for which there need be no NumPy
         return dtype
     np = find_numpy()
     return _element_of(operation, np.dtype(dtype))
 
 
-def _element_in(operation, out):
+def _element_in(operation: "Operation", out: "Any") -> str:
     if isinstance(out, memoryview):
         return buffers.plain_element_of(operation, out, "out")
     return _element_of(operation, out.dtype)
 
 
-def _order_of(array):
+def _order_of(array: "_Array") -> 'Literal["C", "F"] | None':
     """In which order of the indices its elements lie side by side; None where they do not."""
     return "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else None
 
 
-def _place_if_plain(array, native):
+def _place_if_plain(array: "_Array | None", native: "_Dtype") -> HeldPlace:
     """Its place, where other processes find it and can double it as it is."""
-    is_plain = array is not None and array.dtype == native and _order_of(array) is not None
-    return place_of(array) if is_plain else HeldPlace()
+    if array is None or array.dtype != native or _order_of(array) is None:
+        return HeldPlace()
+    return place_of(array)
 
 
-def _flat(array):
+def _flat(array: "_Array") -> "Any":
     """Its bytes, in the order of memory."""
     np = find_numpy()
     return np.asarray(array).reshape(-1, order=_order_of(array)).view(np.uint8)
 
 
-def _raise_overflow(operation, values, dtype, overflow):
+def _raise_overflow(operation: "Operation", values: "Any", dtype: "Any", overflow: str) -> "NoReturn":
     """Values that have an element whose result does not fit: the same error as a call of one process has for them."""
     operation.function(values, dtype=dtype, overflow=overflow)
     raise OverflowError(f"values changed while they were {operation.participle}")
 
 
-def _report_float_flags(operation, flags, overflow):
+def _report_float_flags(operation: "Operation", flags: tuple[bool, ...], overflow: str) -> None:
     """Leaves what floats did to numpy.errstate, as a call of the ufunc that does the same."""
     np = find_numpy()
     if operation.ufuncs is None:  # it is younger than what calls know of NumPy

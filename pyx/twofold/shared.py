@@ -17,10 +17,21 @@ from twofold._processes.transit import find_segment
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see `_begin`
     import functools
+    from collections.abc import Callable
+    from typing import Any, Literal, NoReturn, Self, SupportsIndex, TypeAlias
 
     import numpy as np
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-    class SharedArray(np.ndarray): ...
+    _Shape: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]
+    _Order: TypeAlias = Literal["C", "F"]
+
+    class SharedArray(np.ndarray):
+        def __new__(cls, shape: _Shape, dtype: DTypeLike = ..., order: _Order = "C") -> Self: ...
+        @classmethod
+        def empty(cls, shape: _Shape, dtype: DTypeLike = ..., order: _Order = "C") -> Self: ...
+        @classmethod
+        def _empty_like(cls, model: NDArray[Any]) -> Self: ...
 
 
 __all__ = ["LostArray", "SharedArray", "SharedArrayError", "share"]
@@ -33,14 +44,14 @@ MAX_MAPPED_AHEAD = 256 << 20
 _has_begun = False
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if name == "SharedArray":
         _begin()
         return SharedArray
     raise AttributeError(f"module 'twofold.shared' has no attribute {name!r}")
 
 
-def _begin():
+def _begin() -> None:
     """Have NumPy, and SharedArray, which is a class of its.
 
     `import twofold` imports this module, but no NumPy. Two threads may do this at once: the class of the first stays.
@@ -48,11 +59,11 @@ def _begin():
     global _has_begun  # noqa: PLW0603
     if _has_begun:
         return
-    np = find_numpy()
+    numpy = find_numpy()
     import functools  # noqa: PLC0415 - which NumPy has imported
 
     ufunc_route.begin()
-    globals().update(np=np, functools=functools)
+    globals().update(np=numpy, functools=functools)
 
     class SharedArray(np.ndarray):
         """An array of NumPy in memory that other processes can share, filled with zeros.
@@ -108,15 +119,15 @@ def _begin():
                      [0, 7, 7]], dtype=uint32)
         """
 
-        def __new__(cls, shape, dtype=float, order="C"):
+        def __new__(cls, shape: "_Shape", dtype: "DTypeLike" = float, order: "_Order" = "C") -> "Self":
             array = cls.empty(shape, dtype, order)
-            segment = array.base
+            segment: Any = array.base
             if not segment.is_zero:
                 np.frombuffer(segment, np.uint8).fill(0)
             return array
 
         @classmethod
-        def empty(cls, shape, dtype=float, order="C"):
+        def empty(cls, shape: "_Shape", dtype: "DTypeLike" = float, order: "_Order" = "C") -> "Self":
             """As the class itself makes one, but not filled.
 
             Parameters
@@ -127,13 +138,14 @@ def _begin():
             return cls._empty_like(_model(shape, dtype, order))
 
         @classmethod
-        def _empty_like(cls, model):
+        def _empty_like(cls, model: "NDArray[Any]") -> "Self":
             dtype = model.dtype
             if dtype.hasobject:
                 raise TypeError(f"processes cannot share arrays of dtype {dtype}, which holds Python objects")
-            return np.ndarray.__new__(cls, model.shape, dtype, transit.create(model.nbytes), 0, model.strides)
+            memory: Any = transit.create(model.nbytes)
+            return np.ndarray.__new__(cls, model.shape, dtype, memory, 0, model.strides)
 
-        def __reduce_ex__(self, protocol):
+        def __reduce_ex__(self, protocol: "SupportsIndex") -> "Any":
             found = find_segment(self)
             if found is None:
                 return self.view(np.ndarray).__reduce_ex__(protocol)
@@ -144,15 +156,15 @@ def _begin():
             more = (attributes,) if attributes else ()
             return _receive, (type(self), where, transit.send(segment), layout, self.flags.writeable, *more)
 
-        def __reduce__(self):
+        def __reduce__(self) -> "Any":
             return self.__reduce_ex__(2)
 
-        def __array_wrap__(self, array, context=None, return_scalar=False):
+        def __array_wrap__(self, array: "Any", context: "Any" = None, return_scalar: bool = False) -> "Any":
             if array is self:
                 return array
             return array[()] if return_scalar else array.view(np.ndarray)
 
-        def __array_function__(self, function, types, args, kwargs):
+        def __array_function__(self, function: "Any", types: "Any", args: "Any", kwargs: "Any") -> "Any":
             return _plain_if_new(super().__array_function__(function, types, args, kwargs))
 
     for name, method in vars(np.ndarray).items():
@@ -161,7 +173,7 @@ def _begin():
             setattr(SharedArray, name, _plain_results(method))
         if callable(method) and name.startswith("__") and name not in _NO_USE:
             setattr(LostArray, name, LostArray._raise)
-    LostArray.__setattr__ = LostArray.__delattr__ = LostArray._raise
+    LostArray.__setattr__ = LostArray.__delattr__ = LostArray._raise  # type: ignore[assignment, method-assign]
     SharedArray.__qualname__ = "SharedArray"
     for method in vars(SharedArray).values():
         method = getattr(method, "__func__", method)  # noqa: PLW2901
@@ -172,30 +184,31 @@ def _begin():
     _has_begun = True
 
 
-def _model(shape, dtype, order):
+def _model(shape: "Any", dtype: "Any", order: "_Order") -> "NDArray[Any]":
     """An array as numpy.empty makes one, with no memory."""
     np.empty(0, dtype, order)  # which refuses what it refuses
     dtype = np.dtype(dtype)
     if dtype.itemsize and not dtype.hasobject:
-        model = np.ndarray(shape, dtype, AnyMemory(), order=order)
+        memory: Any = AnyMemory()
+        model = np.ndarray(shape, dtype, memory, order=order)
         if 0 < model.nbytes < 1 << 62:
             return model
     # It makes strings of no length longer, and says what is wrong with a shape.
     return np.empty(0 if dtype.hasobject else shape, dtype, order)
 
 
-def _model_like(array):
+def _model_like(array: "NDArray[Any]") -> "NDArray[Any]":
     """An array as numpy.empty_like makes one, with no memory."""
     if array.dtype.hasobject or not array.nbytes:
         return array if array.dtype.hasobject else np.empty_like(array)
     order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
     if array.flags.forc:
-        order = range(array.ndim)[:: 1 if array.flags.c_contiguous else -1]
+        order = list(range(array.ndim))[:: 1 if array.flags.c_contiguous else -1]
     model = _model([array.shape[axis] for axis in order], array.dtype, "C")
     return model.transpose([order.index(axis) for axis in range(array.ndim)])
 
 
-def share(values, dtype=None):
+def share(values: "ArrayLike", dtype: "DTypeLike | None" = None) -> "SharedArray":
     """Copy values into memory that other processes can share.
 
     Parameters
@@ -241,13 +254,14 @@ def share(values, dtype=None):
     array = array.view(np.ndarray)  # of a class with shapes of its own, such as numpy.matrix
     shared = SharedArray._empty_like(_model_like(array))
     if array.flags.forc and array.nbytes:
-        shared.base.fill((array if array.flags.c_contiguous else array.T).reshape(-1).view(np.uint8))
+        segment: Any = shared.base
+        segment.fill((array if array.flags.c_contiguous else array.T).reshape(-1).view(np.uint8))
     else:
         np.copyto(shared, array)
     return shared
 
 
-def _check_that_elements_are_all(values, name, array):
+def _check_that_elements_are_all(values: "Any", name: str, array: "NDArray[Any]") -> None:
     """TypeError where `values`, or an item of a list that has become `array`, means more than its elements."""
     kind = type(values)
     called = f"{kind.__module__}.{kind.__qualname__}"
@@ -293,22 +307,22 @@ class LostArray:
 
     __slots__ = ("_reason",)
 
-    def __init__(self, reason):
+    def __init__(self, reason: str) -> None:
         _begin()
         object.__setattr__(self, "_reason", reason)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<LostArray: {self._reason}>"
 
-    def __reduce__(self):
+    def __reduce__(self) -> "Any":
         return LostArray, (self._reason,)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> "NoReturn":
         if name.startswith("__"):  # those of protocols, which are asked for to find out what an object can do
             raise AttributeError(name)
         self._raise()
 
-    def _raise(self, *args, **kwargs):
+    def _raise(self, *args: object, **kwargs: object) -> "NoReturn":
         raise SharedArrayError(f"this array could not be opened: {self._reason}")
 
     __hash__ = object.__hash__
@@ -322,7 +336,7 @@ _NO_USE = {
 }
 
 
-def _plain_if_new(result):
+def _plain_if_new(result: "Any") -> "Any":
     """`result`, which NumPy has made of a SharedArray, as a plain array where that has memory of its own."""
     if isinstance(result, SharedArray):
         return result if segment_beneath(result) is not None else np.ndarray.view(result, np.ndarray)
@@ -331,9 +345,9 @@ def _plain_if_new(result):
     return result
 
 
-def _plain_results(method):
+def _plain_results(method: "Callable[..., Any]") -> "Callable[..., Any]":
     @functools.wraps(method, assigned=("__name__", "__qualname__"))  # what it does is told by ndarray's
-    def call(self, *args, **kwargs):
+    def call(self: "SharedArray", *args: "Any", **kwargs: "Any") -> "Any":
         return _plain_if_new(method(self, *args, **kwargs))
 
     return call
@@ -342,10 +356,12 @@ def _plain_results(method):
 # ---- references
 
 
-def _receive(cls, where, ticket, layout, is_writable, attributes=None):  # noqa: PLR0913, PLR0917
+def _receive(  # noqa: PLR0913, PLR0917
+    cls: "type[Any]", where: "Any", ticket: int | None, layout: "Any", is_writable: bool, attributes: "Any" = None
+) -> "Any":
     """What a reference is pickled as. Raises nothing but what a signal handler does."""
     try:
-        segment = transit.receive(where, ticket)
+        segment: Any = transit.receive(where, ticket)
         shape, dtype, offset, strides = layout
         array = np.ndarray.__new__(cls, shape, dtype, segment, offset, strides)
         if is_writable and array.nbytes:

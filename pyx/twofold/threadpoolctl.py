@@ -28,22 +28,22 @@ class Unlimited(int):
     """
 
 
-class TwofoldController(LibController):
+class TwofoldController(LibController):  # type: ignore[misc]
     """What threadpoolctl asks."""
 
     user_api = internal_api = "twofold"
     filename_prefixes = ("twofold_engine",)  # the extension module's
     check_symbols = ("twofold_version",)
 
-    def get_num_threads(self):
+    def get_num_threads(self) -> int:
         """Return what `twofold.get_num_threads` says."""
         return get_num_threads() if threads_info()["limit"] else Unlimited(get_num_threads())
 
-    def set_num_threads(self, num_threads):
+    def set_num_threads(self, num_threads: int) -> None:
         """Limit the calling thread."""
         set_num_threads(None if isinstance(num_threads, Unlimited) else num_threads)
 
-    def get_version(self):
+    def get_version(self) -> str:
         """Return the version of twofold."""
         return __version__
 

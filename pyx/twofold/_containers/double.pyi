@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypeVar, overload
+from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from typing_extensions import Buffer
 
@@ -31,78 +31,25 @@ _Item = TypeVar("_Item")
 _Out = TypeVar("_Out", bound=Buffer | _HasUfuncs | _HasDLPack)
 _Same = TypeVar("_Same", bound=array[Any] | _HasUfuncs | _HasDLPack | _HasArrowArray | _HasArrowStream)
 
+class _Options(TypedDict, total=False):
+    dtype: Any
+    overflow: _Overflow
+    threads: SupportsIndex | None
+    where: Any
+    casting: _Casting | None
+    order: _Order | None
+    subok: bool | None
+    signature: Any
+
 @overload
 def double(
-    values: Buffer | Sequence[Any] | _HasUfuncs | _HasDLPack,
-    /,
-    out: _Out,
-    *,
-    dtype: Any = None,
-    overflow: _Overflow = "wrap",
-    threads: SupportsIndex | None = None,
-    where: Any = None,
-    casting: _Casting | None = None,
-    order: _Order | None = None,
-    subok: bool | None = None,
-    signature: Any = None,
+    values: Buffer | Sequence[Any] | _HasUfuncs | _HasDLPack, /, out: _Out, **options: Unpack[_Options]
 ) -> _Out: ...
 @overload
-def double(  # type: ignore[overload-overlap]
-    values: _Same,
-    /,
-    out: None = None,
-    *,
-    dtype: Any = None,
-    overflow: _Overflow = "wrap",
-    threads: SupportsIndex | None = None,
-    where: Any = None,
-    casting: _Casting | None = None,
-    order: _Order | None = None,
-    subok: bool | None = None,
-    signature: Any = None,
-) -> _Same: ...
+def double(values: _Same, /, out: None = None, **options: Unpack[_Options]) -> _Same: ...  # type: ignore[overload-overlap]
 @overload
-def double(
-    values: Buffer,
-    /,
-    out: None = None,
-    *,
-    dtype: Any = None,
-    overflow: _Overflow = "wrap",
-    threads: SupportsIndex | None = None,
-    where: Any = None,
-    casting: _Casting | None = None,
-    order: _Order | None = None,
-    subok: bool | None = None,
-    signature: Any = None,
-) -> memoryview[Any]: ...
+def double(values: Buffer, /, out: None = None, **options: Unpack[_Options]) -> memoryview[Any]: ...
 @overload
-def double(
-    values: _Number,
-    /,
-    out: None = None,
-    *,
-    dtype: Any = None,
-    overflow: _Overflow = "wrap",
-    threads: SupportsIndex | None = None,
-    where: Any = None,
-    casting: _Casting | None = None,
-    order: _Order | None = None,
-    subok: bool | None = None,
-    signature: Any = None,
-) -> _Number: ...
+def double(values: _Number, /, out: None = None, **options: Unpack[_Options]) -> _Number: ...
 @overload
-def double(
-    values: Sequence[_Item],
-    /,
-    out: None = None,
-    *,
-    dtype: Any = None,
-    overflow: _Overflow = "wrap",
-    threads: SupportsIndex | None = None,
-    where: Any = None,
-    casting: _Casting | None = None,
-    order: _Order | None = None,
-    subok: bool | None = None,
-    signature: Any = None,
-) -> list[_Item]: ...
+def double(values: Sequence[_Item], /, out: None = None, **options: Unpack[_Options]) -> list[_Item]: ...

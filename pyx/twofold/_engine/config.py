@@ -5,6 +5,10 @@ import os
 from twofold._engine.threads import threads_info
 from twofold._engine.twofold_engine import __version__, cache_size, simd_target, supported_simd_targets
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, overload
+
 VARIABLES = (
     "TWOFOLD_SIMD",
     "TWOFOLD_CACHE_BYTES",
@@ -14,7 +18,15 @@ VARIABLES = (
 )
 
 
-def show_config(mode="stdout"):
+if TYPE_CHECKING:
+
+    @overload
+    def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
+    @overload
+    def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
+
+
+def show_config(mode: str = "stdout") -> "dict[str, Any] | None":
     """Show the version, the instruction set and the threads that calls use here.
 
     Parameters
