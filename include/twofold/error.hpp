@@ -46,13 +46,18 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     return digits;
 }
 
-[[noreturn]] inline void fail_invalid_argument(std::string const& message) {
+template <class Error, class... Index>
+[[noreturn]] void fail(std::string const& message, [[maybe_unused]] Index... index) {
 #if defined(__cpp_exceptions)
-    throw std::invalid_argument("twofold: " + message);
+    throw Error("twofold: " + message, index...);
 #else
     std::fprintf(stderr, "twofold: %s\n", message.c_str());
     std::abort();
 #endif
+}
+
+[[noreturn]] inline void fail_invalid_argument(std::string const& message) {
+    fail<std::invalid_argument>(message);
 }
 
 // Out of line and cold, like all that writes a message: the way past them is short.
@@ -65,13 +70,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_overflow(char const* noun, std::size_t index) {
-    std::string const message = std::string(noun) + " of element " + in_digits(index) + " does not fit its type";
-#if defined(__cpp_exceptions)
-    throw overflow_error("twofold: " + message, index);
-#else
-    std::fprintf(stderr, "twofold: %s\n", message.c_str());
-    std::abort();
-#endif
+    fail<overflow_error>(std::string(noun) + " of element " + in_digits(index) + " does not fit its type", index);
 }
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE

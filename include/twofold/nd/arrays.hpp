@@ -447,16 +447,10 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     }
     if (in.swapped && out.swapped && how == way::wrap && operation.kernels.wrap_swapped[0] != nullptr) {
         if (is_contiguous) {
-            if (n * form.bytes < threads_pay_awake_bytes) {
-                operation.run(way::wrap_swapped, stores::cached, from, to, n);
-                return n;
-            }
-            return in_slices(n, 2 * form.bytes, go_on, [&](std::size_t first, std::size_t count) noexcept {
-                scalars const slice{from + first * form.bytes, to + first * form.bytes, form.scalars_of(count),
-                                    form.scalar_bytes, form.scalars_of(n)};
-                map_by(operation.kernels.wrap_swapped, slice, threads);
-                return count;
-            });
+            kernel_row kernels = operation.kernels;
+            for (int i = 0; i < 2; ++i) kernels.wrap[i] = operation.kernels.wrap_swapped[i];
+            return map_contiguous({form, kernels, operation.strided}, from, to, n, threads, overflow_policy::wrap,
+                                  go_on);
         }
         how = way::wrap_swapped;
         in.swapped = out.swapped = false;

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -121,42 +120,23 @@ void move_short_rows(source const& from, target const& to, std::size_t rows, std
     }
 }
 
+// Of one of these lengths: each row is an element. Else nothing is done, and it is false.
+template <std::size_t... Bytes>
+bool move_rows_of(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
+    return ((row_bytes == Bytes && (move_each<Bytes>(from, to, rows, 1), true)) || ...);
+}
+
+// The same where they are longer than one of these, the greatest first.
+template <std::size_t... Bytes>
+bool move_rows_above(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
+    return ((row_bytes > Bytes && (move_short_rows<Bytes>(from, to, rows, row_bytes), true)) || ...);
+}
+
 inline void move_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
     if (row_bytes > 64) {
         for (std::size_t r = 0; r < rows; ++r) std::memcpy(to.at(r, 0), from.at(r, 0), row_bytes);
-        return;
-    }
-    if (std::has_single_bit(row_bytes)) {
-        switch (row_bytes) {
-            case 2:
-                return move_each<2>(from, to, rows, 1);
-            case 4:
-                return move_each<4>(from, to, rows, 1);
-            case 8:
-                return move_each<8>(from, to, rows, 1);
-            case 16:
-                return move_each<16>(from, to, rows, 1);
-            case 32:
-                return move_each<32>(from, to, rows, 1);
-            default:
-                break;
-        }
-    }
-    switch (std::bit_width(row_bytes - 1)) {
-        case 0:
-            return move_each<1>(from.transposed(), to.transposed(), 1, rows);
-        case 1:
-            return move_short_rows<1>(from, to, rows, row_bytes);
-        case 2:
-            return move_short_rows<2>(from, to, rows, row_bytes);
-        case 3:
-            return move_short_rows<4>(from, to, rows, row_bytes);
-        case 4:
-            return move_short_rows<8>(from, to, rows, row_bytes);
-        case 5:
-            return move_short_rows<16>(from, to, rows, row_bytes);
-        default:
-            return move_short_rows<32>(from, to, rows, row_bytes);
+    } else if (!move_rows_of<1, 2, 4, 8, 16, 32>(from, to, rows, row_bytes)) {
+        move_rows_above<32, 16, 8, 4, 2>(from, to, rows, row_bytes);
     }
 }
 

@@ -159,14 +159,14 @@ public:
         auto const whole_lines = [=](std::size_t n) { return n > line ? n / line * line : n; };
         std::size_t max_columns = whole_lines((std::max)(most / min_rows, std::size_t{1}));
         if (streamed && is_transposed()) max_columns = streamed_columns(element_bytes);
-        column_pieces_ = {columns().length, max_columns, is_transposed() ? out_past_line / element_bytes : 0};
-        std::size_t max_rows = whole_lines((std::max)(most / column_pieces_.most, std::size_t{1}));
+        column_pieces_ = cut(columns().length, max_columns, is_transposed() ? out_past_line / element_bytes : 0);
+        std::size_t max_rows = whole_lines((std::max)(most / column_pieces_.length, std::size_t{1}));
         if (streamed && is_transposed()) {
             std::size_t const wanted = (std::max)(streamed_lines * line, streamed_rows);
             max_rows = (std::min)(wanted, whole_lines((std::max)(most / (max_columns + line), line)));
         }
-        row_pieces_ = {rows().length, max_rows, is_transposed() ? in_past_line / element_bytes : 0};
-        size_ = column_pieces_.count() * row_pieces_.count();
+        row_pieces_ = cut(rows().length, max_rows, is_transposed() ? in_past_line / element_bytes : 0);
+        size_ = column_pieces_.size() * row_pieces_.size();
         for (std::size_t i = 1; i < nest.size(); ++i) {
             if (i != row_axis_) size_ *= nest[i].length;
         }
@@ -187,23 +187,23 @@ public:
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
 
     /// The columns of a whole block.
-    [[nodiscard]] constexpr std::size_t max_columns() const noexcept { return column_pieces_.most; }
+    [[nodiscard]] constexpr std::size_t max_columns() const noexcept { return column_pieces_.length; }
 
     /// The memory that a whole block reads, or writes, counted in bytes of cache lines.
     [[nodiscard]] constexpr std::size_t in_bytes() const noexcept {
-        return column_pieces_.most * row_pieces_.most * in_cost_;
+        return column_pieces_.length * row_pieces_.length * in_cost_;
     }
     [[nodiscard]] constexpr std::size_t out_bytes() const noexcept {
-        return column_pieces_.most * row_pieces_.most * out_cost_;
+        return column_pieces_.length * row_pieces_.length * out_cost_;
     }
 
     /// Block `i`, with i < size().
     [[nodiscard]] constexpr block operator[](std::size_t i) const noexcept {
         // The input's small strides first: so the next block finds what it reads in the same pages.
-        chunk const row = row_pieces_[i % row_pieces_.count()];
-        i /= row_pieces_.count();
-        chunk const column = column_pieces_[i % column_pieces_.count()];
-        i /= column_pieces_.count();
+        chunk const row = row_pieces_[i % row_pieces_.size()];
+        i /= row_pieces_.size();
+        chunk const column = column_pieces_[i % column_pieces_.size()];
+        i /= column_pieces_.size();
         block found{0, 0, row.count, column.count, column.first, columns().length - column.first - column.count};
         auto const go = [&](axis const& along, std::size_t steps) {
             found.in += along.in * static_cast<std::ptrdiff_t>(steps);
@@ -220,25 +220,9 @@ public:
     }
 
 private:
-    // An axis cut into pieces of the same length, but for the first and the last: the first is shorter by `lead`.
-    class pieces {
-    public:
-        constexpr pieces() noexcept = default;
-        constexpr pieces(std::size_t length, std::size_t at_most, std::size_t lead) noexcept
-            : most((std::min)(length, at_most)), length_(length), lead_(most < length ? lead % most : 0) {}
-
-        [[nodiscard]] constexpr std::size_t count() const noexcept { return (length_ - 1 + lead_) / most + 1; }
-        [[nodiscard]] constexpr chunk operator[](std::size_t i) const noexcept {
-            std::size_t const begin = i == 0 ? 0 : i * most - lead_;
-            return {begin, (std::min)(length_, (i + 1) * most - lead_) - begin};
-        }
-
-        std::size_t most = 1;
-
-    private:
-        std::size_t length_ = 1;
-        std::size_t lead_ = 0;
-    };
+    [[nodiscard]] static constexpr pieces cut(std::size_t length, std::size_t at_most, std::size_t lead) noexcept {
+        return at_most < length ? pieces{length, at_most, lead % at_most} : pieces{length, length, 0};
+    }
 
     // Where a transposed array is streamed, a block reads as many of the input's rows as two cache lines hold elements,
     // and no more than the processor reads ahead in while block follows block; elements of one or two bytes have too

@@ -19,9 +19,26 @@ struct chunk {
     friend constexpr bool operator==(chunk const&, chunk const&) = default;
 };
 
+/// [0, count) in pieces of one length, but for the first, which is shorter by `lead`, and the last.
+struct pieces {
+    std::size_t count = 1;
+    std::size_t length = 1;
+    std::size_t lead = 0;  // less than the length
+
+    [[nodiscard]] constexpr std::size_t size() const noexcept {
+        return count == 0 ? 0 : (count - 1 + lead) / length + 1;
+    }
+
+    /// Piece `i`, with i < size().
+    [[nodiscard]] constexpr chunk operator[](std::size_t i) const noexcept {
+        std::size_t const begin = i == 0 ? 0 : i * length - lead;
+        return {begin, (std::min)(count, (i + 1) * length - lead) - begin};
+    }
+};
+
 /// The chunks of an array. Each but the first begins on a cache line of the output, so that no two threads write to
 /// one line; each but the first and the last has the same whole number of lines.
-class chunks {
+class chunks : public pieces {
 public:
     // Several chunks a worker, so that one that is late holds up the others by a fraction of its share only; but where
     // they would be short, one, since each costs some hundred nanoseconds beside its work; and none so short that it is
@@ -37,31 +54,16 @@ public:
     /// `n` elements of `element_bytes` each, for `workers` threads; the output begins `bytes_past_line` bytes past a
     /// cache line. Where element and line do not divide one another, or no element stands on a line, chunks begin
     /// near lines instead.
-    constexpr chunks(std::size_t n, std::size_t element_bytes, std::size_t bytes_past_line, unsigned workers) noexcept
-        : n_(n) {
+    constexpr chunks(std::size_t n, std::size_t element_bytes, std::size_t bytes_past_line, unsigned workers) noexcept {
         std::size_t const share = n * element_bytes / (std::max)(workers, 1u);
         std::size_t const several = std::clamp(share / per_worker, min_of_several_bytes, max_bytes);
         std::size_t const size = (std::max)({(std::min)(share, several), min_bytes, n * element_bytes / max_count});
         std::size_t const bytes = (size + cache_line_bytes - 1) / cache_line_bytes * cache_line_bytes;
-        length_ = std::max<std::size_t>(bytes / element_bytes, 1);
-        std::size_t const lead = bytes_past_line % cache_line_bytes / element_bytes;
+        std::size_t const most = std::max<std::size_t>(bytes / element_bytes, 1);
         // The first chunk is shorter by what its first line already holds.
-        lead_ = lead < length_ ? lead : 0;
+        std::size_t const held = bytes_past_line % cache_line_bytes / element_bytes;
+        static_cast<pieces&>(*this) = {n, most, held < most ? held : 0};
     }
-
-    [[nodiscard]] constexpr std::size_t size() const noexcept { return n_ == 0 ? 0 : (n_ - 1 + lead_) / length_ + 1; }
-
-    /// Chunk `i`, with i < size().
-    [[nodiscard]] constexpr chunk operator[](std::size_t i) const noexcept {
-        std::size_t const begin = i == 0 ? 0 : i * length_ - lead_;
-        std::size_t const end = (std::min)(n_, (i + 1) * length_ - lead_);
-        return {begin, end - begin};
-    }
-
-private:
-    std::size_t n_;
-    std::size_t length_;
-    std::size_t lead_;
 };
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE

@@ -66,23 +66,9 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// The rule as users read it: the name of the variable where it is one.
 [[nodiscard]] constexpr char const* name_of(thread_rule rule) noexcept {
-    switch (rule) {
-        case thread_rule::argument:
-            return "argument";
-        case thread_rule::thread_limit:
-            return "thread limit";
-        case thread_rule::twofold_num_threads:
-            return "TWOFOLD_NUM_THREADS";
-        case thread_rule::omp_num_threads:
-            return "OMP_NUM_THREADS";
-        case thread_rule::pool_worker:
-            return "pool worker";
-        case thread_rule::affinity:
-            return "affinity";
-        case thread_rule::cgroup:
-            return "cgroup";
-    }
-    return "";
+    constexpr char const* names[] = {
+        "argument", "thread limit", "TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS", "pool worker", "affinity", "cgroup"};
+    return names[static_cast<std::size_t>(rule)];
 }
 
 /// The number at the start of `text`, up to a comma or the end; 0 where there is none, or something else beside it, or

@@ -131,10 +131,6 @@ bool put(std::uintptr_t word) noexcept {
     return false;
 }
 
-void release_in_child() noexcept {
-    release_kept();
-}
-
 constinit std::atomic<bool> watches_forks{false};
 
 void keep(void* block, std::size_t capacity) noexcept {
@@ -143,7 +139,7 @@ void keep(void* block, std::size_t capacity) noexcept {
         return;
     }
     // A fork before the handler is there leaves the child with the blocks of its parent. It can live with that.
-    if (!watches_forks.exchange(true)) pthread_atfork(nullptr, nullptr, release_in_child);
+    if (!watches_forks.exchange(true)) pthread_atfork(nullptr, nullptr, [] { release_kept(); });
     madvise(block, capacity, MADV_FREE);
     while (!put(reinterpret_cast<std::uintptr_t>(block) + capacity / huge_page)) drop_oldest();
     // Put first, then looked at: of threads that do this together, the last sees what all have put.

@@ -316,18 +316,16 @@ private:
     // In order, so that a worker that comes to a chunk has seen all before it taken; after the last one from the first
     // on, since those of dead workers are free again.
     [[nodiscard]] std::size_t claim(std::size_t worker, std::size_t next) const noexcept {
-        for (std::size_t i = next; i < chunks(); ++i) {
-            if (claim_this(worker, i)) return unless_stopped(i);
+        std::size_t const count = chunks();
+        for (std::size_t i = 0; i < count; ++i) {
+            std::size_t const chunk = next + i < count ? next + i : next + i - count;
+            if (!claim_this(worker, chunk)) continue;
+            // Looked at afterwards: who says `stop` and then finds no chunk held may rely on it that none will be
+            // written.
+            if (!is_stopped()) return chunk;
+            set(chunk, state::free, 0);
+            return none;
         }
-        for (std::size_t i = 0; i < (std::min)(next, chunks()); ++i) {
-            if (claim_this(worker, i)) return unless_stopped(i);
-        }
-        return none;
-    }
-    // Looked at afterwards: who says `stop` and then finds no chunk held may rely on it that none will be written.
-    [[nodiscard]] std::size_t unless_stopped(std::size_t claimed) const noexcept {
-        if (!is_stopped()) return claimed;
-        set(claimed, state::free, 0);
         return none;
     }
     [[nodiscard]] bool claim_this(std::size_t worker, std::size_t chunk) const noexcept {
