@@ -175,7 +175,6 @@ setup(
                 for name in (
                     "_engine/arguments",
                     "_containers/array_array",
-                    "_containers/buffers",
                     "cython_api",
                 )
             ),
@@ -186,7 +185,7 @@ setup(
                     depends=[f"{PACKAGE}/_memory/checked.h"],
                     extra_compile_args=[*C_FLAGS, *small],
                 )
-                for name, small in (("arrow", SMALL), ("dlpack", SMALL), ("view", []))
+                for name, small in (("arrow", SMALL), ("buffers", []), ("dlpack", SMALL), ("view", []))
             ),
             module("_engine/messages", extra_compile_args=[*C_FLAGS, *SMALL]),
             *(

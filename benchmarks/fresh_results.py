@@ -20,11 +20,11 @@ from collections.abc import Callable
 
 import numpy as np
 import twofold
-from twofold._memory.numpy_handler import empty
+from twofold._memory.numpy_handler import empty_like
 
 SIZES = [16, 24, 31, 32, 33, 48, 64, 96, 128, 256]  # MiB
 
-# Below recycled_bytes `empty` is NumPy's own: there, the first column should say 1.
+# Below recycled_bytes `empty_like` is NumPy's own: there, the first column should say 1.
 WAYS = ("NumPy, recycled", "twofold, recycled", "twofold, out=o")
 
 
@@ -40,8 +40,8 @@ def ways_of(x: np.ndarray, o: np.ndarray) -> list[Callable[[], object]]:
     """`x * 2` and the WAYS."""
     return [
         lambda: x * 2,
-        lambda: np.multiply(x, 2, out=empty(x.shape, x.dtype)),
-        lambda: twofold.double(x, out=empty(x.shape, x.dtype)),
+        lambda: np.multiply(x, 2, out=empty_like(x)),
+        lambda: twofold.double(x, out=empty_like(x)),
         lambda: twofold.double(x, out=o),
     ]
 

@@ -10,7 +10,7 @@ import _warnings as warnings  # which looks for those filters that `warnings` ma
 from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
 
 from twofold import shared
-from twofold._containers import buffers, lists, ufunc_route
+from twofold._containers import buffers, lists, ndarray, ufunc_route
 from twofold._engine.arguments import element_types
 from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.twofold_engine import operation_named
@@ -380,7 +380,9 @@ def _run_array(job: Job, values: "Any", out: "Any", dtype: "Any", overflow: str)
         segment.show()
     if index is not None:
         _raise_overflow(job.operation, array, dtype, overflow)
-    _report_float_flags(job.operation, job.float_flags, overflow)
+    if job.operation.ufuncs is None:  # it is younger than what calls know of NumPy
+        ufunc_route.begin()
+    ndarray.report_float_flags(job.float_flags, job.operation.ufuncs[overflow == "saturate"])
     if out is None:
         return result if result_type.isnative else result.byteswap(inplace=True).view(result_type)
     if result is not target:
@@ -557,16 +559,3 @@ def _raise_overflow(operation: "Operation", values: "Any", dtype: "Any", overflo
     """Values that have an element whose result does not fit: the same error as a call of one process has for them."""
     operation.function(values, dtype=dtype, overflow=overflow)
     raise OverflowError(f"values changed while they were {operation.participle}")
-
-
-def _report_float_flags(operation: "Operation", flags: tuple[bool, ...], overflow: str) -> None:
-    """Leaves what floats did to numpy.errstate, as a call of the ufunc that does the same."""
-    np = find_numpy()
-    if operation.ufuncs is None:  # it is younger than what calls know of NumPy
-        ufunc_route.begin()
-    ufunc = operation.ufuncs[overflow == "saturate"]
-    became_infinite, was_invalid = flags
-    if became_infinite:
-        ufunc(np.array([np.finfo(np.float64).max]))
-    if was_invalid:
-        ufunc(np.array([0x7FF4000000000000], np.uint64).view(np.float64))  # a signalling NaN

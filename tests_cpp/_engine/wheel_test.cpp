@@ -21,7 +21,7 @@ using twofold_wheel::doubling_operation;
 
 std::string chosen_with(char const* wanted) {
     setenv("TWOFOLD_SIMD", wanted, 1);
-    return twofold_wheel::chosen_name();
+    return twofold_wheel::instruction_sets()[static_cast<std::size_t>(twofold_wheel::chosen_set())].name;
 }
 
 }  // namespace
@@ -166,7 +166,8 @@ TEST_CASE("without a name in the environment the strongest supported set is chos
     }
     CHECK(holds_in_child(20, [&] {
         unsetenv("TWOFOLD_SIMD");
-        return twofold_wheel::chosen_name() == strongest;
+        return twofold_wheel::instruction_sets()[static_cast<std::size_t>(twofold_wheel::chosen_set())].name ==
+               strongest;
     }));
     CHECK(holds_in_child(20, [&] { return chosen_with("") == strongest; }));
     // Whoever runs the tests on a machine that is known, an emulated one, may say what should be found there.
@@ -216,7 +217,7 @@ TEMPLATE_LIST_TEST_CASE("elements are found by what they are called", "[wheel]",
     auto const description = twofold::describe_element<TestType>;
     int const number = twofold_wheel::find_element(description.kind, sizeof(TestType));
     REQUIRE(number >= 0);
-    auto const found = twofold_wheel::element_at(static_cast<std::size_t>(number));
+    auto const found = twofold_wheel::element_rows[static_cast<std::size_t>(number)];
     CHECK(found.kind == description.kind);
     CHECK(found.bits == sizeof(TestType) * 8);
 }
@@ -227,7 +228,7 @@ TEST_CASE("what is no element is not found", "[wheel]") {
     CHECK(twofold_wheel::find_element('c', 4) == -1);
     CHECK(twofold_wheel::find_element('i', 0) == -1);
     for (std::size_t i = 0; i < twofold_wheel::element_count; ++i) {
-        auto const description = twofold_wheel::element_at(i);
+        auto const description = twofold_wheel::element_rows[i];
         CHECK(twofold_wheel::find_element(description.kind, description.bits / 8) == static_cast<int>(i));
     }
 }

@@ -10,7 +10,6 @@ from cpython.buffer cimport (
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.memoryview cimport PyMemoryView_FromObject
-from libc.stdint cimport uintptr_t
 
 import sys
 
@@ -22,6 +21,7 @@ from twofold._containers.view cimport (
 from twofold._engine.arguments cimport does_not_fit, element_from_dtype, element_name
 from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, short, type_name
 from twofold._engine.twofold_engine cimport Operation, Policy, View, element_size, fill_by_letter, find_element_of
+from twofold._memory.checked cimport CACHE_LINE, aligned
 
 try:
     from twofold._containers import array_array
@@ -113,14 +113,13 @@ cdef class Memory:
 
     def __cinit__(self, Span model not None):
         cdef View* like = &model.view
-        cdef size_t cache_line = 64
         cdef int ndim = like.ndim
         self.size = like.n * like.itemsize
-        self.shape = <Py_ssize_t*>PyMem_RawMalloc(2 * ndim * sizeof(Py_ssize_t) + cache_line + self.size)
+        self.shape = <Py_ssize_t*>PyMem_RawMalloc(2 * ndim * sizeof(Py_ssize_t) + CACHE_LINE + self.size)
         if self.shape is NULL:
             raise MemoryError(f"{self.size} bytes for the result")
         self.strides = self.shape + ndim
-        self.start = <char*>((<uintptr_t>(self.strides + ndim) + cache_line - 1) // cache_line * cache_line)
+        self.start = <char*>aligned(self.strides + ndim)
         self.format = b"B" if model.buffer.format is NULL else model.buffer.format
         self.itemsize, self.ndim = like.itemsize, ndim
         for i in range(ndim):

@@ -154,7 +154,7 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
     if PyObject_CheckBuffer(values):
         check_no_keywords(ufunc_keywords, values)
         return run_buffer(operation, values, out, dtype, policy, threads)
-    if isinstance(values, (list, tuple)) or is_other_sequence(values):
+    if isinstance(values, (list, tuple)) or isinstance(values, Sequence) and not isinstance(values, str):
         return run_items(operation, list(values), out, dtype, policy, threads, ufunc_keywords)
     hint = "; numpy.asarray(values) may be one" if hasattr(kind, "__array__") else ""
     raise TypeError(f"values must be a list or another sequence of numbers, a number, or an array or buffer, "
@@ -166,11 +166,6 @@ cdef bint is_of_numpy(values) except -1:
 cdef bint may_hold_arrow(type kind) except -1:
     """Whether it is of a library with columns: pandas marks its classes, and the others export them."""
     return hasattr(kind, "__pandas_priority__") or hasattr(kind, "__arrow_c_stream__")
-
-cdef bint is_other_sequence(values) except -1:
-    if isinstance(values, str):
-        return False
-    return isinstance(values, Sequence)
 
 cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
     if ufunc_keywords:

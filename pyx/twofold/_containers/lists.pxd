@@ -10,9 +10,6 @@ cdef list run_list(Operation operation, values, Policy policy)
 # one; what does not fit raises, and names the index. RuntimeError if there are fewer or more by now.
 cdef int read_list(Operation operation, values, Py_ssize_t n, int element, void* out) except -1
 
-# The error for an item of those that were read into `elements`: in the list there may be others by now, or none.
-cdef object read_item_does_not_fit(Operation operation, Py_ssize_t i, const char* elements, int element)
-
 # The n elements at `values`, as a list of Python's numbers.
 cdef list make_list(int element, const void* values, Py_ssize_t n)
 

@@ -211,9 +211,6 @@ cdef list make_list(int element, const void* values, Py_ssize_t n):
     PyObject_GC_Track(result)
     return result
 
-cdef object read_item_does_not_fit(Operation operation, Py_ssize_t i, const char* elements, int element):
-    return does_not_fit(operation, f"values[{i}]", make_list(element, elements + i * element_size(element), 1)[0], element)
-
 cdef list run_fixed_width(Operation operation, values, int element, Policy policy, unsigned int threads):
     cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
     cdef size_t nbytes = n * element_size(element)
@@ -226,7 +223,9 @@ cdef list run_fixed_width(Operation operation, values, int element, Policy polic
         read_list(operation, values, n, element, elements)
         index = run_with_gil(operation.kernels, element, elements, elements, n, nbytes, policy, threads)
         if index < n:
-            raise read_item_does_not_fit(operation, index, elements, element)
+            # Not from the list, which may hold others by now, or none.
+            item = make_list(element, elements + index * element_size(element), 1)[0]
+            raise does_not_fit(operation, f"values[{index}]", item, element)
         return make_list(element, elements, n)
     finally:
         PyMem_RawFree(elements)

@@ -16,7 +16,7 @@ from twofold._engine.messages cimport attribute_if_loaded, type_name
 from twofold._engine.twofold_engine cimport (
     Operation, Policy, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags,
 )
-from twofold._engine.ufunc_loops cimport is_bfloat16
+from twofold._engine.ufunc_loops cimport element_of_type, is_bfloat16
 from twofold._memory cimport numpy_handler
 from twofold._memory.numpy_handler cimport new_like
 
@@ -37,7 +37,8 @@ def begin():
     find_functions()
     numpy_handler.begin()
     ufunc_loops.begin()
-    fill_element_of_type()
+    for element, row in enumerate(element_rows()):
+        may_raise_flags[element] = row["raises_flags"]
     overflowing = np.array([1.7976931348623157e308])
     signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
     plain_classes.update((np.ndarray, np.memmap))
@@ -45,23 +46,6 @@ def begin():
 
 
 # ---- element types
-
-# By type number of NumPy; -1 where the type is not one that our own loops know.
-cdef int element_of_type[NPY_NTYPES_LEGACY]
-
-cdef void clear_element_of_type() noexcept:
-    cdef int number
-    for number in range(<int>NPY_NTYPES_LEGACY):
-        element_of_type[number] = -1
-
-clear_element_of_type()
-
-cdef int fill_element_of_type() except -1:
-    for element, row in enumerate(element_rows()):
-        may_raise_flags[element] = row["raises_flags"]
-        for dtype in map(np.dtype, row["numpy_letters"].decode()):
-            element_of_type[dtype.num] = element
-    return 0
 
 cdef int timedelta64 = find_element_of(c'm', 8)
 
@@ -165,7 +149,7 @@ cdef bint may_raise_flags[64]  # by element
 cdef object overflowing = None  # arrays of one number
 cdef object signalling = None
 
-cdef int report_float_flags(int flags, ufunc) except -1:
+cpdef int report_float_flags(int flags, ufunc) except -1:
     """Leaves it to NumPy: to a ufunc call that raises the same flags."""
     if flags & FE_OVERFLOW:
         ufunc(overflowing)

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
-#include <twofold/machine/cache_size.hpp>
 #include <twofold/machine/clock.hpp>
 #include <twofold/machine/float_environment.hpp>
 #include <twofold/nd/arrays.hpp>
@@ -108,18 +107,6 @@ int chosen_set() {
         chosen.store(set, std::memory_order_release);
     }
     return set;
-}
-
-char const* chosen_name() {
-    return instruction_sets()[static_cast<std::size_t>(chosen_set())].name;
-}
-
-std::size_t cache_size() noexcept {
-    return engine::cache_size();
-}
-
-element_row const& element_at(std::size_t i) noexcept {
-    return element_rows[i];
 }
 
 int find_element(char kind, std::size_t bytes) noexcept {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <twofold/machine/cache_size.hpp>
 #include <twofold/nd/layout.hpp>
 #include <twofold/nd/overlap.hpp>
 #include <twofold/options.hpp>
@@ -39,15 +40,6 @@ int chosen_set();
 
 /// The same, or -1 where nobody has decided yet. Reads no environment.
 int set_if_chosen() noexcept;
-
-/// Its name. Throws as chosen_set does.
-char const* chosen_name();
-
-/// What the engine takes for the size of the last-level cache, in bytes.
-std::size_t cache_size() noexcept;
-
-/// The row of element number `i`, with i < element_count.
-element_row const& element_at(std::size_t i) noexcept;
 
 /// The number of the element of that kind (see element_types.def) and size in bytes; -1 where there is none.
 int find_element(char kind, std::size_t bytes) noexcept;

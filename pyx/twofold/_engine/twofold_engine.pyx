@@ -38,12 +38,9 @@ cdef extern from *:
         Py_XDECREF(module);
         return found;
     }
-    // For an exception that is set already.
-    static int twofold_pass_on_exception(void) { return -1; }
     """
     cpp_bool is_main_thread "twofold_is_main_thread"() noexcept nogil
     cpp_bool has_variable "twofold_has_variable"(object module_name, object name) noexcept
-    int pass_on_exception "twofold_pass_on_exception"() except -1
 
 cdef extern from "twofold/version.hpp":
     const char* TWOFOLD_VERSION
@@ -61,6 +58,7 @@ cdef extern from "_engine/dispatch.hpp" namespace "twofold::detail" nogil:
     cdef struct thread_decision:
         unsigned int count
         thread_rule rule
+    size_t cache_size_here "twofold::detail::cache_size"() noexcept
     const char* name_of_rule "twofold::detail::name_of"(thread_rule rule) noexcept
     cdef struct allowance:
         unsigned int limit
@@ -90,8 +88,6 @@ cdef extern from "_engine/dispatch.hpp" namespace "twofold_wheel" nogil:
     instruction_set_array instruction_sets() noexcept
     int chosen_set() except +
     int set_if_chosen() noexcept
-    const char* chosen_name() except +
-    size_t cache_size_here "twofold_wheel::cache_size"() noexcept
     cdef struct element_row:
         const char* name
         char kind
@@ -101,7 +97,7 @@ cdef extern from "_engine/dispatch.hpp" namespace "twofold_wheel" nogil:
         int dlpack_code
         const char* arrow_letter
         bint raises_flags, in_library
-    const element_row& element_at(size_t i) noexcept
+    const element_row[] element_rows_here "twofold_wheel::element_rows"
     int find_element(char kind, size_t size) noexcept
     unsigned int exchange_thread_limit_here "twofold_wheel::exchange_thread_limit"(unsigned int limit) noexcept
     unsigned int current_thread_limit() noexcept
@@ -110,7 +106,6 @@ cdef extern from "_engine/dispatch.hpp" namespace "twofold_wheel" nogil:
     unsigned int decided_threads(bint pool_worker) noexcept
     unsigned int recently_decided_threads() noexcept
     ctypedef cpp_bool (*go_on_function)() noexcept
-    const size_t interrupted
     size_t run_elements(const operation& what, int set, int element, const void* values, void* out, size_t n,
                         allowance threads, overflow_policy policy, go_on_function go_on) noexcept
     size_t run_array_here "twofold_wheel::run_array"(
@@ -211,19 +206,13 @@ cdef cpp_bool see_to_signals() noexcept nogil:
         return PyErr_Occurred() is NULL and PyErr_CheckSignals() == 0
 
 cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil:
-    if is_time_for_signals(nbytes) and not see_to_signals():
-        with gil:
-            pass_on_exception()
-    return 0
+    return -1 if is_time_for_signals(nbytes) and not see_to_signals() else 0  # -1: with the exception that is set
 
 cdef size_t run(const Kernels* kernels, int element, const void* values, void* out, size_t n, size_t nbytes,
                 Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
-    cdef size_t index = run_elements((<const operation*>kernels)[0], set_of_kernels(), element, values, out, n,
-                                     allowed(nbytes, threads), as_policy(policy), &see_to_signals)
-    if index == interrupted:
-        with gil:
-            pass_on_exception()
-    return index
+    # What it returns where see_to_signals has left an exception is the very number by which callers know of one.
+    return run_elements((<const operation*>kernels)[0], set_of_kernels(), element, values, out, n,
+                        allowed(nbytes, threads), as_policy(policy), &see_to_signals)
 
 cdef size_t run_with_gil(const Kernels* kernels, int element, const void* values, void* out, size_t n, size_t nbytes,
                          Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
@@ -241,13 +230,9 @@ cdef inline array_side side_of(const View* view) noexcept nogil:
 
 cdef size_t run_array(const Kernels* kernels, const View* values, const View* out, Policy policy,
                       unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil:
-    cdef size_t index = run_array_here(
+    return run_array_here(
         (<const operation*>kernels)[0], set_of_kernels(), values.element, side_of(values), side_of(out),
         <const size_t*>values.shape, values.ndim, allowed(values.n * values.itemsize, threads), as_policy(policy), &see_to_signals)
-    if index == interrupted:
-        with gil:
-            pass_on_exception()
-    return index
 
 cdef size_t run_array_with_gil(const Kernels* kernels, const View* values, const View* out, Policy policy,
                                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF:
@@ -351,12 +336,12 @@ cdef int find_element_of(char kind, size_t size) noexcept nogil:
     return find_element(kind, size)
 
 cdef size_t element_size(int element) noexcept nogil:
-    return element_at(element).bits // 8
+    return element_rows_here[element].bits // 8
 
 def element_rows():
     """The rows of element_types.def, in the order of their numbers: of each, its fields."""
     cdef size_t i
-    return [element_at(i) for i in range(element_count)]
+    return [element_rows_here[i] for i in range(element_count)]
 
 cdef int fill_by_letter(signed char* elements, str field) except -1:
     memset(elements, -1, 256)
@@ -397,7 +382,7 @@ def simd_target():
     >>> twofold.simd_target() in ("sse2", "avx2", "avx512", "neon")
     True
     """
-    return chosen_name().decode()
+    return instruction_sets()[chosen_set()].name.decode()
 
 def supported_simd_targets():
     """The names of the instruction sets of this build that this machine supports, weakest first."""

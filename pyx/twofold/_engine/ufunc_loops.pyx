@@ -8,6 +8,7 @@ from cpython.mem cimport PyMem_RawMalloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uintptr_t
+from libc.string cimport memset
 
 from twofold._memory.numpy_handler import find_numpy
 from twofold._engine.twofold_engine import all_operations, element_rows
@@ -101,7 +102,7 @@ cdef inline const Work* work_of(const PyObject* ufunc) except NULL nogil:
             raise RuntimeError("a loop of twofold was called for a ufunc of somebody else")
     return work
 
-cdef int element_of_type[NPY_NTYPES_LEGACY]  # by NumPy's number of a type
+memset(element_of_type, -1, sizeof(element_of_type))
 cdef int bfloat16 = find_element_of(c'b', 2)  # the only one with a number beyond those
 
 cdef inline int element_of(const Descr* descr) noexcept nogil:

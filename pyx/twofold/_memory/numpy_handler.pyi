@@ -1,7 +1,7 @@
 from types import ModuleType
 from typing import Any, Final, TypedDict
 
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 NEEDED: Final = "NumPy 2.0 or later is needed for arrays, twofold.share and twofold.ufuncs"
 
@@ -12,7 +12,6 @@ class _RecycledMemory(TypedDict):
     bytes: int
     cap: int
 
-def empty(shape: tuple[int, ...], dtype: DTypeLike = "float64") -> NDArray[Any]: ...
 def empty_like(values: NDArray[Any]) -> NDArray[Any]: ...
 def extent_of(array: NDArray[Any]) -> tuple[int, int, int]: ...
 def release_memory() -> int: ...

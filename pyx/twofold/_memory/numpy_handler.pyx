@@ -9,10 +9,9 @@ from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
 from libc.string cimport strcpy
 
-from twofold._memory.checked cimport multiply
 from twofold._memory.numpy_api cimport (
     Descr, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_IS_C_CONTIGUOUS, PyArray_ITEMSIZE, PyArray_NBYTES,
-    PyArray_NDIM, PyArray_SIZE, PyArray_STRIDES, check_is_array, descr_of, find_functions, new_exact_array,
+    PyArray_NDIM, PyArray_SIZE, PyArray_STRIDES, check_is_array, find_functions, new_exact_array,
     npy_intp,
 )
 cdef extern from "numpy/arrayobject.h":
@@ -113,13 +112,6 @@ recycling.allocator.free = handler_free
 
 cdef object handler = PyCapsule_New(&recycling, "mem_handler", NULL)
 
-cdef object handler_of(size_t nbytes):
-    """The memory handler that an array of that size should have; None for the one that is set."""
-    if nbytes < recycled_bytes or not is_on():
-        return None
-    # A program that has set one of its own wants that.
-    return handler if PyDataMem_GetHandler() is <object>PyDataMem_DefaultHandler else None
-
 
 # ---- arrays
 
@@ -135,29 +127,6 @@ cdef int begin() except -1:
 
 cdef enum:
     MAX_DIMENSIONS = 64  # of an array of NumPy
-
-cdef size_t bytes_of(size_t nbytes, int ndim, const npy_intp* shape) noexcept:
-    """The bytes of an array with elements of `nbytes`; 0 where there can be no such array, which NumPy will say."""
-    cdef Py_ssize_t product = nbytes
-    cdef int i
-    for i in range(ndim):
-        if shape[i] <= 0 or not multiply(product, shape[i], &product):
-            return 0
-    return product
-
-cdef inline object array_from_numpy(Descr* descr, int ndim, const npy_intp* shape, const npy_intp* strides):
-    Py_INCREF(<object><PyObject*>descr)  # which the call takes over
-    return new_exact_array(descr, ndim, shape, strides)
-
-cdef object new_array(Descr* descr, Py_ssize_t itemsize, int ndim, const npy_intp* shape, const npy_intp* strides):
-    wanted = handler_of(bytes_of(itemsize, ndim, shape))
-    if wanted is None:
-        return array_from_numpy(descr, ndim, shape, strides)
-    before = PyDataMem_SetHandler(wanted)
-    try:
-        return array_from_numpy(descr, ndim, shape, strides)
-    finally:
-        PyDataMem_SetHandler(before)
 
 cdef void fill_strides_like(object values, npy_intp* strides) noexcept:
     """The strides of a ufunc's new result: without gaps, and the dimensions in the order that they have in `values`.
@@ -197,30 +166,19 @@ cdef object like_from_numpy(object values):
     if not PyArray_IS_C_CONTIGUOUS(values):
         fill_strides_like(values, strides)
         layout = strides
-    return array_from_numpy(PyArray_DESCR(values), PyArray_NDIM(values), PyArray_DIMS(values), layout)
+    cdef Descr* descr = PyArray_DESCR(values)
+    Py_INCREF(<object><PyObject*>descr)  # which the call takes over
+    return new_exact_array(descr, PyArray_NDIM(values), PyArray_DIMS(values), layout)
 
 cdef object new_like(object values, size_t nbytes):
-    wanted = handler_of(nbytes) if nbytes >= recycled_bytes else None
-    if wanted is None:
+    # A program that has set a handler of its own wants that.
+    if nbytes < recycled_bytes or not is_on() or PyDataMem_GetHandler() is not <object>PyDataMem_DefaultHandler:
         return like_from_numpy(values)
-    before = PyDataMem_SetHandler(wanted)
+    before = PyDataMem_SetHandler(handler)
     try:
         return like_from_numpy(values)
     finally:
         PyDataMem_SetHandler(before)
-
-def empty(tuple shape not None, dtype="float64"):
-    """As `numpy.empty`: what a new result of this shape and dtype is made of."""
-    cdef npy_intp lengths[MAX_DIMENSIONS]
-    cdef int ndim = len(shape)
-    if ndim > MAX_DIMENSIONS:
-        raise ValueError(f"shape has {ndim} dimensions; there can be {MAX_DIMENSIONS} at most")
-    for i, length in enumerate(shape):
-        lengths[i] = length
-    numpy = find_numpy()
-    begin()
-    descr = numpy.dtype(dtype)
-    return new_array(descr_of(descr), descr.itemsize, ndim, lengths, NULL)
 
 def empty_like(values):
     """As `numpy.empty_like(values, subok=False)`, with memory that is recycled.
@@ -253,23 +211,7 @@ def extent_of(array):
 # ---- what is kept
 
 def release_memory():
-    """Give all memory that is kept for results to come back to the system.
-
-    Results of 32 MiB and more are made of memory of earlier ones, which otherwise is kept: at most 512 MiB, or a
-    sixteenth of the memory that this process may use. Arrays that are in use stay as they are.
-
-    Returns
-    -------
-    int
-        How many bytes were given back.
-
-    Examples
-    --------
-    >>> import twofold
-    >>> released = twofold.release_memory()
-    >>> twofold.release_memory()
-    0
-    """
+    """Gives it back to the system. Returns how many bytes that were."""
     return release_kept()
 
 def recycled_memory():

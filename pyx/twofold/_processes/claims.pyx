@@ -4,7 +4,6 @@
 Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes.
 """
 cimport cython
-from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from twofold._engine.arguments cimport element_from_dtype, policy_argument
@@ -13,13 +12,6 @@ from twofold._engine.twofold_engine cimport (
 )
 
 from time import monotonic
-
-cdef extern from "Python.h":
-    PyObject* PyErr_Occurred() noexcept
-
-cdef extern from "<fenv.h>":
-    int FE_INVALID
-    int FE_OVERFLOW
 
 cdef extern from "_processes/claims.hpp" namespace "twofold_claims" nogil:
     cdef enum class way:
@@ -89,8 +81,6 @@ cdef extern from *:
     inline unsigned twofold_bury(twofold_claims::table const& claims, std::size_t worker, void* out) {
         return claims.bury(worker, static_cast<std::byte*>(out));
     }
-    // For an exception that is set already.
-    static int twofold_pass_on_exception() { return -1; }
     """
     cdef struct compute_call "twofold_compute":
         size_t (*function)(const void* task, size_t first, size_t n, void* target) except? 0xFFFFFFFFFFFFFFFE nogil
@@ -99,9 +89,8 @@ cdef extern from *:
         step at
         int number
     unsigned int bury_worker "twofold_bury"(const table& claims, size_t worker, void* out) noexcept nogil
-    int pass_on_exception "twofold_pass_on_exception"() except -1
     bint do_chunk "twofold_do_chunk"(const table& claims, size_t worker, size_t* next, void* out,
-                                     const compute_call& compute, const signal_at_step& signal) noexcept nogil
+                                     const compute_call& compute, const signal_at_step& signal) except? False nogil
 
 cdef dict ways = {"elsewhere": <int>way.elsewhere, "in place": <int>way.in_place, "look": <int>way.look}
 cdef dict steps = {
@@ -189,8 +178,6 @@ cdef class Claims:
         while goes_on and monotonic() < end:
             with nogil:
                 goes_on = do_chunk(self.claims, self.worker, &self.next, &out[0], compute, self.signal)
-            if PyErr_Occurred() != NULL:
-                pass_on_exception()
         return goes_on
 
     def signal_at(self, step_, int number):
@@ -257,8 +244,8 @@ cdef class Claims:
 
     @property
     def float_flags(self):
-        """Whether anything has become infinite, and whether anything was invalid."""
-        return bool(self.claims.flags() & FE_OVERFLOW), bool(self.claims.flags() & FE_INVALID)
+        """What the engine's raised_float_flags says, of all workers."""
+        return self.claims.flags()
 
 
 cdef plan plan_of(size_t nbytes, size_t chunk_bytes, size_t workers, way_) except *:

@@ -103,7 +103,7 @@ class Job:
         self.chunk_bytes = chunk_bytes
         self.progress = progress
         self.retries = retries
-        self.float_flags: tuple[bool, ...] = (False, False)  # whether anything has become infinite, or was invalid
+        self.float_flags = 0  # of all tasks
 
     def run(self, task: Task) -> int | None:
         """Do a task. Returns the index of the first element that does not fit, or None."""
@@ -155,7 +155,7 @@ class Job:
         is_alone = claims.workers_joined == 1
         if closed is not None and (given or (wanted and closed == NO_PROC)) and is_alone and not self.lender.inherits:
             self.lender.failure = self.lender.failure or SharedArrayError(closed)
-        self.float_flags = tuple(map(max, self.float_flags, claims.float_flags))
+        self.float_flags |= claims.float_flags
         return None if claims.first_failure is None else claims.first_failure // itemsize
 
     def _finish(self, claims: Claims, task: Task, order: "_Order", report: "Report", alone: bool) -> None:
