@@ -45,7 +45,7 @@ element_under_test describe() {
     // Not constexpr: GCC 16 would take a lambda that calls one of them for constexpr, too, and then refuse it.
     using kernels_of_element = twofold::detail::compiled_kernels<twofold::detail::doubling, T>;
     static auto const* const kernels = &twofold::detail::row_of<kernels_of_element>;
-    auto const description = twofold::describe_element<T>;
+    auto const description = describe_element<T>;
     return {
         .name = description.kind + std::to_string(description.bits),
         .size = sizeof(T),

@@ -25,6 +25,21 @@ using bits_of_size = std::conditional_t<
 template <class T>
 using bits_of = bits_of_size<sizeof(T)>;
 
+/// An element type's kind, as element_types.def has it, and its width in bits.
+struct element_description {
+    char kind;
+    unsigned bits;
+};
+
+template <twofold::element T>
+inline constexpr element_description describe_element = [] {
+    element_description found{};
+#define TWOFOLD_ELEMENT_TYPE(type, name, kind, bits, ...) \
+    if ((std::same_as<T, type> || std::integral<T>) && twofold::detail::is_of<T, kind, bits>) found = {kind, bits};
+#include <twofold/element_types.def>
+    return found;
+}();
+
 template <class T>
 inline constexpr bool is_complex_number = false;
 template <class T>

@@ -88,6 +88,7 @@ using scalar_of = typename scalar<T>::type;
 template <element T>
 inline constexpr std::size_t scalars_per_element = sizeof(T) / sizeof(scalar_of<T>);
 
+/// Of a list of element types, those that are their own scalars: those that need kernels.
 template <class Types>
 struct scalars_among;
 template <class... T>
@@ -97,25 +98,8 @@ struct scalars_among<std::tuple<T...>> {
     using type = decltype(std::tuple_cat(std::declval<kept<T>>()...));
 };
 
-/// The element types that are their own scalars: those that need kernels.
-using scalar_types = typename scalars_among<element_types>::type;
+#define TWOFOLD_ELEMENT_TYPE(type, name, kind, bits, ...) static_assert(is_of<type, kind, bits>);
+#include <twofold/element_types.def>
 
 }  // namespace detail
-
-/// What an element type is: its kind ('i', 'u', 'f', 'b' for bfloat16 or 'c' for complex) and its width in bits.
-struct element_description {
-    char kind;
-    unsigned bits;
-};
-
-template <element T>
-inline constexpr element_description describe_element = [] {
-    element_description found{};
-#define TWOFOLD_ELEMENT_TYPE(type, name, kind, bits, ...) \
-    static_assert(detail::is_of<type, kind, bits>);       \
-    if ((std::same_as<T, type> || std::integral<T>) && detail::is_of<T, kind, bits>) found = {kind, bits};
-#include <twofold/element_types.def>
-    return found;
-}();
-
 }  // namespace twofold::inline TWOFOLD_VERSION_NAMESPACE

@@ -37,7 +37,7 @@ TEST_CASE("the weakest instruction set is always supported, and names are unique
 
 TEMPLATE_LIST_TEST_CASE("all instruction sets give the same answers", "[wheel]", twofold::element_types) {
     using T = TestType;
-    int const number = twofold_wheel::find_element(twofold::describe_element<T>.kind, sizeof(T));
+    int const number = twofold_wheel::find_element(describe_element<T>.kind, sizeof(T));
     std::size_t const most = (std::size_t{1} << 20) / sizeof(T) + 3;
     for (overflow_policy const policy : policies) {
         auto const in = policy == overflow_policy::raise ? arbitrary_elements_that_fit<T>(most)  //
@@ -67,7 +67,7 @@ TEMPLATE_LIST_TEST_CASE("all instruction sets give the same answers", "[wheel]",
 TEMPLATE_LIST_TEST_CASE("all instruction sets name the first element that overflows", "[wheel]",
                         twofold::element_types) {
     using T = TestType;
-    int const number = twofold_wheel::find_element(twofold::describe_element<T>.kind, sizeof(T));
+    int const number = twofold_wheel::find_element(describe_element<T>.kind, sizeof(T));
     for (auto const& set : twofold_wheel::instruction_sets()) {
         if (!set.supported) continue;
         for (std::size_t const n :
@@ -92,7 +92,7 @@ TEMPLATE_LIST_TEST_CASE("a float that becomes infinite is flagged, wherever it s
                         twofold::element_types) {
     using T = TestType;
     constexpr bool is_float = !std::integral<T>;
-    int const number = twofold_wheel::find_element(twofold::describe_element<T>.kind, sizeof(T));
+    int const number = twofold_wheel::find_element(describe_element<T>.kind, sizeof(T));
     for (auto const& set : twofold_wheel::instruction_sets()) {
         if (!set.supported) continue;
         for (std::size_t const n :
@@ -122,7 +122,8 @@ TEMPLATE_LIST_TEST_CASE("a float that becomes infinite is flagged, wherever it s
 }
 
 // Streamed stores, too, which large arrays have: at every alignment of the output.
-TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]", twofold::detail::scalar_types) {
+TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]",
+                        twofold::detail::scalars_among<twofold::element_types>::type) {
     using T = TestType;
     constexpr std::size_t n = 200;
     for (auto const& set : twofold_wheel::instruction_sets()) {
@@ -214,7 +215,7 @@ TEST_CASE("a name that is unknown is refused with the names that are known, unti
 }
 
 TEMPLATE_LIST_TEST_CASE("elements are found by what they are called", "[wheel]", twofold::element_types) {
-    auto const description = twofold::describe_element<TestType>;
+    auto const description = describe_element<TestType>;
     int const number = twofold_wheel::find_element(description.kind, sizeof(TestType));
     REQUIRE(number >= 0);
     auto const found = twofold_wheel::element_rows[static_cast<std::size_t>(number)];

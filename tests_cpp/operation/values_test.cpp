@@ -8,6 +8,7 @@
 
 #include "catch.hpp"
 #include "elements.hpp"
+#include "expected.hpp"
 
 namespace {
 
@@ -126,7 +127,7 @@ namespace {
 
 template <class T>
 std::vector<T> doubled(std::vector<T> const& values, overflow_policy policy = overflow_policy::wrap) {
-    auto const name = twofold::describe_element<T>.kind + std::to_string(twofold::describe_element<T>.bits);
+    auto const name = describe_element<T>.kind + std::to_string(describe_element<T>.bits);
     std::vector<T> out(values.size());
     for (element_under_test const& element : elements_under_test()) {
         if (element.name == name) element.double_elements(values.data(), out.data(), values.size(), {policy, 1});
