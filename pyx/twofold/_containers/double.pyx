@@ -29,15 +29,11 @@ cdef extern from "_containers/items.hpp" namespace "twofold_wheel":
 cdef object double_object(object item):
     return PyNumber_Add(item, item)
 
-cdef Py_ssize_t double_items(PyObject** items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
-                             bint finite_only) except -1:
-    return double_plain_items(items, doubled, i, end, n, finite_only)
-
 cdef object double_range(object values):
     return list(range(2 * values.start, 2 * values.stop, 2 * values.step))
 
 cdef Operation doubling = new_operation(kernels_of_doubling(), "doubled", double_object)
-doubling.of_plain_items, doubling.of_range = double_items, double_range
+doubling.of_plain_items, doubling.of_range = double_plain_items, double_range
 
 
 def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, where=None, casting=None, order=None,

@@ -139,14 +139,15 @@ Py_ssize_t double_alike_items(PyObject* const* items, PyObject** doubled, Py_ssi
 }
 
 /// Doubles items [i, end) of n into new objects, as far as they are floats, and ints of at most 62 bits; with
-/// `finite_only`, as far as no finite float becomes infinite. Returns the index reached; -1 with MemoryError.
-inline Py_ssize_t double_plain_items(PyObject* const* items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end,
-                                     Py_ssize_t n, bool finite_only) noexcept {
+/// `finite_only`, as far as no finite float becomes infinite. Returns the index reached; -1 with MemoryError. An
+/// item_loop of twofold_engine.pxd.
+inline Py_ssize_t double_plain_items(PyObject** items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
+                                     int finite_only) noexcept {
     Py_ssize_t before = -1;
     while (i > before && i < end) {
         before = i;
-        i = double_alike_items<long long>(items, doubled, i, end, n, finite_only);
-        if (i >= 0 && i < end) i = double_alike_items<double>(items, doubled, i, end, n, finite_only);
+        i = double_alike_items<long long>(items, doubled, i, end, n, finite_only != 0);
+        if (i >= 0 && i < end) i = double_alike_items<double>(items, doubled, i, end, n, finite_only != 0);
     }
     return i;
 }

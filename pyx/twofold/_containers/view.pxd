@@ -35,8 +35,6 @@ cdef void call_for_arrays(type ndarray, array_function function) noexcept
 # else it is one of Python, read from memory.
 cdef object overflow_at(Operation operation, size_t index, const View* values, array=*)
 
-cdef tuple shape_of(const View* view)
-
 cdef size_t run_strided_view(Operation operation, const View* values, const View* out, Policy policy,
                              unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 

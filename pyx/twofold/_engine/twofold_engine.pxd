@@ -91,9 +91,6 @@ cdef bint views_overlap(const View* a, const View* b) noexcept nogil
 # Whether elements of an array may share bytes.
 cdef bint overlaps_itself(const View* view) noexcept nogil
 
-# Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.
-cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil
-
 # The floating-point flags of this thread; after a call they tell of its helpers, too.
 cdef void clear_float_flags() noexcept nogil
 cdef int raised_float_flags() noexcept nogil  # FE_OVERFLOW, FE_INVALID

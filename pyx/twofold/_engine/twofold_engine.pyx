@@ -99,7 +99,7 @@ cdef extern from "_engine/dispatch.hpp" namespace "twofold_wheel" nogil:
         bint raises_flags, in_library
     const element_row[] element_rows_here "twofold_wheel::element_rows"
     int find_element(char kind, size_t size) noexcept
-    unsigned int exchange_thread_limit_here "twofold_wheel::exchange_thread_limit"(unsigned int limit) noexcept
+    unsigned int exchange_thread_limit(unsigned int limit) noexcept
     unsigned int current_thread_limit() noexcept
     uint64_t number_of_this_thread() noexcept
     thread_decision decide_threads(bint pool_worker) noexcept
@@ -249,9 +249,6 @@ cdef bint views_overlap(const View* a, const View* b) noexcept nogil:
 
 cdef bint overlaps_itself(const View* view) noexcept nogil:
     return array_overlaps_itself(side_of(view), <const size_t*>view.shape, view.ndim, view.itemsize)
-
-cdef unsigned int exchange_thread_limit(unsigned int limit) noexcept nogil:
-    return exchange_thread_limit_here(limit)
 
 cdef class ThreadLimit:
     """A context that limits the threads of calls that this thread makes; None: no limit.

@@ -242,6 +242,7 @@ cdef object class_for(given):
 # ---- how they are made
 
 cdef object new_ufunc(Operation operation, Policy policy):
+    global all_work
     cdef Work* work = <Work*>PyMem_RawMalloc(sizeof(Work))
     if work is NULL:
         raise MemoryError
@@ -261,15 +262,11 @@ cdef object new_ufunc(Operation operation, Policy policy):
     Py_INCREF(ufunc)  # for the work, which never goes
     Py_INCREF(operation)
     work.ufunc, work.operation, work.kernels, work.policy = <PyObject*>ufunc, <PyObject*>operation, operation.kernels, policy
-    add_work(work)
+    work.next = all_work
+    all_work = work
     return ufunc
 
 cdef list names = []  # NumPy keeps pointers to these for as long as the ufuncs live, which is for ever
-
-cdef void add_work(Work* work) noexcept:
-    global all_work
-    work.next = all_work
-    all_work = work
 
 cdef object np = None  # once a ufunc has been asked for
 
