@@ -174,7 +174,6 @@ setup(
                 module(name, extra_compile_args=C_FLAGS)
                 for name in (
                     "_engine/arguments",
-                    "_containers/array_array",
                     "cython_api",
                 )
             ),
@@ -182,7 +181,7 @@ setup(
                 module(
                     f"_containers/{name}",
                     include_dirs=[PACKAGE],
-                    depends=[f"{PACKAGE}/_memory/checked.h"],
+                    depends=[f"{PACKAGE}/_memory/checked.h", *files(f"{PACKAGE}/_containers", "*.h")],
                     extra_compile_args=[*C_FLAGS, *small],
                 )
                 for name, small in (("arrow", SMALL), ("buffers", []), ("dlpack", SMALL), ("view", []))

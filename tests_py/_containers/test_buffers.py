@@ -96,11 +96,18 @@ def test_released_and_closed_buffers():
             twofold.double(gone)
 
 
-def test_a_subclass_of_array_is_a_buffer_like_others():
-    class OwnArray(array):
-        pass
+@pytest.mark.parametrize("n", [0, 1, 1000])
+def test_the_result_is_an_array_like_others(n):
+    result = twofold.double(array("h", range(n)))
+    result.append(7)
+    result.extend(array("h", range(n)))
+    del result[n:]
+    assert result == array("h", range(0, 2 * n, 2))
 
-    result = twofold.double(OwnArray("I", [1, 2]))
+
+@pytest.mark.parametrize("name", ["OwnArray", "array.array"])
+def test_a_subclass_of_array_is_a_buffer_like_others(name):
+    result = twofold.double(type(name, (array,), {"__slots__": ()})("I", [1, 2]))
     assert type(result) is memoryview
     assert result.tolist() == [2, 4]
 

@@ -66,3 +66,13 @@ def test_without_numpy_nothing_is_imported_either():
         twofold.double(b"ab"), twofold.release_memory(), twofold.show_config()
         assert set(sys.modules) == before, set(sys.modules) - before
     """)
+
+
+def test_what_takes_long_is_not_imported_with_twofold():
+    run_script("""
+        import sys
+        before = set(sys.modules)
+        import twofold
+        slow = {"array", "collections", "dataclasses", "enum", "functools", "inspect", "numpy", "re", "typing"}
+        assert not slow & (set(sys.modules) - before), slow & (set(sys.modules) - before)
+    """)

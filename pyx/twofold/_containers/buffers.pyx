@@ -19,14 +19,13 @@ from twofold._containers.view cimport (
     MAX_DIMENSIONS, check_dimensions, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
 from twofold._engine.arguments cimport does_not_fit, element_from_dtype, element_name
-from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, short, type_name
+from twofold._engine.messages cimport is_instance_of_loaded, short, type_name
 from twofold._engine.twofold_engine cimport Operation, Policy, View, element_size, fill_by_letter, find_element_of
 from twofold._memory.checked cimport CACHE_LINE, aligned
 
-try:
-    from twofold._containers import array_array
-except (ImportError, AttributeError):  # where Python has no `array`, or another one
-    array_array = None
+cdef extern from "_containers/array_array.h":
+    bint is_array "twofold_is_array"(object) noexcept
+    object new_array "twofold_new_array"(object model, Py_ssize_t n, Py_ssize_t itemsize)
 
 
 # ---- formats
@@ -166,8 +165,8 @@ cdef int run_span(Operation operation, Span values, Span out, Policy policy, uns
 
 cdef object new_like(values, Span source):
     """A container of the kind of `values`, with memory of its layout that is not filled."""
-    if type(values) is attribute_if_loaded("array", "array"):  # a subclass may export what it likes
-        return array_array.like(values, source.view.n)
+    if is_array(values):
+        return new_array(values, source.view.n, source.view.itemsize)
     return PyMemoryView_FromObject(Memory(source))
 
 cdef object run_buffer(Operation operation, values, out, dtype, Policy policy, unsigned int threads):
