@@ -4,6 +4,7 @@
 Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes.
 """
 cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from twofold._engine.arguments cimport element_from_dtype, policy_argument
@@ -119,13 +120,26 @@ cdef size_t run_bytes(const void* task_, size_t first, size_t n, void* target) e
     return none if index == count else first + index * task.itemsize
 
 
+@cython.internal
+@cython.final
+cdef class Held:
+    """The bytes of a buffer, until this object goes. Not a memoryview of Cython's, with which `import twofold` takes longer."""
+    cdef Py_buffer bytes
+
+    def __cinit__(self, owner, int flags):
+        PyObject_GetBuffer(owner, &self.bytes, flags)
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.bytes)
+
+
 @cython.final
 cdef class Claims:
     """A worker's part in a call on an array: its number, and the table that says who does what.
 
     `create` makes a table, with this process as worker 0; `join` makes another worker of an existing one, or None.
     """
-    cdef unsigned char[::1] memory
+    cdef Held memory
     cdef table claims
     cdef size_t worker
     cdef size_t next
@@ -138,36 +152,38 @@ cdef class Claims:
         return table_bytes(plan_of(nbytes, chunk_bytes, workers, way))
 
     @staticmethod
-    def create(unsigned char[::1] memory, size_t nbytes, size_t chunk_bytes, size_t workers, way, process):
+    def create(memory, size_t nbytes, size_t chunk_bytes, size_t workers, way, process):
         """`process` is a pair of ints that no other process has."""
         cdef plan wanted = plan_of(nbytes, chunk_bytes, workers, way)
-        if table_bytes(wanted) > <size_t>memory.shape[0]:
-            raise ValueError(f"the table takes {table_bytes(wanted)} bytes, and there are {memory.shape[0]}")
-        create_table(&memory[0], wanted)
+        cdef Held held = Held(memory, PyBUF_WRITABLE)
+        if table_bytes(wanted) > <size_t>held.bytes.len:
+            raise ValueError(f"the table takes {table_bytes(wanted)} bytes, and there are {held.bytes.len}")
+        create_table(held.bytes.buf, wanted)
         return Claims.join(memory, process)
 
     @staticmethod
-    def join(unsigned char[::1] memory, process):
+    def join(memory, process):
         cdef Claims claims = Claims.__new__(Claims)
         cdef identity who
         who.process, who.started = process
-        claims.memory = memory
-        claims.claims = table(&memory[0])
+        claims.memory = Held(memory, PyBUF_WRITABLE)
+        claims.claims = table(claims.memory.bytes.buf)
         claims.worker = claims.claims.join(who)
         return None if claims.worker == none else claims
 
-    def work(self, Operation operation not None, const unsigned char[::1] values, unsigned char[::1] out, element, overflow,
-             threads, double seconds):
+    def work(self, Operation operation not None, values, out, element, overflow, threads, double seconds):
         """Run the operation on chunks for as many seconds. Returns False if there are none left that are free."""
         cdef Task task
         cdef compute_call compute
         cdef bint goes_on = True
         cdef double end = monotonic() + seconds
-        check_length(self.claims, values.shape[0])
-        check_length(self.claims, out.shape[0])
+        cdef Held source = Held(values, PyBUF_SIMPLE)
+        cdef Held target = Held(out, PyBUF_WRITABLE)
+        check_length(self.claims, source)
+        check_length(self.claims, target)
         task.kernels = operation.kernels
         task.claims = &self.claims
-        task.values = <const char*>&values[0]
+        task.values = <const char*>source.bytes.buf
         task.element = element_from_dtype(element)
         task.itemsize = element_size(task.element)
         task.policy = policy_argument(overflow)
@@ -177,7 +193,7 @@ cdef class Claims:
         clear_float_flags()
         while goes_on and monotonic() < end:
             with nogil:
-                goes_on = do_chunk(self.claims, self.worker, &self.next, &out[0], compute, self.signal)
+                goes_on = do_chunk(self.claims, self.worker, &self.next, target.bytes.buf, compute, self.signal)
         return goes_on
 
     def signal_at(self, step_, int number):
@@ -208,10 +224,11 @@ cdef class Claims:
             worker = self.claims.next_holder(worker)
         return found
 
-    def bury(self, size_t worker, unsigned char[::1] out):
+    def bury(self, size_t worker, out):
         """Take over from a worker whose process is dead. Returns how many have died over what it had, by now."""
-        check_length(self.claims, out.shape[0])
-        return bury_worker(self.claims, worker, &out[0])
+        cdef Held target = Held(out, PyBUF_WRITABLE)
+        check_length(self.claims, target)
+        return bury_worker(self.claims, worker, target.bytes.buf)
 
     def workers_left(self):
         """What `wait` compares with."""
@@ -258,9 +275,9 @@ cdef plan plan_of(size_t nbytes, size_t chunk_bytes, size_t workers, way_) excep
     wanted.how = <way><int>ways[way_]
     return wanted
 
-cdef int check_length(table claims, Py_ssize_t nbytes) except -1:
-    if claims.bytes() != <size_t>nbytes:
-        raise ValueError(f"the table is for {claims.bytes()} bytes, not {nbytes}")
+cdef int check_length(table claims, Held array) except -1:
+    if claims.bytes() != <size_t>array.bytes.len:
+        raise ValueError(f"the table is for {claims.bytes()} bytes, not {array.bytes.len}")
     return 0
 
 def itemsize_of(element):

@@ -1,7 +1,7 @@
 # distutils: language = c++
 """Memory that processes share, as an object that exports it: see segment.hpp."""
 cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from libc.errno cimport EACCES, EFBIG, ENOENT, ENOMEM, ENOSYS, EPERM, EPROTO, ESTALE
 from libc.string cimport memcpy
 from posix.types cimport pid_t
@@ -137,13 +137,17 @@ cdef class Segment:
         """Whether this process made it, or one that it was forked from."""
         return self.held.is_owner
 
-    def fill(self, const unsigned char[::1] values not None):
+    def fill(self, values):
         """Copy as many bytes into what has just been made."""
-        if <size_t>values.shape[0] != self.nbytes:
-            raise ValueError(f"{values.shape[0]} bytes to fill {self.nbytes}")
-        if self.nbytes:
+        cdef Py_buffer source
+        PyObject_GetBuffer(values, &source, PyBUF_SIMPLE)
+        try:
+            if <size_t>source.len != self.nbytes:
+                raise ValueError(f"{source.len} bytes to fill {self.nbytes}")
             with nogil:
-                fill(self.held, &values[0])
+                fill(self.held, source.buf)
+        finally:
+            PyBuffer_Release(&source)
 
     def map_ahead(self, first, nbytes):
         """Map some of it now, which is faster than to write to it first."""
