@@ -18,10 +18,7 @@ SOURCE = Path(__file__).with_name("consumer")
 INSTALLED = Path(twofold.__file__).parent
 CYTHON_DOORS = ["__init__.pxd", "cython_api.pxd", "libtwofold.pxd"]
 HEADERS = sorted(
-    str(path.relative_to(INSTALLED))
-    for path in (INSTALLED / "include/twofold").rglob("*.*")
-    if path.suffix != ".md"
-    and path.name != "layout.hpp"  # of arrays with several dimensions, which only the wheel itself doubles so far
+    str(path.relative_to(INSTALLED)) for path in (INSTALLED / "include/twofold").rglob("*.*") if path.suffix != ".md"
 )
 
 

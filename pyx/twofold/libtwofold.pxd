@@ -6,8 +6,9 @@
 #     from twofold.libtwofold cimport double_into
 #
 # They are compiled into the consumer, for the instruction set that its flags name; `twofold.get_include()` holds all
-# the headers they need. `options` and its fields, the ranges and the errors are those of C++; std::invalid_argument
-# becomes ValueError.
+# the headers they need. `options` and its fields, the ranges and the errors are those of C++: std::invalid_argument
+# becomes ValueError, and twofold::overflow_error OverflowError, whose text has the index. Out of reach are
+# `doubled` (make a vector, and call `double_into`) and kernels written in Cython.
 
 from libc.stddef cimport ptrdiff_t
 from libcpp.optional cimport optional
@@ -23,22 +24,38 @@ cdef extern from "<span>" namespace "std" nogil:
         span() noexcept
         span(T* data, size_t n) noexcept
 
+cdef extern from "<bit>" namespace "std" nogil:
+    cdef enum class endian:
+        little
+        big
+        native
+
 cdef extern from "<twofold/twofold.hpp>" namespace "twofold" nogil:
     cdef enum class overflow_policy:
         wrap
         saturate
-        # "raise" in C++, which Python keeps for itself.
-        raise_ "twofold::overflow_policy::raise"
+    # Not among the others, none of which Cython can rename, and `raise` is a word of Python's.
+    const overflow_policy raise_overflow "twofold::overflow_policy::raise"
     cdef cppclass options:
         options() noexcept
         overflow_policy overflow
         unsigned int threads
+    # An array of several dimensions, which `view_of` makes. It refers to shape and strides, as it does to the elements.
+    cdef cppclass array_view[T]:
+        array_view() noexcept
+        T* data
+        span[const size_t] shape
+        span[const ptrdiff_t] strides  # bytes
+        endian byte_order  # `native`, unless it is set
 
     optional[size_t] first_overflow[In](const In& values) except +
     optional[size_t] first_overflow[In](const In& values, const options& how) except +
     void double_strided[T](const T* values, ptrdiff_t stride, T* out, ptrdiff_t out_stride, size_t n) except +
     void double_strided[T](const T* values, ptrdiff_t stride, T* out, ptrdiff_t out_stride, size_t n,
                            const options& how) except +
+    # The type has to be named: double_array[uint32_t](values, out).
+    void double_array[T](array_view[const T] values, array_view[T] out) except +
+    void double_array[T](array_view[const T] values, array_view[T] out, const options& how) except +
 
 cdef extern from * namespace "twofold_cython" nogil:
     """
@@ -53,9 +70,24 @@ cdef extern from * namespace "twofold_cython" nogil:
     static inline void double_in_place(auto&& values, twofold::options const& how = {}) {
         twofold::double_in_place(values, how);
     }
+    template <class In, class Out, class Kernel>
+    static inline void transform(In const& values, auto&& out, Kernel const& kernel, twofold::options const& how = {}) {
+        twofold::transform(values, out, kernel, how);
+    }
+    template <class T>
+    static inline twofold::array_view<T> view_of(T* data, std::ptrdiff_t const* shape, std::ptrdiff_t const* strides,
+                                                 std::size_t dimensions) noexcept {
+        return {data, {reinterpret_cast<std::size_t const*>(shape), dimensions}, {strides, dimensions}};
+    }
     }
     """
     void double_into[In, Out](const In& values, Out& out) except +
     void double_into[In, Out](const In& values, Out& out, const options& how) except +
     void double_in_place[Range](Range& values) except +
     void double_in_place[Range](Range& values, const options& how) except +
+    # A kernel is an object of a C++ class, whose operator() is a template, const and noexcept: written in a `cdef extern
+    # from *`, as these functions are here.
+    void transform[In, Out, Kernel](const In& values, Out& out, const Kernel& kernel) except +
+    void transform[In, Out, Kernel](const In& values, Out& out, const Kernel& kernel, const options& how) except +
+    # Of a memoryview: view_of(&out[0, 0], out.shape, out.strides, 2).
+    array_view[T] view_of[T](T* data, const Py_ssize_t* shape, const Py_ssize_t* strides, size_t dimensions) noexcept

@@ -30,10 +30,10 @@ def check_door(name: str, values: array, n: int, expected: array) -> None:
     assert out == expected, (name, n)
 
 
-def refused(why: str, function: Callable[..., object], values: object) -> None:
+def refused(why: str, function: Callable[..., object], *arguments: object) -> None:
     said = ""
     try:
-        function(values)
+        function(*arguments)
     except ValueError as error:
         said = str(error)
     assert why in said, said
@@ -66,3 +66,35 @@ for threads in (0, 1, 4):
     template_door.double_memory(values, out, threads)
     assert out == array("I", range(0, 2_000_000, 2))
 refused("the input has 2 elements, but the output has 0", template_door.double_into_too_short, [1.0, 2.0])
+
+matrix = memoryview(array("I", range(6))).cast("B").cast("I", (2, 3))
+turned = memoryview(bytearray(24)).cast("I", (3, 2))
+template_door.double_transposed(matrix, turned)
+assert turned.tolist() == [[0, 6], [2, 8], [4, 10]]
+refused("dimension 0", template_door.double_transposed, matrix, matrix)
+matrix[0, 2] = matrix[1, 0] = 2**31
+template_door.double_transposed(matrix, turned)
+assert turned.tolist() == [[0, 0], [2, 8], [0, 10]]
+try:
+    template_door.double_transposed(matrix, turned, checked=True)
+    raise AssertionError
+except OverflowError as error:
+    assert "element 2" in str(error), error
+
+numbers = [1, -2, 2**62 - 1]
+values, out = (array("q", numbers) for _ in range(2))
+if sys.byteorder == "little":
+    values.byteswap()
+template_door.double_big_endian(values, out)
+if sys.byteorder == "little":
+    out.byteswap()
+assert out.tolist() == [2 * number for number in numbers]
+
+values = array("I", [1, 2, 3])
+template_door.double_every_other(values)
+assert values.tolist() == [2, 2, 6]
+assert template_door.where_it_overflows([1, 2**31 - 1, 2**31]) == 2
+assert template_door.where_it_overflows([]) is None
+assert template_door.triple([1, 2**31, 5], threads=1) == ([3, 2**31, 15], [3, 2**31, 15])
+numbers = list(range(300_000))
+assert template_door.triple(numbers, threads=2)[0] == [3 * number for number in numbers]
