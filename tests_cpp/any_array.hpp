@@ -69,10 +69,11 @@ private:
     }
 };
 
-/// `may_repeat`: strides may be 0. No two elements are nearer to one another than `min_step` bytes.
-[[nodiscard]] inline test_array any_array(random_numbers& random, std::size_t element_bytes, std::size_t scalar_bytes,
-                                          std::vector<std::size_t> const& shape, bool may_repeat,
-                                          std::size_t min_step = 0) {
+/// `random` is as random_numbers are. `may_repeat`: strides may be 0. No two elements are nearer to one another than
+/// `min_step` bytes.
+template <class Random>
+[[nodiscard]] test_array any_array(Random& random, std::size_t element_bytes, std::size_t scalar_bytes,
+                                   std::vector<std::size_t> const& shape, bool may_repeat, std::size_t min_step = 0) {
     constexpr std::ptrdiff_t margin = 64;
     test_array made{element_bytes,    scalar_bytes, shape, std::vector<std::ptrdiff_t>(shape.size()),
                     random.one_in(3), {},           0};

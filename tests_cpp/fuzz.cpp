@@ -5,12 +5,16 @@
 #include <sanitizer/asan_interface.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "any_array.hpp"
 #include "elements.hpp"
 #include "forced_sharing.hpp"
 
@@ -32,6 +36,7 @@ public:
         --left_;
         return *next_++;
     }
+    [[nodiscard]] bool one_in(std::size_t n) { return below(n) == n - 1; }
     [[nodiscard]] bool are_made() const { return left_ == 0; }
 
 private:
@@ -51,6 +56,7 @@ enum class function {
     streaming_kernel_in_place,
     first_overflow_kernel,
     transform,
+    double_array,
     count
 };
 
@@ -243,6 +249,191 @@ std::size_t run(element_under_test const& element, call const& c, void const* in
     std::abort();
 }
 
+// ---- arrays of several dimensions
+
+std::vector<std::size_t> decide_shape(element_under_test const& element, bool is_long, decisions& decide) {
+    if (is_long) {
+        std::size_t const n =
+            (twofold::detail::threads_pay_awake_bytes + decide.below(std::size_t{300} << 10)) / element.size;
+        std::size_t const side = 1 + decide.below(600);
+        std::vector<std::size_t> const shapes[] = {
+            {n}, {side, n / side + 1}, {n / side + 1, side}, {2, side, n / side}};
+        return shapes[decide.below(4)];
+    }
+    std::size_t const dimensions = decide.below(7);
+    std::size_t const most[] = {0, 600, 70, 14, 6, 4, 3};
+    std::vector<std::size_t> shape(dimensions);
+    for (std::size_t& length : shape) length = decide.one_in(30) ? 0 : 1 + decide.below(most[dimensions]);
+    return shape;
+}
+
+// The bytes that an array lies in, from its first element on: before it, and from there to the end.
+std::pair<std::size_t, std::size_t> reach_of(test_array const& array) {
+    std::size_t before = 0;
+    std::size_t after = array.element_bytes;
+    for (std::size_t i = 0; i < array.shape.size(); ++i) {
+        auto const stride = static_cast<std::size_t>(std::abs(array.strides[i]));
+        (array.strides[i] < 0 ? before : after) += stride * (std::max<std::size_t>(array.shape[i], 1) - 1);
+    }
+    return {before, after};
+}
+
+// How the memory of the two sides of a call lies.
+enum class sides { apart, same, near };
+
+struct array_call {
+    options how;
+    sides where = {};
+    bool is_nested = true;  // each stride of the output steps over all that smaller ones reach
+    test_array in, out;     // the memory of `in` is a copy of that of `out`, unless the two are apart
+
+    [[nodiscard]] bool is_in_place() const {
+        bool same =
+            where != sides::apart && in.first == out.first && (in.swapped == out.swapped || in.scalar_bytes == 1);
+        for (std::size_t i = 0; i < in.shape.size(); ++i) same &= in.shape[i] == 1 || in.strides[i] == out.strides[i];
+        return same;
+    }
+
+    /// Whether elements of the output share bytes, or the output some with another input.
+    [[nodiscard]] bool overlaps() {
+        std::vector<bool> written(out.memory.size());
+        bool found = false;
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            auto const at = static_cast<std::size_t>(out.at(i) - out.memory.data());
+            for (std::size_t k = at; k < at + out.element_bytes; ++k) {
+                found = found || written[k];
+                written[k] = true;
+            }
+        }
+        if (where == sides::apart || is_in_place()) return found;
+        for (std::size_t i = 0; i < in.size(); ++i) {
+            auto const at = static_cast<std::size_t>(in.at(i) - in.memory.data());
+            for (std::size_t k = at; k < at + in.element_bytes; ++k) found = found || written[k];
+        }
+        return found;
+    }
+};
+
+array_call decide_array_call(element_under_test const& element, decisions& decide) {
+    constexpr std::size_t margin = 64;
+    options const how{policies[decide.below(3)], 1 + static_cast<unsigned>(decide.below(4))};
+    auto const where = static_cast<sides>(decide.below(3));
+    auto const shape = decide_shape(element, decide.below(64) == 7, decide);
+    // Mostly with gaps between elements, in which those of the other side may lie.
+    std::size_t const min_step = where == sides::near && !decide.one_in(4) ? (2 + decide.below(3)) * element.size : 0;
+    array_call made{how, where, true, any_array(decide, element.size, element.scalar_size, shape, true, min_step),
+                    any_array(decide, element.size, element.scalar_size, shape, false, min_step)};
+    bool const is_swapped = made.in.swapped;
+    if (where == sides::same || decide.one_in(2)) made.in = made.out;
+    if (where != sides::same || decide.one_in(8)) made.in.swapped = is_swapped;
+    if (decide.one_in(4)) {  // any strides at all, most of which are refused
+        made.is_nested = false;
+        for (test_array* array : {&made.in, &made.out}) {
+            for (std::ptrdiff_t& stride : array->strides) {
+                if (decide.one_in(2)) stride = static_cast<std::ptrdiff_t>(decide.below(129)) - 64;
+            }
+        }
+    }
+    auto const [in_before, in_after] = reach_of(made.in);
+    auto const [out_before, out_after] = reach_of(made.out);
+    if (where == sides::apart) {
+        made.in.first = static_cast<std::ptrdiff_t>(margin + in_before + decide.below(64));
+        made.out.first = static_cast<std::ptrdiff_t>(margin + out_before + decide.below(64));
+        made.in.memory.assign(static_cast<std::size_t>(made.in.first) + in_after + margin, std::byte{0xA5});
+        made.out.memory.assign(static_cast<std::size_t>(made.out.first) + out_after + margin, std::byte{0xA5});
+    } else {
+        constexpr std::size_t most = 32;  // that one of them begins before the other
+        made.out.first = static_cast<std::ptrdiff_t>(margin + most + std::max(in_before, out_before));
+        made.in.first = made.out.first;
+        if (where == sides::near) {
+            made.in.first += static_cast<std::ptrdiff_t>(decide.below(2 * most)) - static_cast<std::ptrdiff_t>(most);
+        }
+        made.out.memory.assign(static_cast<std::size_t>(made.out.first) + most + std::max(in_after, out_after) + margin,
+                               std::byte{0xA5});
+    }
+    return made;
+}
+
+[[noreturn]] void fail(char const* what, element_under_test const& element, array_call const& c) {
+    std::fprintf(stderr, "%s: %s, double_array, policy %d, %u threads, memory %d, byte order %d and %d, offset %td\n",
+                 what, element.name.c_str(), static_cast<int>(c.how.overflow), c.how.threads, static_cast<int>(c.where),
+                 c.in.swapped, c.out.swapped, c.in.first - c.out.first);
+    for (std::size_t i = 0; i < c.in.shape.size(); ++i) {
+        std::fprintf(stderr, "length %zu, strides %td and %td\n", c.in.shape[i], c.in.strides[i], c.out.strides[i]);
+    }
+    std::abort();
+}
+
+// Nobody may touch what lies before and after both arrays.
+void poison_margins(std::byte* memory, std::size_t size, std::vector<test_array const*> const& arrays) {
+    std::size_t first = size;
+    std::size_t end = 0;
+    for (test_array const* array : arrays) {
+        auto const [before, after] = reach_of(*array);
+        first = std::min(first, static_cast<std::size_t>(array->first) - before);
+        end = std::max(end, static_cast<std::size_t>(array->first) + after);
+    }
+    ASAN_POISON_MEMORY_REGION(memory, first);
+    ASAN_POISON_MEMORY_REGION(memory + end, size - end);
+}
+
+void check_array_call(element_under_test const& element, decisions& decide) {
+    array_call c = decide_array_call(element, decide);
+    bool const are_apart = c.where == sides::apart;
+    std::size_t const n = c.in.size();
+    bytes elements = elements_for(element, n, decide);
+    if (!are_apart) c.in.memory = c.out.memory;
+    for (std::size_t i = 0; i < n; ++i) c.in.write(i, &elements[i * element.size]);
+    for (std::size_t i = 0; i < n; ++i) c.in.read(i, &elements[i * element.size]);  // others, where they share bytes
+    if (!are_apart) c.out.memory = c.in.memory;
+
+    auto const overflows = element.overflows(elements);
+    auto first = static_cast<std::size_t>(std::ranges::find(overflows, true) - overflows.begin());
+    if (c.how.overflow != overflow_policy::raise) first = n;
+    bool const overlaps = c.overlaps();
+    test_array const before = c.out;
+    test_array right = c.out;
+    bytes const doubles = element.doubles(elements, c.how.overflow);
+    for (std::size_t i = 0; i < n; ++i) right.write(i, &doubles[i * element.size]);
+
+    bytes in = c.in.memory;  // where the two are apart
+    bytes& out = c.out.memory;
+    std::byte* const in_data = (are_apart ? in.data() : out.data()) + c.in.first;
+    auto const order_of = [](test_array const& array) {
+        bool const is_little = std::endian::native == std::endian::little;
+        return is_little != array.swapped ? std::endian::little : std::endian::big;
+    };
+    if (are_apart) {
+        poison_margins(in.data(), in.size(), {&c.in});
+        poison_margins(out.data(), out.size(), {&c.out});
+    } else {
+        poison_margins(out.data(), out.size(), {&c.in, &c.out});
+    }
+    if (c.how.threads > 1) share_next_call();
+    bool is_refused = false;
+    std::size_t index = n;
+    try {
+        index = element.double_array({in_data, c.in.shape, c.in.strides, order_of(c.in)},
+                                     {c.out.data(), c.out.shape, c.out.strides, order_of(c.out)}, c.how);
+    } catch (std::invalid_argument const&) {
+        is_refused = true;
+    }
+    ASAN_UNPOISON_MEMORY_REGION(in.data(), in.size());
+    ASAN_UNPOISON_MEMORY_REGION(out.data(), out.size());
+
+    if (in != c.in.memory) fail("input", element, c);
+    if (is_refused) {
+        if (c.is_nested && (are_apart || c.is_in_place())) fail("refused", element, c);
+        if (out != before.memory) fail("refused, and written", element, c);
+        return;
+    }
+    if (overlaps) fail("not refused", element, c);
+    if (index != first) fail("index", element, c);
+    if (first == n && out != right.memory) fail("output", element, c);
+    if (first < n && c.is_in_place() && out != before.memory) fail("output in place", element, c);
+    if (first < n && !c.out.same_beside_elements(before)) fail("bytes beside the output", element, c);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size);
@@ -253,6 +444,10 @@ int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
     auto const& all = elements_under_test();
     element_under_test const* element = &all[decide.below(all.size())];
     call const c = decide_call(*element, decide);
+    if (c.what == function::double_array) {
+        check_array_call(*element, decide);
+        return 0;
+    }
     if (c.what == function::transform) {
         element = &*std::ranges::find(all, "u32", &element_under_test::name);
     }
