@@ -54,7 +54,7 @@ element_under_test describe() {
         .arbitrary = [](std::size_t n) { return as_bytes(arbitrary_elements<T>(n)); },
         .fitting = [](std::size_t n) { return as_bytes(arbitrary_elements_that_fit<T>(n)); },
         .special_values = [] { return as_bytes(special_values<T>()); },
-        .overflowing = [] { return as_bytes(std::vector{least_that_overflows<T>()}); },
+        .overflowing = [] { return as_bytes(std::vector{smallest_overflowing<T>()}); },
         .doubles = [](bytes const& all,
                       overflow_policy policy) { return as_bytes(expected_doubles(as_elements<T>(all), policy)); },
         .overflows =

@@ -169,9 +169,9 @@ template <class T>
 
 /// A value whose double does not fit, but only just.
 template <class T>
-[[nodiscard]] T least_that_overflows() noexcept {
+[[nodiscard]] T smallest_overflowing() noexcept {
     if constexpr (is_complex_number<T>) {
-        return {1, least_that_overflows<typename T::value_type>()};
+        return {1, smallest_overflowing<typename T::value_type>()};
     } else if constexpr (std::integral<T>) {
         return static_cast<T>(std::numeric_limits<T>::max() / 2 + 1);
     } else if constexpr (std::floating_point<T>) {

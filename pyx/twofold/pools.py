@@ -16,7 +16,7 @@ from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.twofold_engine import operation_named
 from twofold._memory.numpy_handler import find_numpy
 from twofold._processes.claims import itemsize_of
-from twofold._processes.jobs import Bytes, Job, Task, check_is_callers, lender_of, new_bytes
+from twofold._processes.jobs import Bytes, Job, Task, adapt_pool, check_is_callers, new_bytes
 from twofold._processes.places import HeldPlace, is_file_mapping, place_of
 from twofold._processes.segments import NoSharedMemoryError, segment_beneath
 
@@ -210,21 +210,21 @@ def _run(  # noqa: PLR0913, PLR0917
     if overflow not in ("wrap", "saturate", "raise"):
         raise ValueError(f"overflow must be 'wrap', 'saturate' or 'raise', not {overflow!r}")
     if processes is not None:
-        processes = _count_argument("processes", processes, least=1)
+        processes = _count_argument("processes", processes, minimum=1)
     job = Job(
         operation=operation,
-        lender=lender_of(pool, processes),
+        pool=adapt_pool(pool, processes),
         chunk_bytes=_chunk_argument(chunk_bytes),
         progress=_progress_argument(progress),
-        retries=_count_argument("retries", retries, least=0),
+        retries=_count_argument("retries", retries, minimum=0),
     )
     run = _run_list if _is_sequence(values) else _run_array
     result = run(job, values, out, dtype, overflow)
-    failure = job.lender.failure
+    failure = job.pool.failure
     if failure is not None:
-        lender = "the system" if pool is None else f"the pool, a {type(pool).__qualname__},"
+        source = "the system" if pool is None else f"the pool, a {type(pool).__qualname__},"
         warnings.warn(
-            f"{lender} was asked for workers, and that has failed: {type(failure).__name__}: {failure};"
+            f"{source} was asked for workers, and that has failed: {type(failure).__name__}: {failure};"
             " what they did not do, this process has done",
             RuntimeWarning,
             stacklevel=3,
@@ -235,22 +235,22 @@ def _run(  # noqa: PLR0913, PLR0917
 # ---- arguments
 
 
-def _count_argument(name: str, value: "Any", least: int) -> int:
+def _count_argument(name: str, value: "Any", minimum: int) -> int:
     try:
         count: int = value.__index__()
     except (AttributeError, TypeError) as error:
         raise_again_if_callers(error)
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
-    if count < least:
-        raise ValueError(f"{name} must be at least {least}, not {count}")
+    if count < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, not {count}")
     return count
 
 
 def _chunk_argument(chunk_bytes: "Any") -> int:
     if chunk_bytes is None:
         return CHUNK_BYTES
-    least = _count_argument("chunk_bytes", chunk_bytes, least=1)
-    return min((least + CHUNK_STEP - 1) // CHUNK_STEP * CHUNK_STEP, MAX_CHUNK_BYTES)
+    count = _count_argument("chunk_bytes", chunk_bytes, minimum=1)
+    return min((count + CHUNK_STEP - 1) // CHUNK_STEP * CHUNK_STEP, MAX_CHUNK_BYTES)
 
 
 def _progress_argument(progress: "_Progress") -> "_Progress":
@@ -419,7 +419,7 @@ def _run_where_it_is(
         with HeldPlace(target_place) if result is target else place_of(result) as result_place:
             into = Bytes(_flat(result), result_place)
             if place and result_place and _order_of(array) == _order_of(result):
-                return result, job.run(Task("elsewhere", Bytes(_flat(array), place), into, element, overflow))
+                return result, job.run(Task("out of place", Bytes(_flat(array), place), into, element, overflow))
             np.copyto(result, array, casting="same_kind")
             return result, job.run(Task("in place", into, into, element, overflow))
 
@@ -427,7 +427,7 @@ def _run_where_it_is(
 def _run_in_place(job: Job, own: Bytes, element: str, overflow: str) -> int | None:
     """If an element does not fit, nothing is changed."""
     if overflow == "raise" or element.startswith("timedelta"):
-        index = job.run(Task("look", own, own, element, overflow))
+        index = job.run(Task("check", own, own, element, overflow))
         if index is not None:
             return index
     return job.run(Task("in place", own, own, element, overflow))

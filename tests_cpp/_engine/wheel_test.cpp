@@ -74,7 +74,7 @@ TEMPLATE_LIST_TEST_CASE("all instruction sets name the first element that overfl
              {std::size_t{1}, std::size_t{100}, 2 * twofold_wheel::threads_pay_bytes / sizeof(T)}) {
             for (std::size_t const first : {std::size_t{0}, n / 2, n - 1}) {
                 auto values = arbitrary_elements_that_fit<T>(n);
-                values[first] = values[n - 1] = least_that_overflows<T>();
+                values[first] = values[n - 1] = smallest_overflowing<T>();
                 auto const before = values;
                 std::vector<T> out(n);
                 CAPTURE(set.name, n, first);
@@ -113,7 +113,7 @@ TEMPLATE_LIST_TEST_CASE("a float that becomes infinite is flagged, wherever it s
             doubles(values, false);
             for (std::size_t const where : {std::size_t{0}, n / 2, n - 1}) {
                 CAPTURE(where);
-                T const kept = std::exchange(values[where], least_that_overflows<T>());
+                T const kept = std::exchange(values[where], smallest_overflowing<T>());
                 doubles(values, is_float);
                 values[where] = kept;
             }
@@ -153,7 +153,7 @@ TEMPLATE_LIST_TEST_CASE("each kernel stands in its place in the table", "[wheel]
         }
         auto values = arbitrary_elements_that_fit<T>(n);
         CHECK(kernels.first_overflow(values.data(), n) == n);
-        values[n - 3] = least_that_overflows<T>();
+        values[n - 3] = smallest_overflowing<T>();
         CHECK(kernels.first_overflow(values.data(), n) == n - 3);
         std::vector<T> out(n);
         for (auto const kernel : kernels.checked) CHECK(kernel(values.data(), out.data(), n));

@@ -22,7 +22,7 @@ using namespace twofold_claims;
 
 namespace {
 
-constexpr way ways[] = {way::elsewhere, way::in_place, way::look};
+constexpr mode modes[] = {mode::out_of_place, mode::in_place, mode::check};
 constexpr step steps[] = {step::claimed, step::computed, step::ready, step::copied, step::done};
 
 constexpr identity somebody{4711, 1};
@@ -57,7 +57,7 @@ struct job {
     static std::uint8_t value(std::size_t i) { return static_cast<std::uint8_t>(i % 63 + 1); }
 
     [[nodiscard]] std::byte* out() const {
-        return static_cast<std::byte*>(claims.how() == way::in_place ? array.begin : result.begin);
+        return static_cast<std::byte*>(claims.how() == mode::in_place ? array.begin : result.begin);
     }
 
     [[nodiscard]] std::size_t compute(std::size_t first, std::size_t n, std::byte* target) const {
@@ -81,7 +81,7 @@ struct job {
 
     // Doubled once, all of it; where it is only looked at, nothing has changed.
     [[nodiscard]] bool is_right() const {
-        bool const changes = claims.how() != way::look;
+        bool const changes = claims.how() != mode::check;
         auto const* const bytes = reinterpret_cast<std::uint8_t const*>(out());
         for (std::size_t i = 0; i < array.bytes; ++i) {
             if (bytes[i] != (changes ? 2 * value(i) : 0)) return false;
@@ -117,7 +117,7 @@ TEST_CASE("a chunk's word holds what it is made of", "[claims]") {
 }
 
 TEST_CASE("one worker does all there is, in every way", "[claims]") {
-    for (way const how : ways) {
+    for (mode const how : modes) {
         for (std::size_t const bytes : {1u, 63u, 64u, 65u, 4096u, 100'001u}) {
             for (std::size_t const chunk_bytes :
                  {std::size_t{64}, std::size_t{4096}, max_scratch_bytes, 4 * slice_bytes}) {
@@ -132,7 +132,7 @@ TEST_CASE("one worker does all there is, in every way", "[claims]") {
 }
 
 TEST_CASE("a large chunk is done and counted in slices", "[claims]") {
-    for (way const how : {way::elsewhere, way::look}) {
+    for (mode const how : {mode::out_of_place, mode::check}) {
         std::size_t const bytes = 2 * slice_bytes + 4096;
         job const all({bytes, bytes, 1, how});
         std::vector<std::size_t> counts;
@@ -148,7 +148,7 @@ TEST_CASE("a large chunk is done and counted in slices", "[claims]") {
 }
 
 TEST_CASE("workers at the same time do each chunk once", "[claims]") {
-    for (way const how : ways) {
+    for (mode const how : modes) {
         job const all({1 << 20, 64, 5, how});
         std::vector<std::thread> threads;
         for (int i = 0; i < 4; ++i) {
@@ -161,7 +161,7 @@ TEST_CASE("workers at the same time do each chunk once", "[claims]") {
 
 TEST_CASE("workers that come to the same chunks all the time claim each once", "[claims]") {
     for (int round = 0; round < 10; ++round) {
-        job const all({1 << 18, 1, 5, way::elsewhere});
+        job const all({1 << 18, 1, 5, mode::out_of_place});
         meeting all_here(4);
         std::vector<std::thread> threads;
         for (int i = 0; i < 4; ++i) {
@@ -179,19 +179,19 @@ TEST_CASE("workers that come to the same chunks all the time claim each once", "
 }
 
 TEST_CASE("only so many join as there is room for, and each has a number of its own", "[claims]") {
-    job const all({4096, 64, 3, way::elsewhere});
+    job const all({4096, 64, 3, mode::out_of_place});
     CHECK(all.claims.join({17, 18}) == 1);
     CHECK(all.claims.join({19, 20}) == 2);
     for (int i = 0; i < 3; ++i) CHECK(all.claims.join({21, 22}) == none);
     CHECK(all.claims.workers_joined() == 3);
-    CHECK((all.claims.who(0) == somebody && all.claims.who(1) == identity{17, 18} &&
-           all.claims.who(2) == identity{19, 20}));
+    CHECK((all.claims.process_of(0) == somebody && all.claims.process_of(1) == identity{17, 18} &&
+           all.claims.process_of(2) == identity{19, 20}));
 }
 
 TEST_CASE("wherever a worker dies, the others finish its work", "[claims][death]") {
-    for (way const how : ways) {
+    for (mode const how : modes) {
         for (step const where : steps) {
-            if (how != way::in_place && (where == step::ready || where == step::copied)) continue;
+            if (how != mode::in_place && (where == step::ready || where == step::copied)) continue;
             for (int const of_chunk : {0, 1, 9, 15}) {  // the last one, too
                 job const all({16 * 4096 - 3, 4096, 2, how});
                 std::size_t const dead = all.claims.join({17, 18});
@@ -216,7 +216,7 @@ TEST_CASE("wherever a worker dies, the others finish its work", "[claims][death]
 }
 
 TEST_CASE("a worker that dies half-way through copying leaves what its chunk needs", "[claims][death]") {
-    job const all({4 * 4096, 4096, 2, way::in_place});
+    job const all({4 * 4096, 4096, 2, mode::in_place});
     std::size_t const dead = all.claims.join({17, 18});
     auto const copies_half = [&](step now) {
         if (now != step::ready) return;
@@ -230,7 +230,7 @@ TEST_CASE("a worker that dies half-way through copying leaves what its chunk nee
 }
 
 TEST_CASE("a worker that dies within a large chunk is not counted for what is done again", "[claims][death]") {
-    job const all({3 * slice_bytes, 3 * slice_bytes, 2, way::elsewhere});
+    job const all({3 * slice_bytes, 3 * slice_bytes, 2, mode::out_of_place});
     std::size_t const dead = all.claims.join({17, 18});
     std::size_t next = 0;
     auto const dies_in_the_second = [&](std::size_t first, std::size_t n, std::byte* target) {
@@ -246,7 +246,7 @@ TEST_CASE("a worker that dies within a large chunk is not counted for what is do
 }
 
 TEST_CASE("deaths over one chunk are counted, those over others are not", "[claims][death]") {
-    job const all({16 * 64, 64, 300, way::in_place});
+    job const all({16 * 64, 64, 300, mode::in_place});
     for (unsigned death = 1; death < 299; ++death) {
         std::size_t const dead = all.claims.join({death, death});
         CHECK_THROWS_AS(all.work(dead, dies_at(step::computed, 0)), dies_here);
@@ -261,7 +261,7 @@ TEST_CASE("deaths over one chunk are counted, those over others are not", "[clai
 
 TEST_CASE("who takes over from one worker leaves the others alone", "[claims][death]") {
     for (step const where : {step::computed, step::ready}) {
-        job const all({16 * 64, 64, 3, way::in_place});
+        job const all({16 * 64, 64, 3, mode::in_place});
         std::size_t const dead = all.claims.join({17, 18});
         std::size_t const late = all.claims.join({19, 20});
         CHECK_THROWS_AS(all.work(dead, dies_at(where, 2)), dies_here);
@@ -281,10 +281,10 @@ TEST_CASE("who takes over from one worker leaves the others alone", "[claims][de
 }
 
 TEST_CASE("when the maker of the table stops, nobody begins anything new", "[claims]") {
-    job const all({16 * 64, 64, 2, way::elsewhere});
+    job const all({16 * 64, 64, 2, mode::out_of_place});
     std::size_t next = 0;
     auto const stops = [&](auto... arguments) {
-        all.claims.stop();
+        all.claims.cancel();
         return all.compute(arguments...);
     };
     CHECK(all.claims.do_chunk(0, next, all.out(), stops));  // what is begun is finished
@@ -297,7 +297,7 @@ TEST_CASE("after a stop, once nobody holds a chunk, nobody will", "[claims]") {
     // free, and the worker comes to it last: when it claims it, the caller has seen it free long ago.
     constexpr std::size_t many = 1 << 16;
     for (int repetition = 0; repetition < 20; ++repetition) {
-        job const one({many, 1, 3, way::elsewhere});
+        job const one({many, 1, 3, mode::out_of_place});
         CHECK_THROWS_AS(one.work(0, dies_at(step::claimed, 0)), dies_here);
         std::size_t const another = one.claims.join(somebody);
         one.work(another);
@@ -319,7 +319,7 @@ TEST_CASE("after a stop, once nobody holds a chunk, nobody will", "[claims]") {
             one.claims.do_chunk(number, next, one.out(), takes_its_time);
         });
         while (!begins) sched_yield();
-        one.claims.stop();
+        one.claims.cancel();
         while (one.claims.next_holder(none) != none) {
         }
         gone_home = true;
@@ -330,12 +330,12 @@ TEST_CASE("after a stop, once nobody holds a chunk, nobody will", "[claims]") {
 
 TEST_CASE("a large chunk is left free where the work stops, or gives up, in the middle of it", "[claims]") {
     for (bool const gives_up : {false, true}) {
-        for (way const how : {way::elsewhere, way::look}) {
+        for (mode const how : {mode::out_of_place, mode::check}) {
             job const all({3 * slice_bytes, 3 * slice_bytes, 2, how});
             std::size_t next = 0;
             auto const ends_in_the_middle = [&](std::size_t first, std::size_t n, std::byte* target) {
                 if (first != 0 && gives_up) return gave_up;
-                if (first != 0) all.claims.stop();
+                if (first != 0) all.claims.cancel();
                 return all.compute(first, n, target);
             };
             CHECK_FALSE(all.claims.do_chunk(1, next, all.out(), ends_in_the_middle));
@@ -346,7 +346,7 @@ TEST_CASE("a large chunk is left free where the work stops, or gives up, in the 
 }
 
 TEST_CASE("the first failure is found, whoever comes first", "[claims]") {
-    for (way const how : {way::elsewhere, way::look}) {
+    for (mode const how : {mode::out_of_place, mode::check}) {
         for (std::size_t const first_bad : {0u, 1u, 4095u, 4096u, 100'000u, 262'143u}) {
             job const all({1 << 18, 4096, 4, how});
             auto const fails = [&](std::size_t first, std::size_t n, std::byte*) {
@@ -371,7 +371,7 @@ TEST_CASE("the first failure is found, whoever comes first", "[claims]") {
 }
 
 TEST_CASE("of several failures in one chunk the first counts", "[claims]") {
-    job const one({3 * slice_bytes, 3 * slice_bytes, 1, way::elsewhere});
+    job const one({3 * slice_bytes, 3 * slice_bytes, 1, mode::out_of_place});
     std::size_t next = 0;
     CHECK(
         one.claims.do_chunk(0, next, one.out(), [](std::size_t first, std::size_t, std::byte*) { return first + 5; }));
@@ -379,7 +379,7 @@ TEST_CASE("of several failures in one chunk the first counts", "[claims]") {
 }
 
 TEST_CASE("in place, what comes after a failure stays as it was", "[claims]") {
-    job const one({1000, 100, 1, way::in_place});
+    job const one({1000, 100, 1, mode::in_place});
     std::size_t next = 0;
     auto const fails_at_150 = [&](std::size_t first, std::size_t n, std::byte* target) {
         static_cast<void>(one.compute(first, n, target));
@@ -394,7 +394,7 @@ TEST_CASE("in place, what comes after a failure stays as it was", "[claims]") {
 }
 
 TEST_CASE("flags of all workers come together", "[claims]") {
-    job const all({64, 64, 2, way::elsewhere});
+    job const all({64, 64, 2, mode::out_of_place});
     CHECK(all.claims.flags() == 0);
     all.claims.raise_flags(4);
     all.claims.raise_flags(1);
@@ -402,7 +402,7 @@ TEST_CASE("flags of all workers come together", "[claims]") {
 }
 
 TEST_CASE("who waits wakes up when a worker leaves, and in any case after a time", "[claims]") {
-    job const all({64, 64, 2, way::elsewhere});
+    job const all({64, 64, 2, mode::out_of_place});
     std::uint32_t const seen = all.claims.workers_left();
     all.claims.wait(seen, 1'000'000);
     std::thread leaver([&] { all.claims.leave(); });
@@ -413,7 +413,7 @@ TEST_CASE("who waits wakes up when a worker leaves, and in any case after a time
 }
 
 TEST_CASE("processes killed at any moment leave a result that is exact", "[claims][death][many-processes]") {
-    for (way const how : ways) {
+    for (mode const how : modes) {
         for (int round = 0; round < 20; ++round) {
             job const all({std::size_t{8} << 20, 64 << 10, 64, how});
             std::vector<std::size_t> workers;

@@ -204,11 +204,11 @@ TEST_CASE("the first of the elements that overflow is named, whichever threads f
     }
 }
 
-TEST_CASE("of all reported indices the least is the first, in whatever order they come", "[double]") {
+TEST_CASE("the smallest of all reported indices is the first, in whatever order they come", "[double]") {
     twofold::detail::first_index found(100);
-    CHECK(found.least() == 100);
+    CHECK(found.smallest() == 100);
     for (std::size_t const index : {40u, 7u, 23u, 99u, 8u}) found.report(index);
-    CHECK(found.least() == 7);
+    CHECK(found.smallest() == 7);
 }
 
 TEST_CASE("no two threads write to one cache line", "[double]") {

@@ -32,7 +32,7 @@ public:
     // Whether a call throws for the first of two elements that do not fit.
     bool finds_overflow(std::size_t first, std::size_t second) {
         auto const kept = in_;
-        in_[first] = in_[second] = least_that_overflows<std::uint32_t>();
+        in_[first] = in_[second] = smallest_overflowing<std::uint32_t>();
         std::size_t found = in_.size();
         try {
             share_next_call();

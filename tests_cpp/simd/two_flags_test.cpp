@@ -36,7 +36,7 @@ void check(flagged_functions<T> const& functions) {
         }
         auto in = arbitrary_elements_that_fit<T>(n);
         CHECK(!functions.first_overflow(in));
-        in[n - 2] = least_that_overflows<T>();
+        in[n - 2] = smallest_overflowing<T>();
         CHECK(functions.first_overflow(in) == n - 2);
         CHECK_THROWS_AS(functions.doubled(in, overflow_policy::raise), twofold::overflow_error);
     }

@@ -29,8 +29,8 @@ INTEGERS = [element for element in ELEMENTS if "int" in element]
 FLOATS = {"float16": (11, -14), "bfloat16": (8, -126), "float32": (24, -126), "float64": (53, -1022)}
 COMPLEXES = {"complex64": "float32", "complex128": "float64"}
 
-# Between so many items other threads have their turn; a list of more goes round by way of them.
-SEVERAL_TURNS = 3 * 2**16 + 5
+# A list is processed in slices of 2**16 items, between which other threads may run; this is several of them.
+SEVERAL_SLICES = 3 * 2**16 + 5
 
 
 def rounded(value: float, element: str) -> float:
@@ -74,8 +74,8 @@ def assert_same(result: list, expected: list) -> None:
         [1 + 2j, Decimal("1.1"), Fraction(1, 3)],
         [*range(-300, 300), *(s * (2**k + d) for k in range(28, 66) for d in (-1, 0, 1) for s in (1, -1))],
         [1, 1.5, 2, 2.5, True, 2**70, 1j, Fraction(1, 7), 3, 3.5] * 300,
-        list(range(SEVERAL_TURNS)),
-        [True] * SEVERAL_TURNS,
+        list(range(SEVERAL_SLICES)),
+        [True] * SEVERAL_SLICES,
     ],
     ids=lambda values: f"{len(values)} items",
 )
@@ -136,7 +136,7 @@ def test_names_the_index_of_an_item_that_is_no_number(bad, dtype):
         twofold.double([1, 2, 3, bad, 5], dtype=dtype)
 
 
-@pytest.mark.parametrize("n", [0, 1, 1000, SEVERAL_TURNS])
+@pytest.mark.parametrize("n", [0, 1, 1000, SEVERAL_SLICES])
 def test_a_fixed_width_wraps(element, n):
     values = sample(element, n)
     assert_same(twofold.double(values, dtype=element), expected_double(element, values))
@@ -697,7 +697,7 @@ def test_signals_are_seen_to_in_the_middle():
 
 
 def test_several_threads_double_one_list():
-    values = list(range(SEVERAL_TURNS))
+    values = list(range(SEVERAL_SLICES))
     results = []
     threads = [threading.Thread(target=lambda: results.append(twofold.double(values))) for _ in range(4)]
     for thread in threads:

@@ -102,7 +102,7 @@ def test_the_exception_of_a_handler_is_told_from_others(name):
 
 # Where errors of a type are expected of what `act` is called in; the type; and what comes of one.
 EXPECTED = {
-    "a pool": ("twofold.double_in_processes(np.ones(2000), Lender(), chunk_bytes=1)[8]", "RuntimeError", "2.0"),
+    "a pool": ("twofold.double_in_processes(np.ones(2000), FakePool(), chunk_bytes=1)[8]", "RuntimeError", "2.0"),
     "a dtype": ("twofold.double([1], dtype=DType())", "TypeError", "TypeError"),
     "a bar": ("twofold.double_in_processes(np.ones(9), Refuses(), progress=True)", "ImportError", "ImportError"),
     "a message": ("twofold.double([Text()])", "ValueError", "TypeError"),
@@ -125,7 +125,7 @@ def test_a_handler_is_heard_where_its_type_is_expected(name):
         from twofold import pools, shared
         from twofold._processes import jobs, places
 
-        class Lender:
+        class FakePool:
             def submit(self, work, order):
                 act()
 

@@ -42,7 +42,7 @@ class Result:
         return self._future.result(timeout)
 
 
-class Lender:
+class FakePool:
     """A pool that counts what its workers have done, which are this process."""
 
     _max_workers = N_WORKERS
@@ -59,12 +59,12 @@ class Lender:
         return Result(function, *arguments, **keywords)
 
 
-class OfConcurrent(Lender):
+class OfConcurrent(FakePool):
     def submit(self, fn, /, *args, **kwargs):
         return self._run(fn, *args, **kwargs)
 
 
-class OfMultiprocessing(Lender):
+class OfMultiprocessing(FakePool):
     def apply_async(self, func, args=(), kwds={}, callback=None, error_callback=None):  # noqa: B006 - as it is there
         return self._result(func, *args, **kwds)
 
@@ -74,17 +74,17 @@ class OfManager(OfMultiprocessing):  # the proxy of a pool in another process
         return OfMultiprocessing.apply_async(self, *args, **kwds)
 
 
-class OfMpire(Lender):
+class OfMpire(FakePool):
     def apply_async(self, func, args=(), kwargs=None, callback=None):
         return self._result(func, *args, **(kwargs or {}))
 
 
-class OfIpyparallel(Lender):
+class OfIpyparallel(FakePool):
     def apply_async(self, f, *args, **kwargs):
         return self._result(f, *args, **kwargs)
 
 
-class OfPebble(Lender):
+class OfPebble(FakePool):
     def submit(self, function, timeout, /, *args, **kwargs):
         assert timeout is None or isinstance(timeout, (int, float))
         return self._run(function, *args, **kwargs)
@@ -93,23 +93,23 @@ class OfPebble(Lender):
         return self.submit(function, timeout, *args, **kwargs)
 
 
-class OfExecutorlib(Lender):
+class OfExecutorlib(FakePool):
     def submit(self, fn, /, *args, resource_dict=None, **kwargs):
         return self._run(fn, *args, **kwargs)
 
 
-class ByHand(Lender):
+class ByHand(FakePool):
     def submit(self, function, argument):
         return self._run(function, argument)
 
 
-class Decorated(Lender):
+class Decorated(FakePool):
     @functools.wraps(OfIpyparallel.apply_async)
     def apply_async(self, *args, **kwargs):
         return self._result(*args, **kwargs)
 
 
-class Partial(Lender):
+class Partial(FakePool):
     def __init__(self):
         super().__init__()
         self.submit = functools.partial(self._run)
@@ -119,15 +119,15 @@ class BothWays(OfConcurrent, OfMultiprocessing):
     pass
 
 
-LENDERS = [
+POOLS = [
     *(OfConcurrent, OfMultiprocessing, OfManager, OfMpire, OfIpyparallel, OfPebble, OfExecutorlib, ByHand, Decorated),
     *(Partial, BothWays),
 ]
 
 
-@pytest.mark.parametrize("lender", LENDERS, ids=lambda lender: lender.__name__)
-def test_each_is_asked_as_its_signature_says(lender):
-    pool = lender()
+@pytest.mark.parametrize("kind", POOLS, ids=lambda kind: kind.__name__)
+def test_each_is_asked_as_its_signature_says(kind):
+    pool = kind()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = twofold.double_in_processes(VALUES, pool)
@@ -264,7 +264,7 @@ def test_a_pool_that_has_come_to_its_end_says_nothing(kind, error):
 
 
 def test_answers_of_other_kinds_are_left_alone():
-    class Mute(Lender):
+    class Mute(FakePool):
         def submit(self, function, *args):
             return self.answer
 

@@ -186,21 +186,21 @@ def test_pools_that_do_nothing(tmp_path, kind, method):
     run_scenario(tmp_path, "dead_or_stopped_pools", kind, method, stderr=None, leaves_processes=True)
 
 
-@pytest.mark.parametrize("way", ["elsewhere", "in place"])
+@pytest.mark.parametrize("mode", ["out of place", "in place"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_workers_killed_at_random_moments(tmp_path, kind, way):
+def test_workers_killed_at_random_moments(tmp_path, kind, mode):
     done = run_scenario(
         tmp_path,
         "kill_storm",
         kind,
-        way,
+        mode,
         KILLS,
         KILL_SECONDS,
         stderr=None,
         leaves_processes=True,
         seconds=KILL_SECONDS + 60,
     )
-    print(f"{kind}, {way}: {done.split()[0]} kills in {done.split()[1]} calls")
+    print(f"{kind}, {mode}: {done.split()[0]} kills in {done.split()[1]} calls")
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "own"])
@@ -217,9 +217,9 @@ def test_signals_while_processes_are_started(tmp_path):
     run_scenario(tmp_path, "interrupted_start")
 
 
-@pytest.mark.parametrize("way", ["elsewhere", "in place", "late"])
-def test_workers_end_when_the_caller_is_killed(tmp_path, way):
-    run_scenario(tmp_path, "killed_parent", way)
+@pytest.mark.parametrize("mode", ["out of place", "in place", "late"])
+def test_workers_end_when_the_caller_is_killed(tmp_path, mode):
+    run_scenario(tmp_path, "killed_parent", mode)
 
 
 @pytest.mark.parametrize(("how", "expected"), [("sys.exit", 7), ("os._exit", 7), ("exception", 1)])
@@ -315,15 +315,20 @@ jobs.call_and_end = call_and_end
 MUTATIONS = {
     "nothing": ("pass", "die_once"),
     "workers outlive their caller": ("jobs.is_dead = lambda process: False", "killed_parent", "in place"),
-    "Ctrl-C meets who was forked": (UNBLOCKED, "early_interrupt", "fork"),
-    "Ctrl-C meets who was spawned": (UNBLOCKED, "early_interrupt", "spawn"),
-    "Ctrl-C meets who was forked by the server": (NOT_IGNORED, "early_interrupt", "forkserver"),
+    "Ctrl-C meets a forked process": (UNBLOCKED, "early_interrupt", "fork"),
+    "Ctrl-C meets a spawned process": (UNBLOCKED, "early_interrupt", "spawn"),
+    "Ctrl-C meets a process of the fork server": (NOT_IGNORED, "early_interrupt", "forkserver"),
     "Ctrl-C stays blocked": (STAYS_BLOCKED, "interrupted", "undisturbed", "100"),
     "an end that was interrupted": (ENDS_ONCE, "interrupted", "fork", "100"),
     "a start that was interrupted": (UNBLOCKED, "interrupted", "fork", "100"),
-    "processes are left": ("jobs.OwnProcesses.part = lambda self: None", "own_processes", "fork", "unused"),
+    "processes are left": (
+        "jobs.OwnProcesses.release = lambda self, have_come: None",
+        "own_processes",
+        "fork",
+        "unused",
+    ),
     "no error is kept from the pool": (
-        "jobs.Pool.ask = lambda self, order: self._submit(order)",
+        "jobs.PoolAdapter.ask = lambda self, order: self._submit(order)",
         "dead_or_stopped_pools",
         "Pool",
         "fork",
@@ -338,7 +343,7 @@ MUTATIONS = {
 # With these it does not end.
 HANGING_MUTATIONS = {
     "deaths are not counted": ("jobs.Job._take_over = lambda *arguments: None", "give_up"),
-    "who is late is taken for dead": ("jobs.is_dead = lambda process: True", "stop_with_a_chunk"),
+    "a late process is taken for dead": ("jobs.is_dead = lambda process: True", "stop_with_a_chunk"),
     "the dead are not noticed": ("jobs.is_dead = lambda process: False", "die_once"),
     "a zombie lives": (
         "stat = jobs._stat; jobs._stat = lambda pid: (stat(pid)[0], 'S', *stat(pid)[2:])",
@@ -563,7 +568,7 @@ def test_files_of_odd_names_do_no_harm(pool, tmp_path, name):
 
 
 @pytest.mark.parametrize("is_shared", [False, True])
-@pytest.mark.parametrize("where", [None, "in place", "elsewhere"])
+@pytest.mark.parametrize("where", [None, "in place", "out of place"])
 def test_the_first_that_does_not_fit(pool, where, is_shared):
     """Its index, whichever worker comes first; in place nothing has changed."""
     plain = np.ones((40, 1000), np.int32)
@@ -572,7 +577,7 @@ def test_the_first_that_does_not_fit(pool, where, is_shared):
         for place in (first, *others):
             values[place] = 2**30
         before = values.copy()
-        out = {None: None, "in place": values, "elsewhere": np.empty_like(plain)}[where]
+        out = {None: None, "in place": values, "out of place": np.empty_like(plain)}[where]
         with pytest.raises(
             OverflowError, match=rf"values\[{first[0]}, {first[1]}\] is 1073741824, whose double does not fit int32"
         ):
@@ -732,12 +737,12 @@ def test_what_is_known_of_processes():
 
 def test_a_table_that_does_not_fit_what_it_is_used_for():
     doubling = operation_named("twofold:double")
-    memory = bytearray(Claims.bytes_for(1000, 64, 2, "elsewhere"))
-    claims = Claims.create(memory, 1000, 64, 2, "elsewhere", this_process())
+    memory = bytearray(Claims.bytes_for(1000, 64, 2, "out of place"))
+    claims = Claims.create(memory, 1000, 64, 2, "out of place", this_process())
     with pytest.raises(ValueError, match="the table is for 1000 bytes, not 999"):
         claims.work(doubling, bytes(999), bytearray(1000), "uint8", "wrap", 1, 1.0)
     with pytest.raises(ValueError, match="the table takes"):
-        Claims.create(memory[:-1], 1000, 64, 2, "elsewhere", this_process())
+        Claims.create(memory[:-1], 1000, 64, 2, "out of place", this_process())
     assert Claims.join(memory, this_process()) is not None
     assert Claims.join(memory, this_process()) is None
     out = bytearray(1000)

@@ -78,7 +78,8 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 [[nodiscard]] inline std::size_t cache_size_by_sysfs(char const* root = "") noexcept {
     without_cancellation const guard;
     // Returns how many bytes of the file there are in `text`.
-    auto const read_file = [root](char index, char const* name, char* text, std::size_t most) noexcept -> std::size_t {
+    auto const read_file = [root](char index, char const* name, char* text,
+                                  std::size_t max_length) noexcept -> std::size_t {
         char path[512];
         std::size_t length = 0;
         auto const append = [&](char const* part) noexcept {
@@ -90,7 +91,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
         path[length] = '\0';
         int const file = open(path, O_RDONLY | O_CLOEXEC);
         if (file < 0) return 0;
-        ssize_t const got = read(file, text, most);
+        ssize_t const got = read(file, text, max_length);
         close(file);
         return got > 0 ? static_cast<std::size_t>(got) : 0;
     };

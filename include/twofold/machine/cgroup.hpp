@@ -46,25 +46,25 @@ enum class cgroup_version { none, v1, v2 };
 }
 
 /// What a group may limit: the controller of version 1 that does it, and the limit that the group in the directory
-/// `place` sets by itself; 0 for none.
+/// `directory` sets by itself; 0 for none.
 struct cgroup_cpu_limit {
     static constexpr char const* controller = "cpu";
 
     /// CPUs, rounded up.
-    [[nodiscard]] static std::uint64_t of(short_path& place, cgroup_version version) noexcept {
+    [[nodiscard]] static std::uint64_t of(short_path& directory, cgroup_version version) noexcept {
         std::uint64_t quota = 0;
         std::uint64_t period = 0;
         if (version == cgroup_version::v2) {
-            lines_of_file limit(place.with("/cpu.max"));  // "150000 100000", or "max 100000"
+            lines_of_file limit(directory.with("/cpu.max"));  // "150000 100000", or "max 100000"
             quota = limit.read_number();
             if (quota != 0) period = limit.read_number();
         } else {
-            quota = lines_of_file(place.with("/cpu.cfs_quota_us")).read_number();  // "-1" for none
-            if (quota != 0) period = lines_of_file(place.with("/cpu.cfs_period_us")).read_number();
+            quota = lines_of_file(directory.with("/cpu.cfs_quota_us")).read_number();  // "-1" for none
+            if (quota != 0) period = lines_of_file(directory.with("/cpu.cfs_period_us")).read_number();
         }
         if (quota == 0 || period == 0) return 0;
-        constexpr std::uint64_t most = 1u << 30;
-        return (std::min)((quota - 1) / period + 1, most);
+        constexpr std::uint64_t max_cpus = 1u << 30;
+        return (std::min)((quota - 1) / period + 1, max_cpus);
     }
 };
 
@@ -72,10 +72,10 @@ struct cgroup_memory_limit {
     static constexpr char const* controller = "memory";
 
     /// Bytes.
-    [[nodiscard]] static std::uint64_t of(short_path& place, cgroup_version version) noexcept {
+    [[nodiscard]] static std::uint64_t of(short_path& directory, cgroup_version version) noexcept {
         // "max" for none, or in version 1 a number that is close to 2^63.
         char const* const file = version == cgroup_version::v2 ? "/memory.max" : "/memory.limit_in_bytes";
-        return lines_of_file(place.with(file)).read_number();
+        return lines_of_file(directory.with(file)).read_number();
     }
 };
 
@@ -85,21 +85,21 @@ struct cgroup_memory_room {
 
     /// Bytes; at least 1, as 0 says that there is no limit. The cache of files is not counted as used: the system gives
     /// that up before it kills.
-    [[nodiscard]] static std::uint64_t of(short_path& place, cgroup_version version) noexcept {
-        std::uint64_t const limit = cgroup_memory_limit::of(place, version);
+    [[nodiscard]] static std::uint64_t of(short_path& directory, cgroup_version version) noexcept {
+        std::uint64_t const limit = cgroup_memory_limit::of(directory, version);
         if (limit == 0) return 0;
         bool const is_v2 = version == cgroup_version::v2;
         char const* const file = is_v2 ? "/memory.current" : "/memory.usage_in_bytes";
-        std::uint64_t const used = lines_of_file(place.with(file)).read_number();
-        std::uint64_t const cached = statistic(place, is_v2 ? "inactive_file" : "total_inactive_file") +
-                                     statistic(place, is_v2 ? "active_file" : "total_active_file");
+        std::uint64_t const used = lines_of_file(directory.with(file)).read_number();
+        std::uint64_t const cached = statistic(directory, is_v2 ? "inactive_file" : "total_inactive_file") +
+                                     statistic(directory, is_v2 ? "active_file" : "total_active_file");
         std::uint64_t const needed = used - (std::min)(used, cached);
         return limit > needed ? limit - needed : 1;
     }
 
 private:
-    [[nodiscard]] static std::uint64_t statistic(short_path& place, char const* name) noexcept {
-        lines_of_file lines(place.with("/memory.stat"));  // "inactive_file 4096", one on each line
+    [[nodiscard]] static std::uint64_t statistic(short_path& directory, char const* name) noexcept {
+        lines_of_file lines(directory.with("/memory.stat"));  // "inactive_file 4096", one on each line
         for (; !lines.at_end(); lines.go_to_next_line()) {
             if (lines.read_words(' ', name)) return lines.read_number();
         }
@@ -111,28 +111,28 @@ private:
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/// The smallest limit of the groups from `place` up to its first `top` bytes, where the groups are mounted.
+/// The smallest limit of the groups from `directory` up to its first `top` bytes, where the groups are mounted.
 template <class Limit>
-[[nodiscard]] std::uint64_t limit_along_path(short_path& place, std::size_t top, cgroup_version version) noexcept {
-    for (std::uint64_t limit = 0;; place.cut_last_name(top)) {
-        limit = smaller_limit(limit, Limit::of(place, version));
-        if (place.length() <= top) return limit;
+[[nodiscard]] std::uint64_t limit_along_path(short_path& directory, std::size_t top, cgroup_version version) noexcept {
+    for (std::uint64_t limit = 0;; directory.cut_last_name(top)) {
+        limit = smaller_limit(limit, Limit::of(directory, version));
+        if (directory.length() <= top) return limit;
     }
 }
 
-/// Appends to `place` what stands in `group` from `first` on. Nothing if it climbs with "..": such a group lies outside
-/// of what is mounted there.
-inline void append_group(short_path& place, short_path const& group, std::size_t first) noexcept {
-    std::size_t const top = place.length();
+/// Appends to `directory` what stands in `group` from `first` on. Nothing if it climbs with "..": such a group lies
+/// outside of what is mounted there.
+inline void append_group(short_path& directory, short_path const& group, std::size_t first) noexcept {
+    std::size_t const top = directory.length();
     std::size_t dots = 0;  // as many as this name has and nothing else; 3 for any other name
     for (std::size_t i = first; i <= group.length(); ++i) {
         char const byte = i < group.length() ? group[i] : '/';
         if (byte == '/' && dots == 2) {
-            place.cut_to(top);
+            directory.cut_to(top);
             return;
         }
         dots = byte == '/' ? 0 : byte == '.' && dots < 2 ? dots + 1 : 3;
-        if (i < group.length()) place.append(byte);
+        if (i < group.length()) directory.append(byte);
     }
 }
 
@@ -142,9 +142,9 @@ struct cgroup_mount {
     std::size_t above;  // how much of our group's path is above the mount point
 };
 
-/// Reads a line of mountinfo, and puts the mount point behind the first `length_of_root` bytes of `place`.
+/// Reads a line of mountinfo, and puts the mount point behind the first `length_of_root` bytes of `directory`.
 [[nodiscard]] inline cgroup_mount read_mount(lines_of_file& lines, cgroup_version version, char const* controller,
-                                             short_path const& group, short_path& place,
+                                             short_path const& group, short_path& directory,
                                              std::size_t length_of_root) noexcept {
     // Id, parent, device, mounted directory, mount point, options, any number of tags, "-", type, device, options of
     // the type, as in "35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw".
@@ -162,9 +162,9 @@ struct cgroup_mount {
     }
     bool const holds_group = is_above && (above == 0 || above == group.length() || group[above] == '/');
 
-    place.cut_to(length_of_root);
+    directory.cut_to(length_of_root);
     for (int byte = lines.next_of_field(); byte != lines.no_more; byte = lines.next_of_field()) {
-        place.append(static_cast<char>(byte));
+        directory.append(static_cast<char>(byte));
     }
 
     while (!lines.at_end_of_line() && !lines.read_words(' ', "-")) {
@@ -173,7 +173,7 @@ struct cgroup_mount {
     if (!lines.read_words(' ', is_v2 ? "cgroup2" : "cgroup")) return {cgroup_mount::nothing, 0};
     lines.skip_field();
     if (!is_v2 && !lines.read_words(' ', controller)) return {cgroup_mount::nothing, 0};
-    if (place.was_cut()) return {cgroup_mount::nothing, 0};
+    if (directory.was_cut()) return {cgroup_mount::nothing, 0};
     return {holds_group ? cgroup_mount::our_group : cgroup_mount::another_group, above};
 }
 
@@ -182,29 +182,29 @@ struct cgroup_mount {
 template <class Limit>
 [[nodiscard]] std::uint64_t find_cgroup_limit(char const* root) noexcept {
     without_cancellation const guard;
-    short_path place;
-    place.append(root);
-    std::size_t const length_of_root = place.length();
+    short_path directory;
+    directory.append(root);
+    std::size_t const length_of_root = directory.length();
     short_path group;
-    cgroup_version const version = find_cgroup(place, group, Limit::controller);
+    cgroup_version const version = find_cgroup(directory, group, Limit::controller);
     if (version == cgroup_version::none) return 0;
 
     std::uint64_t limit = 0;
     bool found = false;
     std::uint64_t limit_elsewhere = 0;
     bool found_elsewhere = false;
-    lines_of_file lines(place.with("/proc/self/mountinfo"));
+    lines_of_file lines(directory.with("/proc/self/mountinfo"));
     for (; !lines.at_end(); lines.go_to_next_line()) {
-        cgroup_mount const mount = read_mount(lines, version, Limit::controller, group, place, length_of_root);
+        cgroup_mount const mount = read_mount(lines, version, Limit::controller, group, directory, length_of_root);
         if (mount.holds == cgroup_mount::our_group) {
             found = true;
-            std::size_t const top = place.length();
-            append_group(place, group, mount.above);
-            limit = smaller_limit(limit, limit_along_path<Limit>(place, top, version));
+            std::size_t const top = directory.length();
+            append_group(directory, group, mount.above);
+            limit = smaller_limit(limit, limit_along_path<Limit>(directory, top, version));
         } else if (mount.holds == cgroup_mount::another_group && !found_elsewhere) {
             // A container without a namespace for its groups may have only this, and it is likely to be its own.
             found_elsewhere = true;
-            limit_elsewhere = Limit::of(place, version);
+            limit_elsewhere = Limit::of(directory, version);
         }
     }
     return found ? limit : limit_elsewhere;
@@ -226,9 +226,9 @@ template <class Limit>
     std::uint64_t available = 0;
     {
         without_cancellation const guard;
-        short_path place;
-        place.append(root);
-        lines_of_file lines(place.with("/proc/meminfo"));  // "MemAvailable:   22132332 kB"
+        short_path directory;
+        directory.append(root);
+        lines_of_file lines(directory.with("/proc/meminfo"));  // "MemAvailable:   22132332 kB"
         for (; !lines.at_end() && available == 0; lines.go_to_next_line()) {
             if (!lines.read_words(':', "MemAvailable")) continue;
             lines.skip_blanks();

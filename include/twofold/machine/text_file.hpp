@@ -134,10 +134,10 @@ public:
         length_ = length;
         was_cut_ = false;
     }
-    /// Leaves at least `least` bytes.
-    void cut_last_name(std::size_t least) noexcept {
+    /// Leaves at least `min_length` bytes.
+    void cut_last_name(std::size_t min_length) noexcept {
         do {
-            if (length_ <= least) return;
+            if (length_ <= min_length) return;
             --length_;
         } while (text_[length_] != '/');
     }

@@ -53,7 +53,7 @@ template <std::size_t Bytes, std::size_t ScalarBytes>
 }
 
 /// What is done to each element.
-enum class way { wrap, wrap_swapped, clamped, checked };
+enum class kernel_variant { wrap, wrap_swapped, clamped, checked };
 
 /// An operation on arrays of one element type.
 struct array_operation {
@@ -61,13 +61,15 @@ struct array_operation {
     kernel_row const& kernels;
     strided_row const& strided;
 
-    [[nodiscard]] kernel_row::mapping_kernel const* mapping_of(way how) const noexcept {
-        return how == way::wrap_swapped ? kernels.wrap_swapped : how == way::clamped ? kernels.clamped : kernels.wrap;
+    [[nodiscard]] kernel_row::mapping_kernel const* mapping_of(kernel_variant how) const noexcept {
+        return how == kernel_variant::wrap_swapped ? kernels.wrap_swapped
+               : how == kernel_variant::clamped    ? kernels.clamped
+                                                   : kernels.wrap;
     }
     /// On n elements, one after another. Returns whether any result overflows, if that is to be checked.
-    bool run(way how, stores where, void const* in, void* out, std::size_t n) const noexcept {
+    bool run(kernel_variant how, stores where, void const* in, void* out, std::size_t n) const noexcept {
         auto const by = static_cast<std::size_t>(where);
-        if (how == way::checked) return kernels.checked[by](in, out, form.scalars_of(n));
+        if (how == kernel_variant::checked) return kernels.checked[by](in, out, form.scalars_of(n));
         mapping_of(how)[by](in, out, form.scalars_of(n));
         return false;
     }
@@ -87,11 +89,12 @@ inline std::size_t map_contiguous(array_operation const& operation, void const* 
     if (n * form.bytes < threads_pay_awake_bytes) {  // neither cut nor shared nor streamed
         if (policy == overflow_policy::raise) {
             bool const in_place = in == out;
-            bool const overflows = in_place || operation.run(way::checked, stores::cached, in, out, n);
+            bool const overflows = in_place || operation.run(kernel_variant::checked, stores::cached, in, out, n);
             std::size_t const found = overflows ? operation.first_overflow(in, n) : n;
             if (found < n || !in_place) return found;
         }
-        operation.run(policy == overflow_policy::saturate ? way::clamped : way::wrap, stores::cached, in, out, n);
+        operation.run(policy == overflow_policy::saturate ? kernel_variant::clamped : kernel_variant::wrap,
+                      stores::cached, in, out, n);
         return n;
     }
     auto const slice_of = [&](std::size_t first, std::size_t count) noexcept {
@@ -191,8 +194,8 @@ private:
 };
 
 // Maps one block in which each row of the output is one element of the input, repeated: computed once for each row.
-inline bool map_repeated(block_work const& work, way how, packing::source const& from, packing::target const& to,
-                         block const& part, stores where) noexcept {
+inline bool map_repeated(block_work const& work, kernel_variant how, packing::source const& from,
+                         packing::target const& to, block const& part, stores where) noexcept {
     bool const streams = where == stores::streaming;
     std::size_t const row_bytes = part.columns * work.operation.form.bytes;
     bool overflows = false;
@@ -213,8 +216,8 @@ inline bool map_repeated(block_work const& work, way how, packing::source const&
 
 // Maps one block of a transposed array with streaming stores, in whole lines: a line belongs to the block in which it
 // begins, wherever in a line the rows of the output begin.
-inline bool stream_transposed(block_work const& work, way how, std::byte const* in, packing::target const& to,
-                              block const& part) noexcept {
+inline bool stream_transposed(block_work const& work, kernel_variant how, std::byte const* in,
+                              packing::target const& to, block const& part) noexcept {
     constexpr std::size_t line = cache_line_bytes;
     std::size_t const bytes = work.operation.form.bytes;
     auto const to_next_line = [](std::byte const* p) { return -reinterpret_cast<std::uintptr_t>(p) % line; };
@@ -251,8 +254,8 @@ inline bool stream_transposed(block_work const& work, way how, std::byte const* 
 }
 
 // Maps one block. Returns whether any result overflows, if that is to be checked.
-inline bool map_block(block_work const& work, way how, std::byte const* in, std::byte* out, block const& part,
-                      stores where) noexcept {
+inline bool map_block(block_work const& work, kernel_variant how, std::byte const* in, std::byte* out,
+                      block const& part, stores where) noexcept {
     packing::source const from = work.in(in, part);
     packing::target const to = work.out(out, part);
     auto const map_rows = [&](packing::source const& rows_in, packing::target const& rows_out, stores to_where) {
@@ -274,11 +277,12 @@ inline bool map_block(block_work const& work, way how, std::byte const* in, std:
         where == stores::streaming && part.columns * work.operation.form.bytes < min_streamed_row_bytes;
     if (reads_rows && writes_rows && !streams_packed) return map_rows(from, to, where);
     if (!work.transposes_squares() && !work.swaps_vectors(where)) {
-        bool const swaps = how == way::wrap_swapped;
+        bool const swaps = how == kernel_variant::wrap_swapped;
         auto const wrap_each = work.operation.strided.wrap[work.swap_in || swaps][work.swap_out || swaps];
         auto const check_each = work.operation.strided.checked[work.swap_in][work.swap_out];
-        if (how == way::checked && check_each != nullptr) return check_each(from, to, part.rows, part.columns);
-        if ((how == way::wrap || swaps) && wrap_each != nullptr) {
+        if (how == kernel_variant::checked && check_each != nullptr)
+            return check_each(from, to, part.rows, part.columns);
+        if ((how == kernel_variant::wrap || swaps) && wrap_each != nullptr) {
             wrap_each(from, to, part.rows, part.columns);
             return false;
         }
@@ -373,10 +377,10 @@ inline std::size_t find_in_order(array_input const& in, loop_nest const& loops, 
     auto const step = static_cast<std::ptrdiff_t>(in.operation.form.bytes);
     axis const row = loops[0];
     bool const reads_rows = row.in == step && !in.side.swapped;
-    std::size_t const most = reads_rows ? count : buffer_bytes / in.operation.form.bytes;
+    std::size_t const max_run = reads_rows ? count : buffer_bytes / in.operation.form.bytes;
     for (std::size_t done = 0; done < count;) {
         std::size_t left = first + done;
-        std::size_t const run = (std::min)({row.length - left % row.length, count - done, most});
+        std::size_t const run = (std::min)({row.length - left % row.length, count - done, max_run});
         std::byte const* from = in.start();
         for (std::size_t i = 0; i < loops.size(); ++i) {
             from += loops[i].in * static_cast<std::ptrdiff_t>(left % loops[i].length);
@@ -403,11 +407,11 @@ inline std::size_t find_array_overflow(array_input const& in, allowance threads,
     return in_slices(in.n, bytes, go_on, [&](std::size_t first, std::size_t count) {
         parallel_for(call_kind_of(in.operation.kernels.first_overflow, 3), {count, bytes}, threads,
                      [&](std::size_t begin, std::size_t length, unsigned) noexcept {
-                         if (first + begin > found.least()) return;
+                         if (first + begin > found.smallest()) return;
                          std::size_t const i = find_in_order(in, loops, first + begin, length);
                          if (i < length) found.report(first + begin + i);
                      });
-        return (std::min)(found.least(), first + count) - first;
+        return (std::min)(found.smallest(), first + count) - first;
     });
 }
 
@@ -436,23 +440,23 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     }
     bool const in_place = in.data == out.data;
     array_input const values{operation, in, shape, ndim, n};
-    way how = way::wrap;
-    if (policy == overflow_policy::saturate) how = way::clamped;
-    if (policy == overflow_policy::raise && !in_place) how = way::checked;
+    kernel_variant how = kernel_variant::wrap;
+    if (policy == overflow_policy::saturate) how = kernel_variant::clamped;
+    if (policy == overflow_policy::raise && !in_place) how = kernel_variant::checked;
     if (policy == overflow_policy::raise && in_place) {
         // In whatever order suits memory, which may be far faster: that overflow comes up is the exception.
         std::size_t const any = any_overflows(values, threads, go_on);
         if (any == interrupted) return interrupted;
         if (any != 0) return find_array_overflow(values, threads, go_on);
     }
-    if (in.swapped && out.swapped && how == way::wrap && operation.kernels.wrap_swapped[0] != nullptr) {
+    if (in.swapped && out.swapped && how == kernel_variant::wrap && operation.kernels.wrap_swapped[0] != nullptr) {
         if (is_contiguous) {
             kernel_row kernels = operation.kernels;
             for (int i = 0; i < 2; ++i) kernels.wrap[i] = operation.kernels.wrap_swapped[i];
             return map_contiguous({form, kernels, operation.strided}, from, to, n, threads, overflow_policy::wrap,
                                   go_on);
         }
-        how = way::wrap_swapped;
+        how = kernel_variant::wrap_swapped;
         in.swapped = out.swapped = false;
     }
     auto const past_line = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % cache_line_bytes; };

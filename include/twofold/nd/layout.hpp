@@ -92,9 +92,9 @@ private:
         auto const is_inside = [](axis const& a, axis const& b) {
             return a.out != b.out ? a.out < b.out : magnitude(a.in) < magnitude(b.in);
         };
-        std::size_t place = size_++;
-        for (; place > 0 && is_inside(next, axes_[place - 1]); --place) axes_[place] = axes_[place - 1];
-        axes_[place] = next;
+        std::size_t position = size_++;
+        for (; position > 0 && is_inside(next, axes_[position - 1]); --position) axes_[position] = axes_[position - 1];
+        axes_[position] = next;
     }
 
     // Two axes are one where a step of the outer one goes on where the inner one ends, on both sides.
@@ -151,19 +151,19 @@ public:
                      std::size_t in_past_line = 0, std::size_t out_past_line = 0, bool streamed = false) noexcept
         : nest_(nest), row_axis_(find_row_axis(nest)) {
         std::size_t const share = is_transposed() ? transposed_share : 1;
-        std::size_t const most = (std::max)(share * block_bytes / element_bytes, std::size_t{1});
+        std::size_t const max_elements = (std::max)(share * block_bytes / element_bytes, std::size_t{1});
         std::size_t const line = (std::max)(cache_line_bytes / element_bytes, std::size_t{1});
         // About as many rows as columns, so that few cache lines are cut at the edges.
-        std::size_t const square = std::size_t{1} << (std::bit_width(most) - 1) / 2;
+        std::size_t const square = std::size_t{1} << (std::bit_width(max_elements) - 1) / 2;
         std::size_t const min_rows = is_transposed() ? (std::min)(rows().length, (std::max)(square, line)) : 1;
         auto const whole_lines = [=](std::size_t n) { return n > line ? n / line * line : n; };
-        std::size_t max_columns = whole_lines((std::max)(most / min_rows, std::size_t{1}));
+        std::size_t max_columns = whole_lines((std::max)(max_elements / min_rows, std::size_t{1}));
         if (streamed && is_transposed()) max_columns = streamed_columns(element_bytes);
         column_pieces_ = cut(columns().length, max_columns, is_transposed() ? out_past_line / element_bytes : 0);
-        std::size_t max_rows = whole_lines((std::max)(most / column_pieces_.length, std::size_t{1}));
+        std::size_t max_rows = whole_lines((std::max)(max_elements / column_pieces_.length, std::size_t{1}));
         if (streamed && is_transposed()) {
             std::size_t const wanted = (std::max)(streamed_lines * line, streamed_rows);
-            max_rows = (std::min)(wanted, whole_lines((std::max)(most / (max_columns + line), line)));
+            max_rows = (std::min)(wanted, whole_lines((std::max)(max_elements / (max_columns + line), line)));
         }
         row_pieces_ = cut(rows().length, max_rows, is_transposed() ? in_past_line / element_bytes : 0);
         size_ = column_pieces_.size() * row_pieces_.size();

@@ -85,10 +85,10 @@ struct doubling::overflows {
             int const magnitude = x & format_of<T>::magnitude;
             return magnitude > max_magnitude && magnitude < format_of<T>::infinity;
         } else if constexpr (std::integral<T>) {
-            return x > most || x < least;
+            return x > max_input || x < min_input;
         } else {
             return (std::bit_cast<exponent_bits>(x) & std::bit_cast<exponent_bits>(exponent_mask)) ==
-                   std::bit_cast<exponent_bits>(greatest_exponent);
+                   std::bit_cast<exponent_bits>(max_exponent);
         }
     }
 
@@ -97,23 +97,23 @@ struct doubling::overflows {
             batch const magnitude = x & batch(format_of<T>::magnitude);
             return (magnitude > batch(max_magnitude)) & (magnitude < batch(format_of<T>::infinity));
         } else if constexpr (std::unsigned_integral<T>) {
-            return x > batch(most);
+            return x > batch(max_input);
         } else if constexpr (std::integral<T>) {
-            return (x > batch(most)) | (x < batch(least));
+            return (x > batch(max_input)) | (x < batch(min_input));
         } else {
-            return (x & batch(exponent_mask)) == batch(greatest_exponent);
+            return (x & batch(exponent_mask)) == batch(max_exponent);
         }
     }
 
 private:
     // The greatest and the least integer with a double.
-    static constexpr lane most = (std::numeric_limits<lane>::max)() / 2;
-    static constexpr lane least = std::numeric_limits<lane>::lowest() / 2;
+    static constexpr lane max_input = (std::numeric_limits<lane>::max)() / 2;
+    static constexpr lane min_input = std::numeric_limits<lane>::lowest() / 2;
     // Floats overflow that have the greatest exponent of a finite one. As floats: the bits of all exponents, which are
     // those of infinity, and that exponent alone.
     using exponent_bits = std::conditional_t<sizeof(lane) == 8, std::uint64_t, std::uint32_t>;
     static constexpr lane exponent_mask = std::numeric_limits<lane>::infinity();
-    static constexpr lane greatest_exponent = [] {
+    static constexpr lane max_exponent = [] {
         if constexpr (std::floating_point<lane>) {
             return std::bit_cast<lane>(std::bit_cast<exponent_bits>((std::numeric_limits<lane>::max)()) &
                                        std::bit_cast<exponent_bits>(exponent_mask));

@@ -110,9 +110,9 @@ public:
     [[nodiscard]] bool should_share(std::size_t bytes) const noexcept {
         if (get(record_.debt_ns) > 0) return false;
         std::int32_t const in_a_row = get(record_.in_a_row);
-        std::int32_t const least = min_in_a_row(bytes);
-        if (in_a_row > 0 && in_a_row < least) return true;
-        if (in_a_row < 0 && -in_a_row < least) return false;
+        std::int32_t const min_calls = min_in_a_row(bytes);
+        if (in_a_row > 0 && in_a_row < min_calls) return true;
+        if (in_a_row < 0 && -in_a_row < min_calls) return false;
         std::int64_t const shared = get(record_.shared);
         if (shared == 0) return true;
         std::int64_t alone = get(record_.alone);
@@ -123,7 +123,7 @@ public:
         bool const sharing_wins = shared < alone;
         std::int64_t const difference = sharing_wins ? alone - shared : shared - alone;
         // A trial may also have to wake helpers, or to let them fall asleep.
-        std::int64_t const loss = duration_of(bytes, difference) * least + waking_ns;
+        std::int64_t const loss = duration_of(bytes, difference) * min_calls + waking_ns;
         bool const trial = get(record_.since_trial_ns) >= loss * one_part_in;
         return sharing_wins != trial;
     }
@@ -163,8 +163,8 @@ public:
             }
         }
         bool const sharing_wins = get(record_.alone) == 0 || get(record_.shared) < get(record_.alone);
-        bool const was_faster_way = shared == sharing_wins;
-        if (was_faster_way) {
+        bool const was_faster_choice = shared == sharing_wins;
+        if (was_faster_choice) {
             set(record_.since_trial_ns, get(record_.since_trial_ns) + stands_for * ns);
         } else if (is_settled) {
             set(record_.since_trial_ns, 0);

@@ -149,16 +149,16 @@ public:
         // More helpers than there are further chunks would come for nothing.
         if (chunk_count <= helpers) helpers = chunk_count == 0 ? 0 : static_cast<unsigned>(chunk_count - 1);
         auto const run = [](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); };
-        slot* const place = helpers > 0 ? announce(chunk_count, helpers, run, &work) : nullptr;
-        if (place == nullptr) {
+        slot* const job = helpers > 0 ? announce(chunk_count, helpers, run, &work) : nullptr;
+        if (job == nullptr) {
             for (std::size_t i = 0; i < chunk_count; ++i) work(i);
             return help::none;
         }
         std::size_t i = 0;  // which nobody else was offered
         do {
             work(i);
-        } while (take_front(*place, i));
-        std::uint64_t const end = withdraw(*place);
+        } while (take_front(*job, i));
+        std::uint64_t const end = withdraw(*job);
         if (back_of(end) == chunk_count) return help::none;
         return (end & slot::waited_for) == 0 ? help::given : help::given_late;
     }
@@ -237,47 +237,47 @@ private:
         if (modes.may_trap()) return nullptr;
         if (the_crew.forks_ahead.load(std::memory_order_relaxed) != 0) return nullptr;
         if (!is_ours() && !set_up()) return nullptr;
-        slot* const place = take_slot();
-        if (place == nullptr) return nullptr;
-        place->run = run;
-        place->context = context;
-        place->modes = modes;
-        place->raised.store(0, std::memory_order_relaxed);
-        place->caller_cpu = sched_getcpu();
+        slot* const job = take_slot();
+        if (job == nullptr) return nullptr;
+        job->run = run;
+        job->context = context;
+        job->modes = modes;
+        job->raised.store(0, std::memory_order_relaxed);
+        job->caller_cpu = sched_getcpu();
         // The caller keeps the first chunk. A helper that goes to sleep says so first and then looks at the slots; we
         // announce first and then look for sleepers. Both sequentially consistent: one of the two sees the other.
-        place->word.store(helpers * slot::one_allowed + slot::one_front + chunk_count * slot::one_back,
-                          std::memory_order_seq_cst);
+        job->word.store(helpers * slot::one_allowed + slot::one_front + chunk_count * slot::one_back,
+                        std::memory_order_seq_cst);
         unsigned wanted = the_crew.asleep.load(std::memory_order_seq_cst) > 0 ? helpers : 0;
         if (wanted > 0) wanted -= (std::min)(wanted, the_crew.looking_out.load(std::memory_order_seq_cst));
         // Who looks out looks at the first slot, and whether there is news of the others.
-        if (wanted > 0 || place != the_crew.slots) the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
+        if (wanted > 0 || job != the_crew.slots) the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
         if (wanted > 0) futex_wake(&the_crew.announcements, wanted);
         if (the_crew.helper_count.load(std::memory_order_relaxed) < helpers) start_helpers(helpers);
-        return place;
+        return job;
     }
 
     // Null: none is free, or this thread is in a chunk already.
     static slot* take_slot() noexcept {
         if (is_helper()) return nullptr;
-        for (slot& place : the_crew.slots) {
-            if (place.caller.load(std::memory_order_relaxed) == this_thread()) return nullptr;
+        for (slot& job : the_crew.slots) {
+            if (job.caller.load(std::memory_order_relaxed) == this_thread()) return nullptr;
         }
-        for (slot& place : the_crew.slots) {
+        for (slot& job : the_crew.slots) {
             std::uintptr_t nobody = 0;
-            if (place.caller.load(std::memory_order_relaxed) == 0 &&
-                place.caller.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire,
-                                                     std::memory_order_relaxed)) {
-                return &place;
+            if (job.caller.load(std::memory_order_relaxed) == 0 &&
+                job.caller.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire,
+                                                   std::memory_order_relaxed)) {
+                return &job;
             }
         }
         return nullptr;
     }
 
-    static bool take_front(slot& place, std::size_t& chunk) noexcept {
-        std::uint64_t word = place.word.load(std::memory_order_relaxed);
+    static bool take_front(slot& job, std::size_t& chunk) noexcept {
+        std::uint64_t word = job.word.load(std::memory_order_relaxed);
         while (has_chunks(word)) {
-            if (place.word.compare_exchange_weak(word, word + slot::one_front, std::memory_order_relaxed)) {
+            if (job.word.compare_exchange_weak(word, word + slot::one_front, std::memory_order_relaxed)) {
                 chunk = front_of(word);
                 return true;
             }
@@ -286,18 +286,18 @@ private:
     }
 
     // Waits for the helpers that are in, and raises the flags that they did. Returns the last state of the word.
-    static std::uint64_t withdraw(slot& place) noexcept {
-        std::uint64_t word = place.word.load(std::memory_order_acquire);
-        for (unsigned turn = 0; helpers_in(word) > 0; word = place.word.load(std::memory_order_acquire)) {
-            if (++turn < spin_turns) {
+    static std::uint64_t withdraw(slot& job) noexcept {
+        std::uint64_t word = job.word.load(std::memory_order_acquire);
+        for (unsigned spins = 0; helpers_in(word) > 0; word = job.word.load(std::memory_order_acquire)) {
+            if (++spins < max_spins) {
                 relax();
             } else if ((word & slot::waited_for) != 0 ||
-                       place.word.compare_exchange_strong(word, word | slot::waited_for, std::memory_order_acquire)) {
-                futex_wait(lower_half(place.word), static_cast<std::uint32_t>(word | slot::waited_for));
+                       job.word.compare_exchange_strong(word, word | slot::waited_for, std::memory_order_acquire)) {
+                futex_wait(lower_half(job.word), static_cast<std::uint32_t>(word | slot::waited_for));
             }
         }
-        std::uint32_t const raised = place.raised.load(std::memory_order_relaxed);
-        place.caller.store(0, std::memory_order_release);
+        std::uint32_t const raised = job.raised.load(std::memory_order_relaxed);
+        job.caller.store(0, std::memory_order_release);
         if ((raised & slot::lost_helper) != 0) {
             die("twofold: this child of a fork is in a call that it cannot end: a helper thread, for which the fork "
                 "did "
@@ -340,12 +340,12 @@ private:
 
     static bool visit_slots(std::uint32_t generation) noexcept {
         bool helped = false;
-        for (slot& place : the_crew.slots) {
-            std::uint64_t word = place.word.load(std::memory_order_seq_cst);
+        for (slot& job : the_crew.slots) {
+            std::uint64_t word = job.word.load(std::memory_order_seq_cst);
             while (wants_helpers(word) && !is_over(generation)) {
-                if (place.word.compare_exchange_weak(word, word + slot::one_helper - slot::one_back,
-                                                     std::memory_order_acquire, std::memory_order_relaxed)) {
-                    work_in(place, back_of(word) - 1, generation);
+                if (job.word.compare_exchange_weak(word, word + slot::one_helper - slot::one_back,
+                                                   std::memory_order_acquire, std::memory_order_relaxed)) {
+                    work_in(job, back_of(word) - 1, generation);
                     helped = true;
                     break;
                 }
@@ -356,35 +356,35 @@ private:
 
     // Does `chunk`, and others as long as there are any. The modes that it takes over stay this thread's until the next
     // job, and mean nothing in between: a helper's own arithmetic is that of integers.
-    static void work_in(slot& place, std::size_t chunk, std::uint32_t generation) noexcept {
-        auto* const run = place.run;
-        void const* const context = place.context;
-        place.modes.adopt();
-        if (int const here = sched_getcpu(); here >= 0 && here == place.caller_cpu) leave_cpu(here);
+    static void work_in(slot& job, std::size_t chunk, std::uint32_t generation) noexcept {
+        auto* const run = job.run;
+        void const* const context = job.context;
+        job.modes.adopt();
+        if (int const here = sched_getcpu(); here >= 0 && here == job.caller_cpu) leave_cpu(here);
         for (;;) {
             run(context, chunk);
-            std::uint64_t word = place.word.load(std::memory_order_relaxed);
+            std::uint64_t word = job.word.load(std::memory_order_relaxed);
             bool more = false;
             do {  // takes the next chunk, or leaves, in one step
                 more = has_chunks(word) && !is_over(generation);
-                if (!more) hand_over_flags(place);
-            } while (!place.word.compare_exchange_weak(word, word - (more ? slot::one_back : slot::one_helper),
-                                                       std::memory_order_release, std::memory_order_relaxed));
+                if (!more) hand_over_flags(job);
+            } while (!job.word.compare_exchange_weak(word, word - (more ? slot::one_back : slot::one_helper),
+                                                     std::memory_order_release, std::memory_order_relaxed));
             if (more) {
                 chunk = back_of(word) - 1;
                 continue;
             }
             // From here on the job may be gone. The slot is static.
-            if ((word & slot::waited_for) != 0 && helpers_in(word) == 1) futex_wake(lower_half(place.word), 1);
+            if ((word & slot::waited_for) != 0 && helpers_in(word) == 1) futex_wake(lower_half(job.word), 1);
             return;
         }
     }
 
     // Mostly there is nothing to tell, or another helper has told it.
-    static void hand_over_flags(slot& place) noexcept {
+    static void hand_over_flags(slot& job) noexcept {
         std::uint32_t const raised = float_modes::raised();
-        if ((raised & ~place.raised.load(std::memory_order_relaxed)) != 0) {
-            place.raised.fetch_or(raised, std::memory_order_relaxed);
+        if ((raised & ~job.raised.load(std::memory_order_relaxed)) != 0) {
+            job.raised.fetch_or(raised, std::memory_order_relaxed);
         }
     }
 
@@ -405,7 +405,7 @@ private:
         the_crew.looking_out.fetch_add(1, std::memory_order_seq_cst);
         bool came = false;
         while (!came && now_ns() < end) {
-            for (unsigned turn = 0; turn < 32 && !came; ++turn) {
+            for (unsigned spins = 0; spins < 32 && !came; ++spins) {
                 came = wants_helpers(the_crew.slots[0].word.load(std::memory_order_relaxed)) ||
                        the_crew.announcements.load(std::memory_order_relaxed) != seen;
                 relax();
@@ -528,15 +528,15 @@ private:
         the_crew.asleep.store(0, std::memory_order_relaxed);
         the_crew.looking_out.store(0, std::memory_order_relaxed);
         the_crew.no_start_before_ns = 0;
-        for (slot& place : the_crew.slots) {
-            if (place.caller.load(std::memory_order_relaxed) == this_thread()) {
-                std::uint64_t const lost = helpers_in(place.word.load(std::memory_order_relaxed));
-                place.word.fetch_sub(lost * slot::one_helper, std::memory_order_relaxed);
-                if (lost > 0) place.raised.fetch_or(slot::lost_helper, std::memory_order_relaxed);
+        for (slot& job : the_crew.slots) {
+            if (job.caller.load(std::memory_order_relaxed) == this_thread()) {
+                std::uint64_t const lost = helpers_in(job.word.load(std::memory_order_relaxed));
+                job.word.fetch_sub(lost * slot::one_helper, std::memory_order_relaxed);
+                if (lost > 0) job.raised.fetch_or(slot::lost_helper, std::memory_order_relaxed);
                 continue;
             }
-            place.word.store(0, std::memory_order_relaxed);
-            place.caller.store(0, std::memory_order_relaxed);
+            job.word.store(0, std::memory_order_relaxed);
+            job.caller.store(0, std::memory_order_relaxed);
         }
         the_crew.process.store(process_id(), std::memory_order_release);
     }
@@ -598,7 +598,7 @@ private:
 
     // ---- the system
 
-    static constexpr unsigned spin_turns = 2000;  // about as long as a helper needs for a chunk; then the caller sleeps
+    static constexpr unsigned max_spins = 2000;  // about as long as a helper needs for a chunk; then the caller sleeps
     static constexpr std::int64_t retry_ns = 1'000'000'000;
     static constexpr std::int64_t max_wait_ns = 2'000'000'000;  // of a fork for kernels; as its message says
     static constexpr std::int64_t short_wait_ns = 1'000'000;    // within which helpers without such kernels end

@@ -14,17 +14,17 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 /// reported is the first that there is.
 class first_index {
 public:
-    explicit first_index(std::size_t none) noexcept : least_(none) {}
+    explicit first_index(std::size_t none) noexcept : smallest_(none) {}
 
     void report(std::size_t index) noexcept {
-        std::size_t least = least_.load(std::memory_order_relaxed);
-        while (index < least && !least_.compare_exchange_weak(least, index, std::memory_order_relaxed)) {
+        std::size_t smallest = smallest_.load(std::memory_order_relaxed);
+        while (index < smallest && !smallest_.compare_exchange_weak(smallest, index, std::memory_order_relaxed)) {
         }
     }
-    [[nodiscard]] std::size_t least() const noexcept { return least_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::size_t smallest() const noexcept { return smallest_.load(std::memory_order_relaxed); }
 
 private:
-    std::atomic<std::size_t> least_;
+    std::atomic<std::size_t> smallest_;
 };
 
 }  // namespace TWOFOLD_FLAGS_NAMESPACE

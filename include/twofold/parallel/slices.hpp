@@ -25,10 +25,10 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 /// in the slice at which the call ends. Returns n, that index, or `interrupted`.
 template <class Run>
 std::size_t in_slices(std::size_t n, std::size_t bytes_each, go_on_function go_on, Run const& run) noexcept {
-    std::size_t const most = go_on == nullptr ? n : (std::max)(slice_bytes / bytes_each, std::size_t{1});
+    std::size_t const max_count = go_on == nullptr ? n : (std::max)(slice_bytes / bytes_each, std::size_t{1});
     for (std::size_t first = 0; first < n;) {
         if (first > 0 && !go_on()) return interrupted;
-        std::size_t const count = (std::min)(most, n - first);
+        std::size_t const count = (std::min)(max_count, n - first);
         std::size_t const done = run(first, count);
         first += done;
         if (done < count) return first;

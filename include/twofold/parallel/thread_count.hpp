@@ -130,8 +130,8 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     }
     unsigned count = parse_thread_count(std::getenv("OMP_NUM_THREADS"));
     if (count != 0) {
-        unsigned const most = parse_thread_count(std::getenv("OMP_THREAD_LIMIT"));
-        if (most != 0) count = (std::min)(count, most);
+        unsigned const limit = parse_thread_count(std::getenv("OMP_THREAD_LIMIT"));
+        if (limit != 0) count = (std::min)(count, limit);
     }
     return {count, thread_rule::omp_num_threads};
 }

@@ -22,20 +22,20 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// Swaps the bytes of each number in `bits`: an unsigned number, or a compiler's vector of `Bits`. By shifts, which
 /// every instruction set has. Not by value: how vectors are passed depends on the flags.
-template <class Bits, class X>
-[[gnu::always_inline]] constexpr void swap_bytes(X& bits) noexcept {
-    if constexpr (sizeof(Bits) == 8) {
-        constexpr auto odd_bytes = static_cast<Bits>(0x00FF00FF00FF00FF);
-        constexpr auto odd_pairs = static_cast<Bits>(0x0000FFFF0000FFFF);
-        bits = (bits & odd_bytes) << 8 | (bits >> 8 & odd_bytes);
-        bits = (bits & odd_pairs) << 16 | (bits >> 16 & odd_pairs);
+template <class Lane, class Bits>
+[[gnu::always_inline]] constexpr void swap_bytes(Bits& bits) noexcept {
+    if constexpr (sizeof(Lane) == 8) {
+        constexpr auto low_bytes = static_cast<Lane>(0x00FF00FF00FF00FF);
+        constexpr auto low_halves = static_cast<Lane>(0x0000FFFF0000FFFF);
+        bits = (bits & low_bytes) << 8 | (bits >> 8 & low_bytes);
+        bits = (bits & low_halves) << 16 | (bits >> 16 & low_halves);
         bits = bits << 32 | bits >> 32;
-    } else if constexpr (sizeof(Bits) == 4) {
-        constexpr auto odd_bytes = static_cast<Bits>(0x00FF00FF);
-        bits = (bits & odd_bytes) << 8 | (bits >> 8 & odd_bytes);
+    } else if constexpr (sizeof(Lane) == 4) {
+        constexpr auto low_bytes = static_cast<Lane>(0x00FF00FF);
+        bits = (bits & low_bytes) << 8 | (bits >> 8 & low_bytes);
         bits = bits << 16 | bits >> 16;
-    } else if constexpr (sizeof(Bits) == 2) {
-        bits = static_cast<X>(bits << 8 | bits >> 8);
+    } else if constexpr (sizeof(Lane) == 2) {
+        bits = static_cast<Bits>(bits << 8 | bits >> 8);
     }
 }
 

@@ -53,11 +53,11 @@ inline void map_by(kernel_row::mapping_kernel const (&kernels)[2], scalars const
     first_index found(all.n);
     parallel_for(call_kind_of(kernels.first_overflow), {all.n, all.bytes_each, all.in}, threads,
                  [&](std::size_t first, std::size_t count, unsigned) noexcept {
-                     if (first > found.least()) return;
+                     if (first > found.smallest()) return;
                      std::size_t const i = kernels.first_overflow(all.in + first * all.bytes_each, count);
                      if (i < count) found.report(first + i);
                  });
-    return found.least();
+    return found.smallest();
 }
 
 /// Maps scalars as `policy` has it. Returns n, or with overflow_policy::raise the index of the first one whose result
@@ -68,12 +68,12 @@ inline std::size_t map_scalars(kernel_row const& kernels, scalars const& all, al
         first_index found(all.n);
         map_chunks(call_kind_of(kernels.checked[0]), all, threads,
                    [&](void const* in, void* out, std::size_t first, std::size_t count, stores where) noexcept {
-                       if (first > found.least()) return;
+                       if (first > found.smallest()) return;
                        if (kernels.checked[static_cast<std::size_t>(where)](in, out, count)) {
                            found.report(first + kernels.first_overflow(in, count));
                        }
                    });
-        return found.least();
+        return found.smallest();
     }
     if (policy == overflow_policy::raise) {
         std::size_t const found = find_overflow(kernels, all, threads);

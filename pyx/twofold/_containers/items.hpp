@@ -101,9 +101,10 @@ template <std::floating_point T>
 
 /// The double of an exact int, where both are a `long long`.
 [[nodiscard]] inline bool read_doubled(PyObject* item, long long& doubled, bool) noexcept {
-    constexpr long long most = std::numeric_limits<long long>::max() / 2;
+    constexpr long long max_value = std::numeric_limits<long long>::max() / 2;
     long long value;
-    if (!PyLong_CheckExact(item) || !read_long_long(item, value) || value > most || value < -most) return false;
+    if (!PyLong_CheckExact(item) || !read_long_long(item, value) || value > max_value || value < -max_value)
+        return false;
     doubled = 2 * value;
     return true;
 }

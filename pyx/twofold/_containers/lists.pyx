@@ -38,15 +38,15 @@ cdef extern from "_containers/items.hpp" namespace "twofold_wheel":
     Py_ssize_t read_exact_ints(PyObject** items, int64_t* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
     void advise_huge_pages(void* start, size_t nbytes) noexcept
 
-# After so many items, which are some milliseconds' work, other threads and signal handlers get their turn.
+# After so many items, which are some milliseconds' work, other threads and signal handlers may run.
 cdef enum:
-    TURN = 1 << 16
+    SLICE = 1 << 16
 
-cdef inline Py_ssize_t end_of_turn(Py_ssize_t i, Py_ssize_t n) noexcept:
-    return min((i | (TURN - 1)) + 1, n)
+cdef inline Py_ssize_t end_of_slice(Py_ssize_t i, Py_ssize_t n) noexcept:
+    return min((i | (SLICE - 1)) + 1, n)
 
-cdef inline int yield_after_turn(Py_ssize_t i, Py_ssize_t n) except -1:
-    if i % TURN == 0 and i < n:
+cdef inline int yield_after_slice(Py_ssize_t i, Py_ssize_t n) except -1:
+    if i % SLICE == 0 and i < n:
         with nogil:
             pass
         PyErr_CheckSignals()
@@ -133,7 +133,7 @@ cdef list run_list(Operation operation, values, Policy policy):
     number = None  # the type of the last one that was looked at
     while i < n:
         items = items_of(values, n)
-        end = end_of_turn(i, n)
+        end = end_of_slice(i, n)
         if operation.of_plain_items is not NULL:
             i = operation.of_plain_items(items, results, i, end, n, policy == RAISE)
         if i < end:
@@ -144,7 +144,7 @@ cdef list run_list(Operation operation, values, Policy policy):
             Py_INCREF(other)
             results[i] = <PyObject*>other
             i += 1
-        yield_after_turn(i, n)
+        yield_after_slice(i, n)
     PyObject_GC_Track(result)
     return result
 
@@ -189,7 +189,7 @@ cdef int read_list(Operation operation, values, Py_ssize_t n, int element, void*
     cdef PyObject* plain
     while i < n:
         items = items_of(values, n)
-        end = end_of_turn(i, n)
+        end = end_of_slice(i, n)
         i = functions.read(items, out, i, end, n)
         if i < end:
             item = <object>items[i]
@@ -198,7 +198,7 @@ cdef int read_list(Operation operation, values, Py_ssize_t n, int element, void*
             if functions.read(&plain, <char*>out + i * element_size(element), 0, 1, 1) == 0:
                 raise item_does_not_fit(i, item, element)
             i += 1
-        yield_after_turn(i, n)
+        yield_after_slice(i, n)
     return 0
 
 cdef list make_list(int element, const void* values, Py_ssize_t n):
@@ -206,8 +206,8 @@ cdef list make_list(int element, const void* values, Py_ssize_t n):
     cdef list result = new_list(n)
     cdef Py_ssize_t i = 0
     while i < n:
-        i = functions.make(values, PySequence_Fast_ITEMS(result), i, end_of_turn(i, n))
-        yield_after_turn(i, n)
+        i = functions.make(values, PySequence_Fast_ITEMS(result), i, end_of_slice(i, n))
+        yield_after_slice(i, n)
     PyObject_GC_Track(result)
     return result
 
@@ -262,11 +262,11 @@ def read_ints(values, out):
     get_bytes(out, &elements, n * <Py_ssize_t>sizeof(int64_t), PyBUF_WRITABLE)
     try:
         while i < n:
-            end = end_of_turn(i, n)
+            end = end_of_slice(i, n)
             i = read_exact_ints(items_of(values, n), <int64_t*>elements.buf, i, end, n)
             if i < end:
                 return False
-            yield_after_turn(i, n)
+            yield_after_slice(i, n)
         return True
     finally:
         PyBuffer_Release(&elements)

@@ -119,9 +119,9 @@ cdef void call_for_arrays(type ndarray, array_function function) noexcept:
 
 cdef object overflow_at(Operation operation, size_t index, const View* values, array=None):
     cdef tuple where = index_of(index, values.shape, values.ndim)
-    place = f"values[{', '.join(map(str, where))}]" if where else "values"
+    name = f"values[{', '.join(map(str, where))}]" if where else "values"
     item = item_at(where, values) if array is None else array[where]
-    return does_not_fit(operation, place, item, values.element)
+    return does_not_fit(operation, name, item, values.element)
 
 cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):
     """An index in C order, by dimensions."""
@@ -139,8 +139,8 @@ cdef object item_at(tuple where, const View* values):
     cdef bint is_complex = element_name(values.element).startswith("complex")
     cdef Py_ssize_t scalar = values.itemsize // (2 if is_complex else 1)
     cdef Py_ssize_t i
-    for i, place in enumerate(where):
-        start += values.strides[i] * <Py_ssize_t>place
+    for i, index in enumerate(where):
+        start += values.strides[i] * <Py_ssize_t>index
     memcpy(item, start, values.itemsize)
     if values.swapped:
         for i in range(values.itemsize):

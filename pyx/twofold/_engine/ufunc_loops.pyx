@@ -84,23 +84,23 @@ cdef extern from *:
 # exception set if it fails: then NumPy calls it no more.
 
 # What a ufunc is to do, which its loops look up by the ufunc, their caller. Of this there are few, and none ever goes.
-cdef struct Work:
+cdef struct LoopData:
     PyObject* ufunc
     PyObject* operation
     const Kernels* kernels
     Policy policy
-    Work* next
+    LoopData* next
 
-cdef Work* all_work = NULL
+cdef LoopData* all_loop_data = NULL
 
-cdef inline const Work* work_of(const PyObject* ufunc) except NULL nogil:
-    cdef const Work* work = all_work
-    while work is not NULL and work.ufunc is not ufunc:
-        work = work.next
-    if work is NULL:
+cdef inline const LoopData* loop_data_of(const PyObject* ufunc) except NULL nogil:
+    cdef const LoopData* loop_data = all_loop_data
+    while loop_data is not NULL and loop_data.ufunc is not ufunc:
+        loop_data = loop_data.next
+    if loop_data is NULL:
         with gil:
             raise RuntimeError("a loop of twofold was called for a ufunc of somebody else")
-    return work
+    return loop_data
 
 memset(element_of_type, -1, sizeof(element_of_type))
 cdef int bfloat16 = find_element_of(c'b', 2)  # the only one with a number beyond those
@@ -110,7 +110,7 @@ cdef inline int element_of(const Descr* descr) noexcept nogil:
 
 cdef int number_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1 nogil:
-    cdef const Work* work = work_of(context.caller)
+    cdef const LoopData* loop_data = loop_data_of(context.caller)
     cdef int element = element_of(context.descriptors[0])
     cdef Py_ssize_t itemsize = element_size(element)
     cdef size_t n = shape[0], nbytes = n * itemsize
@@ -119,19 +119,19 @@ cdef int number_loop(Context* context, char** data, const npy_intp* shape, const
     cdef size_t index
     if (n == 1 or strides[0] == itemsize and strides[1] == itemsize) and (
             first == other or first + nbytes <= other or other + nbytes <= first):
-        index = run(work.kernels, element, data[0], data[1], n, nbytes, work.policy, 0)
+        index = run(loop_data.kernels, element, data[0], data[1], n, nbytes, loop_data.policy, 0)
     else:
         values.data, values.shape, values.strides = data[0], <const Py_ssize_t*>shape, <const Py_ssize_t*>&strides[0]
         values.n, values.itemsize, values.ndim, values.element, values.swapped = n, itemsize, 1, element, False
         out = values
         out.data, out.strides = data[1], <const Py_ssize_t*>&strides[1]
         if views_overlap(&values, &out) or n > 1 and -itemsize < strides[1] < itemsize:
-            index = run_in_order(work, &values, &out)
+            index = run_in_order(loop_data, &values, &out)
         else:
-            index = run_array(work.kernels, &values, &out, work.policy, 0)
+            index = run_array(loop_data.kernels, &values, &out, loop_data.policy, 0)
     if index < n:
         with gil:
-            raise OverflowError(f"an element's {(<Operation>work.operation).noun} does not fit {element_name(element)}")
+            raise OverflowError(f"an element's {(<Operation>loop_data.operation).noun} does not fit {element_name(element)}")
     return see_to_signals_in_time(nbytes)
 
 # NumPy hands over operands that overlap where, first to last, none is written before it is read, and `out` may be one
@@ -140,7 +140,7 @@ cdef int number_loop(Context* context, char** data, const npy_intp* shape, const
 cdef enum:
     BUFFER_BYTES = 1 << 13  # a part of a first-level cache
 
-cdef size_t run_in_order(const Work* work, const View* values, const View* out) except? 0xFFFFFFFFFFFFFFFF nogil:
+cdef size_t run_in_order(const LoopData* loop_data, const View* values, const View* out) except? 0xFFFFFFFFFFFFFFFF nogil:
     cdef char[BUFFER_BYTES] memory
     cdef Py_ssize_t itemsize = values.itemsize
     cdef Py_ssize_t count, at_most = BUFFER_BYTES // itemsize
@@ -155,7 +155,7 @@ cdef size_t run_in_order(const Work* work, const View* values, const View* out) 
         source.n = target.n = buffer.n = count
         source.data = <char*>values.data + <Py_ssize_t>done * values.strides[0]
         target.data = <char*>out.data + <Py_ssize_t>done * out.strides[0]
-        index = run_array(work.kernels, &source, &buffer, work.policy, 1)
+        index = run_array(loop_data.kernels, &source, &buffer, loop_data.policy, 1)
         if index < <size_t>count:
             return done + index
         copy_array(&buffer, &target)
@@ -165,7 +165,7 @@ cdef size_t run_in_order(const Work* work, const View* values, const View* out) 
 
 cdef int object_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1:
-    cdef Operation operation = <Operation>work_of(context.caller).operation
+    cdef Operation operation = <Operation>loop_data_of(context.caller).operation
     cdef char* source = data[0]
     cdef char* target = data[1]
     cdef PyObject* item
@@ -222,7 +222,7 @@ cdef int promote(PyObject* ufunc, PyObject** op_dtypes, PyObject** signature, Py
     else:
         wanted = class_for(given)
     if wanted not in classes and not is_bfloat16_class(wanted):
-        operation = <Operation>work_of(ufunc).operation
+        operation = <Operation>loop_data_of(ufunc).operation
         raise TypeError(f"{np.dtype(wanted.type).name} cannot be {operation.participle}")
     Py_INCREF(wanted)
     Py_INCREF(wanted)
@@ -242,9 +242,9 @@ cdef object class_for(given):
 # ---- how they are made
 
 cdef object new_ufunc(Operation operation, Policy policy):
-    global all_work
-    cdef Work* work = <Work*>PyMem_RawMalloc(sizeof(Work))
-    if work is NULL:
+    global all_loop_data
+    cdef LoopData* loop_data = <LoopData*>PyMem_RawMalloc(sizeof(LoopData))
+    if loop_data is NULL:
         raise MemoryError
     name = operation.participle + ("", "_saturating", "_checked")[policy]
     names.extend((name.encode(), operation.ufunc_docs[policy].encode()))
@@ -259,11 +259,11 @@ cdef object new_ufunc(Operation operation, Policy policy):
     add_loop(ufunc, type(np.dtype("O")), <void*>object_loop, NULL, REQUIRES_PYAPI)
     add_loop(ufunc, type(np.dtype("?")), <void*>refuse_bool, <void*>refuse_bool_type, SUPPORTS_UNALIGNED)
     add_promoter(ufunc, <void*>promote)
-    Py_INCREF(ufunc)  # for the work, which never goes
+    Py_INCREF(ufunc)  # for loop_data, which is never freed
     Py_INCREF(operation)
-    work.ufunc, work.operation, work.kernels, work.policy = <PyObject*>ufunc, <PyObject*>operation, operation.kernels, policy
-    work.next = all_work
-    all_work = work
+    loop_data.ufunc, loop_data.operation, loop_data.kernels, loop_data.policy = <PyObject*>ufunc, <PyObject*>operation, operation.kernels, policy
+    loop_data.next = all_loop_data
+    all_loop_data = loop_data
     return ufunc
 
 cdef list names = []  # NumPy keeps pointers to these for as long as the ufuncs live, which is for ever

@@ -136,21 +136,21 @@ cdef void fill_strides_like(object values, npy_intp* strides) noexcept:
     cdef const npy_intp* shape = PyArray_DIMS(values)
     cdef int ndim = PyArray_NDIM(values)
     cdef int axes[MAX_DIMENSIONS]  # from the innermost
-    cdef int known, i, place
+    cdef int known, i, position
     cdef npy_intp own, other
     cdef npy_intp nbytes = PyArray_ITEMSIZE(values)
     for known in range(ndim):
         own = stride_or_none(values, ndim - 1 - known)
-        place = known
+        position = known
         for i in range(known - 1, -1, -1):
             other = stride_or_none(values, axes[i])
             if own and other:
                 if other <= own:
                     break
-                place = i
-        for i in range(known, place, -1):
+                position = i
+        for i in range(known, position, -1):
             axes[i] = axes[i - 1]
-        axes[place] = ndim - 1 - known
+        axes[position] = ndim - 1 - known
     for i in range(ndim):
         strides[axes[i]] = nbytes
         nbytes *= shape[axes[i]]

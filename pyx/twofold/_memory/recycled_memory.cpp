@@ -68,12 +68,12 @@ void* map(std::size_t capacity) noexcept {
 // is to know of it, so a thread that exchanges a word for 0 has the block, whatever others did meanwhile.
 struct kept_block {
     std::atomic<std::uintptr_t> word{0};
-    std::atomic<std::uint64_t> turn{0};  // the first freed has the least
+    std::atomic<std::uint64_t> number{0};  // the first freed has the least
 };
 
 // As many as can be within the cap.
 constinit std::array<kept_block, max_kept_bytes / recycled_bytes> kept{};
-constinit std::atomic<std::uint64_t> turns{0};
+constinit std::atomic<std::uint64_t> last_number{0};
 
 static_assert(max_kept_bytes / huge_page < huge_page);
 
@@ -114,7 +114,7 @@ void drop_oldest() noexcept {
     std::uintptr_t oldest_word = 0;
     for (kept_block& candidate : kept) {
         std::uintptr_t const word = candidate.word.load();
-        if (word == 0 || (oldest != nullptr && candidate.turn.load() >= oldest->turn.load())) continue;
+        if (word == 0 || (oldest != nullptr && candidate.number.load() >= oldest->number.load())) continue;
         oldest = &candidate;
         oldest_word = word;
     }
@@ -122,10 +122,10 @@ void drop_oldest() noexcept {
 }
 
 bool put(std::uintptr_t word) noexcept {
-    for (kept_block& place : kept) {
+    for (kept_block& slot : kept) {
         std::uintptr_t empty = 0;
-        if (place.word.load() != 0 || !place.word.compare_exchange_strong(empty, word)) continue;
-        place.turn.store(++turns);
+        if (slot.word.load() != 0 || !slot.word.compare_exchange_strong(empty, word)) continue;
+        slot.number.store(++last_number);
         return true;
     }
     return false;

@@ -32,7 +32,7 @@
 
 namespace twofold_claims {
 
-enum class way : std::uint64_t { elsewhere, in_place, look };
+enum class mode : std::uint64_t { out_of_place, in_place, check };
 
 enum class state : std::uint64_t { free, claimed, ready, done };
 
@@ -51,7 +51,7 @@ struct plan {
     std::size_t bytes;        // of the array; not 0
     std::size_t chunk_bytes;  // of a chunk, a multiple of every element's size; not 0
     std::size_t workers;      // that may join, the maker of the table among them
-    way how;
+    mode how;
 };
 
 /// No worker, no chunk, no failure.
@@ -112,21 +112,21 @@ public:
     [[nodiscard]] std::size_t bytes_of(std::size_t chunk) const noexcept {
         return (std::min)(header_->chunk_bytes, bytes() - first_byte(chunk));
     }
-    [[nodiscard]] way how() const noexcept { return header_->how; }
+    [[nodiscard]] mode how() const noexcept { return header_->how; }
 
     // ---- workers
 
     /// A number for a new worker; `none` if there are enough. One that dies meanwhile has claimed nothing.
-    [[nodiscard]] std::size_t join(identity who) const noexcept {
+    [[nodiscard]] std::size_t join(identity process) const noexcept {
         std::size_t const worker = header_->joined.fetch_add(1);
         if (worker >= header_->workers) return none;
-        workers()[worker].process = who.process;
-        workers()[worker].started = who.started;
+        workers()[worker].process = process.process;
+        workers()[worker].started = process.started;
         return worker;  // claims come later, by release: who sees one also sees this
     }
 
     /// Of a worker that was seen to have a chunk.
-    [[nodiscard]] identity who(std::size_t worker) const noexcept {
+    [[nodiscard]] identity process_of(std::size_t worker) const noexcept {
         return {workers()[worker].process, workers()[worker].started};
     }
 
@@ -175,7 +175,7 @@ public:
         bool const matters = first < first_failure();  // what comes after a failure does not any more
         if (matters && !do_slices(worker, chunk, out, compute)) return false;
         at(step::computed);
-        if (how() == way::in_place && matters) {
+        if (how() == mode::in_place && matters) {
             set(chunk, state::ready, worker);
             at(step::ready);
             std::memcpy(out + first, scratch(worker), bytes_of(chunk));
@@ -200,8 +200,8 @@ public:
     // ---- for the maker of the table
 
     /// Nobody shall begin anything new.
-    void stop() const noexcept { header_->stopped.store(1); }
-    [[nodiscard]] bool is_stopped() const noexcept { return header_->stopped.load() != 0; }
+    void cancel() const noexcept { header_->cancelled.store(1); }
+    [[nodiscard]] bool is_cancelled() const noexcept { return header_->cancelled.load() != 0; }
 
     [[nodiscard]] bool all_done() const noexcept {
         for (std::size_t i = 0; i < chunks(); ++i) {
@@ -267,10 +267,10 @@ private:
         std::size_t bytes;
         std::size_t chunk_bytes;
         std::size_t workers;
-        way how;
+        mode how;
         alignas(64) shared<std::size_t> joined = 0;
         shared<std::size_t> first_failure = none;
-        shared<std::uint32_t> stopped = 0;
+        shared<std::uint32_t> cancelled = 0;
         shared<std::uint32_t> left = 0;
         shared<std::uint32_t> flags = 0;
     };
@@ -283,10 +283,10 @@ private:
     };
 
     [[nodiscard]] static std::size_t chunk_bytes(plan const& wanted) noexcept {
-        return wanted.how == way::in_place ? (std::min)(wanted.chunk_bytes, max_scratch_bytes) : wanted.chunk_bytes;
+        return wanted.how == mode::in_place ? (std::min)(wanted.chunk_bytes, max_scratch_bytes) : wanted.chunk_bytes;
     }
     [[nodiscard]] static std::size_t scratch_bytes(plan const& wanted) noexcept {
-        return wanted.how == way::elsewhere ? 0 : (std::min)(wanted.chunk_bytes, max_scratch_bytes);
+        return wanted.how == mode::out_of_place ? 0 : (std::min)(wanted.chunk_bytes, max_scratch_bytes);
     }
     [[nodiscard]] static std::size_t scratch_offset(plan const& wanted) noexcept {
         std::size_t const words = ((wanted.bytes - 1) / chunk_bytes(wanted) + 1) * sizeof(std::uint64_t);
@@ -320,9 +320,9 @@ private:
         for (std::size_t i = 0; i < count; ++i) {
             std::size_t const chunk = next + i < count ? next + i : next + i - count;
             if (!claim_this(worker, chunk)) continue;
-            // Looked at afterwards: who says `stop` and then finds no chunk held may rely on it that none will be
+            // Looked at afterwards: who says `cancel` and then finds no chunk held may rely on it that none will be
             // written.
-            if (!is_stopped()) return chunk;
+            if (!is_cancelled()) return chunk;
             set(chunk, state::free, 0);
             return none;
         }
@@ -338,14 +338,14 @@ private:
     // False, and the chunk is free again, if it was not done to its end.
     template <class Compute>
     bool do_slices(std::size_t worker, std::size_t chunk, std::byte* out, Compute const& compute) const {
-        std::size_t const step_bytes = how() == way::elsewhere ? slice_bytes : scratch_bytes(made_for());
+        std::size_t const step_bytes = how() == mode::out_of_place ? slice_bytes : scratch_bytes(made_for());
         std::size_t const first = first_byte(chunk);
         std::size_t const end = first + bytes_of(chunk);
         for (std::size_t i = first; i < end; i += step_bytes) {
             std::size_t const n = (std::min)(step_bytes, end - i);
-            bool const goes_on = i == first || !is_stopped();
+            bool const goes_on = i == first || !is_cancelled();
             std::size_t const failure =
-                goes_on ? compute(i, n, how() == way::elsewhere ? out + i : scratch(worker)) : gave_up;
+                goes_on ? compute(i, n, how() == mode::out_of_place ? out + i : scratch(worker)) : gave_up;
             if (failure == gave_up) {
                 count(worker, first - i);  // which takes back what was counted
                 set(chunk, state::free, 0);

@@ -15,10 +15,10 @@ from twofold._engine.twofold_engine cimport (
 from time import monotonic
 
 cdef extern from "_processes/claims.hpp" namespace "twofold_claims" nogil:
-    cdef enum class way:
-        elsewhere
+    cdef enum class mode:
+        out_of_place
         in_place
-        look
+        check
     cdef enum class step:
         claimed
         computed
@@ -32,15 +32,15 @@ cdef extern from "_processes/claims.hpp" namespace "twofold_claims" nogil:
         size_t bytes
         size_t chunk_bytes
         size_t workers
-        way how
+        mode how
     const size_t none
     cdef cppclass table:
         table() noexcept
         table(void* memory) noexcept
         size_t bytes() noexcept
         size_t chunks() noexcept
-        size_t join(identity who) noexcept
-        identity who(size_t worker) noexcept
+        size_t join(identity process) noexcept
+        identity process_of(size_t worker) noexcept
         size_t workers_joined() noexcept
         void leave() noexcept
         size_t bytes_done() noexcept
@@ -48,8 +48,8 @@ cdef extern from "_processes/claims.hpp" namespace "twofold_claims" nogil:
         size_t first_failure() noexcept
         void raise_flags(uint32_t flags) noexcept
         uint32_t flags() noexcept
-        void stop() noexcept
-        bint is_stopped() noexcept
+        void cancel() noexcept
+        bint is_cancelled() noexcept
         bint all_done() noexcept
         size_t next_holder(size_t worker) noexcept
         uint32_t workers_left() noexcept
@@ -93,7 +93,9 @@ cdef extern from *:
     bint do_chunk "twofold_do_chunk"(const table& claims, size_t worker, size_t* next, void* out,
                                      const compute_call& compute, const signal_at_step& signal) except? False nogil
 
-cdef dict ways = {"elsewhere": <int>way.elsewhere, "in place": <int>way.in_place, "look": <int>way.look}
+cdef dict modes = {
+    "out of place": <int>mode.out_of_place, "in place": <int>mode.in_place, "check": <int>mode.check,
+}
 cdef dict steps = {
     "claimed": <int>step.claimed, "computed": <int>step.computed, "ready": <int>step.ready, "copied": <int>step.copied,
     "done": <int>step.done,
@@ -146,15 +148,15 @@ cdef class Claims:
     cdef signal_at_step signal
 
     @staticmethod
-    def bytes_for(size_t nbytes, size_t chunk_bytes, size_t workers, way):
+    def bytes_for(size_t nbytes, size_t chunk_bytes, size_t workers, mode):
         """The memory that a table takes for an array of `nbytes`, done in chunks of `chunk_bytes` by as many `workers`
-        at most. `way` is "elsewhere" (into another array), "in place" or "look" (nothing is stored)."""
-        return table_bytes(plan_of(nbytes, chunk_bytes, workers, way))
+        at most. `mode` is "out of place" (into another array), "in place" or "check" (nothing is stored)."""
+        return table_bytes(plan_of(nbytes, chunk_bytes, workers, mode))
 
     @staticmethod
-    def create(memory, size_t nbytes, size_t chunk_bytes, size_t workers, way, process):
+    def create(memory, size_t nbytes, size_t chunk_bytes, size_t workers, mode, process):
         """`process` is a pair of ints that no other process has."""
-        cdef plan wanted = plan_of(nbytes, chunk_bytes, workers, way)
+        cdef plan wanted = plan_of(nbytes, chunk_bytes, workers, mode)
         cdef Held held = Held(memory, PyBUF_WRITABLE)
         if table_bytes(wanted) > <size_t>held.bytes.len:
             raise ValueError(f"the table takes {table_bytes(wanted)} bytes, and there are {held.bytes.len}")
@@ -164,11 +166,11 @@ cdef class Claims:
     @staticmethod
     def join(memory, process):
         cdef Claims claims = Claims.__new__(Claims)
-        cdef identity who
-        who.process, who.started = process
+        cdef identity own
+        own.process, own.started = process
         claims.memory = Held(memory, PyBUF_WRITABLE)
         claims.claims = table(claims.memory.bytes.buf)
-        claims.worker = claims.claims.join(who)
+        claims.worker = claims.claims.join(own)
         return None if claims.worker == none else claims
 
     def work(self, Operation operation not None, values, out, element, overflow, threads, double seconds):
@@ -205,9 +207,9 @@ cdef class Claims:
         """This worker has found nothing more to do."""
         self.claims.leave()
 
-    def stop(self):
+    def cancel(self):
         """Nobody is to begin another chunk."""
-        self.claims.stop()
+        self.claims.cancel()
 
     def all_done(self):
         return self.claims.all_done()
@@ -215,12 +217,12 @@ cdef class Claims:
     def holders(self):
         """The workers that have a chunk right now, but for this one: their numbers, and the processes they are."""
         cdef list found = []
-        cdef identity who
+        cdef identity holder
         cdef size_t worker = self.claims.next_holder(none)
         while worker != none:
             if worker != self.worker:
-                who = self.claims.who(worker)
-                found.append((worker, (who.process, who.started)))
+                holder = self.claims.process_of(worker)
+                found.append((worker, (holder.process, holder.started)))
             worker = self.claims.next_holder(worker)
         return found
 
@@ -265,14 +267,14 @@ cdef class Claims:
         return self.claims.flags()
 
 
-cdef plan plan_of(size_t nbytes, size_t chunk_bytes, size_t workers, way_) except *:
+cdef plan plan_of(size_t nbytes, size_t chunk_bytes, size_t workers, mode_) except *:
     cdef plan wanted
     if not (nbytes and chunk_bytes and workers):
         raise ValueError("a table is for an array, chunks and workers that are not empty")
     wanted.bytes = nbytes
     wanted.chunk_bytes = chunk_bytes
     wanted.workers = workers
-    wanted.how = <way><int>ways[way_]
+    wanted.how = <mode><int>modes[mode_]
     return wanted
 
 cdef int check_length(table claims, Held array) except -1:

@@ -36,7 +36,7 @@ GRACE_SECONDS = 0.01
 
 # How long anybody works before he looks up: the caller for workers that have died, and to tell of its progress; a
 # worker for its caller, whether that lives.
-TURN_SECONDS = 0.05
+WORK_SECONDS = 0.05
 
 # The same for a caller who has nothing to do but to wait for others.
 WAIT_SECONDS = 0.01
@@ -77,10 +77,10 @@ def check_is_callers(own: Bytes) -> None:
 
 
 class Task:
-    """`way` is one of those of claims.hpp; `source` and `target` are `Bytes`, the same ones where it is in place."""
+    """`mode` is one of the modes of claims.hpp; `source` and `target` are `Bytes`, the same object if in place."""
 
-    def __init__(self, way: "Any", source: Bytes, target: Bytes, element: str, overflow: str) -> None:
-        self.way = way
+    def __init__(self, mode: "Any", source: Bytes, target: Bytes, element: str, overflow: str) -> None:
+        self.mode = mode
         self.source = source
         self.target = target
         self.element = element
@@ -93,13 +93,13 @@ class Job:
     def __init__(
         self,
         operation: "Operation",
-        lender: "Pool | OwnProcesses",
+        pool: "PoolAdapter | OwnProcesses",
         chunk_bytes: int,
         progress: "_Progress",
         retries: int,
     ) -> None:
         self.operation = operation
-        self.lender = lender
+        self.pool = pool
         self.chunk_bytes = chunk_bytes
         self.progress = progress
         self.retries = retries
@@ -110,12 +110,12 @@ class Job:
         nbytes = memoryview(task.source.view).nbytes
         itemsize = itemsize_of(task.element)
         chunks = -(-nbytes // self.chunk_bytes)
-        asked = min(self.lender.count, chunks - 1)  # one chunk is the caller's
-        places = 1 + 2 * asked + min(self.retries, MAX_REPLACED_FOR_RETRIES)
-        table = new_bytes(Claims.bytes_for(nbytes, self.chunk_bytes, places, task.way))
+        asked = min(self.pool.count, chunks - 1)  # one chunk is the caller's
+        max_workers = 1 + 2 * asked + min(self.retries, MAX_REPLACED_FOR_RETRIES)
+        table = new_bytes(Claims.bytes_for(nbytes, self.chunk_bytes, max_workers, task.mode))
         if None in (table.place, task.source.place, task.target.place):  # of memory that the system lets nobody share
             asked = 0
-        claims = Claims.create(table.view, nbytes, self.chunk_bytes, places, task.way, this_process())
+        claims = Claims.create(table.view, nbytes, self.chunk_bytes, max_workers, task.mode, this_process())
         order = (
             this_process(),
             table.place,
@@ -130,22 +130,22 @@ class Job:
         if closed == NO_PROC:  # by which it is known, too, who is dead
             asked = 0
         # To look is only half of the work, and the other half tells of itself.
-        report = Report(self.progress if task.way != "look" else False, claims, itemsize, nbytes // itemsize)
+        report = Report(self.progress if task.mode != "check" else False, claims, itemsize, nbytes // itemsize)
         owner = os.getpid()
 
         given = 0
 
         def do() -> None:
             nonlocal given
-            given = sum(self.lender.ask(order) for _ in range(asked))
+            given = sum(self.pool.ask(order) for _ in range(asked))
             report.begin()
             self._finish(claims, task, order, report, alone=given == 0)
 
         def end() -> None:
             if os.getpid() == owner:  # else `progress`, or a signal handler, has forked: the call is the parent's
-                claims.stop()
+                claims.cancel()
                 try:
-                    self.lender.part(have_come=claims.workers_joined > 1)
+                    self.pool.release(have_come=claims.workers_joined > 1)
                     report.end()
                 finally:
                     _settle(claims, task.target.view)
@@ -153,8 +153,8 @@ class Job:
         call_and_end(do, end)
         check_is_callers(table)
         is_alone = claims.workers_joined == 1
-        if closed is not None and (given or (wanted and closed == NO_PROC)) and is_alone and not self.lender.inherits:
-            self.lender.failure = self.lender.failure or SharedArrayError(closed)
+        if closed is not None and (given or (wanted and closed == NO_PROC)) and is_alone and not self.pool.inherits:
+            self.pool.failure = self.pool.failure or SharedArrayError(closed)
         self.float_flags |= claims.float_flags
         return None if claims.first_failure is None else claims.first_failure // itemsize
 
@@ -163,7 +163,7 @@ class Job:
         owner = os.getpid()
         end_of_grace = monotonic() + (0 if alone else GRACE_SECONDS)
         threads = decided_by()[0] if alone else 1
-        work = self.operation, task.source.view, task.target.view, task.element, task.overflow, threads, TURN_SECONDS
+        work = self.operation, task.source.view, task.target.view, task.element, task.overflow, threads, WORK_SECONDS
         while True:
             if os.getpid() != owner:  # which takes its chunks by the same number
                 raise RuntimeError("a call of double_in_processes does not go on in the child of a fork")
@@ -187,7 +187,7 @@ class Job:
                     f"{deaths} processes have died while they {self.operation.participle} the same chunk of values,"
                     f" the last one was process {process[0]}; retries={self.retries} allows {self.retries}"
                 )
-            self.lender.ask(order)
+            self.pool.ask(order)
         return len(dead)
 
 
@@ -275,7 +275,7 @@ def _work(  # noqa: PLR0913, PLR0917
         values = open_place(place)
         out = values if out_place.is_same(place) else open_place(out_place)
         # The caller first: the child of a fork has the memory, also when its parent has gone before it runs.
-        work = operation, values, out, element, overflow, threads_of_worker(), TURN_SECONDS
+        work = operation, values, out, element, overflow, threads_of_worker(), WORK_SECONDS
         while not is_dead(caller) and claims.work(*work):
             pass
     finally:
@@ -368,7 +368,7 @@ def _stat(pid: int | str) -> tuple[int, str, int, int]:
 # ---- who lends processes
 
 
-def lender_of(pool: object, processes: int | None) -> "Pool | OwnProcesses":
+def adapt_pool(pool: object, processes: int | None) -> "PoolAdapter | OwnProcesses":
     """Who asks `pool` for so many workers; None: as many as it has."""
     if pool is None:
         return OwnProcesses(processes or decided_by()[0])
@@ -381,9 +381,9 @@ def lender_of(pool: object, processes: int | None) -> "Pool | OwnProcesses":
     asking: dict[str, Any] = {method: getattr(pool, method, None) for method in ("submit", "apply_async", "schedule")}
     asking = {method: ask for method, ask in asking.items() if callable(ask)}
     for method, ask in asking.items():
-        submit = _way_to_ask(method, ask, keywords)
+        submit = _submitter(method, ask, keywords)
         if submit is not None:
-            return Pool(pool, submit, processes or _workers_of(pool))
+            return PoolAdapter(pool, submit, processes or _workers_of(pool))
     refused = f", but its {' and '.join(asking)} takes other arguments" if asking else ""
     raise TypeError(
         f"pool is a {type(pool).__qualname__}{refused}; accepted is what has `submit` or `apply_async`, called as"
@@ -394,7 +394,7 @@ def lender_of(pool: object, processes: int | None) -> "Pool | OwnProcesses":
 VARIABLE_POSITIONAL, COROUTINE = 0x04, 0x80  # flags of code objects, as inspect has them
 
 
-def _way_to_ask(name: str, ask: "Any", keywords: "dict[str, Any]") -> "Callable[[_Order], object] | None":
+def _submitter(name: str, ask: "Any", keywords: "dict[str, Any]") -> "Callable[[_Order], object] | None":
     """A function that hands an order over by calling `ask`, as its parameters say; None where they say something else.
 
     Those that any number of arguments go through, as through the proxies of a manager, say nothing: then the name does.
@@ -448,7 +448,7 @@ def _packages_of(pool: object) -> set[str]:
     return {_package_of(kind) for kind in type(pool).__mro__} - {"builtins"}
 
 
-class Pool:
+class PoolAdapter:
     """That of somebody else."""
 
     inherits = False
@@ -476,7 +476,7 @@ class Pool:
             raise
         return True
 
-    def part(self, have_come: bool) -> None:
+    def release(self, have_come: bool) -> None:
         """Ask no more of it. `have_come`: whether any worker has, so that answers are on their way."""
         if have_come and self._may_be_cut_short:
             # A multiprocessing.Pool hangs for good if it is terminated while a worker sends its answer.
@@ -558,7 +558,7 @@ class OwnProcesses:
         process.start()
         self._started[process] = identity_of(process.pid)
 
-    def part(self, have_come: bool) -> None:
+    def release(self, have_come: bool) -> None:
         """Wait for their end, or see to it. Can be called again if it was interrupted."""
         end = monotonic() + EXIT_SECONDS
         while self._started:

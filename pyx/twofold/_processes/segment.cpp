@@ -138,23 +138,23 @@ void empty(mapping const& retired) noexcept {
 // At most that many bytes of either kind.
 constinit std::atomic<std::size_t> max_kept{0};
 
-// A thread that exchanges a place for null has what was there, whatever others do meanwhile; and a fork at any moment
-// leaves something whole in each place.
+// A thread that exchanges a slot for null has what was there, whatever others do meanwhile; and a fork at any moment
+// leaves something whole in each slot.
 template <void (*drop)(mapping*) noexcept>
 class shelf {
 public:
     // The first that is wanted; null if none is.
     template <class IsWanted>
     [[nodiscard]] mapping* take(IsWanted const& is_wanted) noexcept {
-        for (std::atomic<mapping*>& place : places_) {
-            if (place.load() == nullptr) continue;
-            mapping* const mapped = place.exchange(nullptr);
+        for (std::atomic<mapping*>& slot : slots_) {
+            if (slot.load() == nullptr) continue;
+            mapping* const mapped = slot.exchange(nullptr);
             if (mapped == nullptr) continue;
             if (is_wanted(*mapped)) {
                 bytes_ -= mapped->capacity;
                 return mapped;
             }
-            put_at(place, mapped);
+            put_at(slot, mapped);
         }
         return nullptr;
     }
@@ -182,8 +182,8 @@ public:
 
     // What is kept is the parent's.
     void start_as_child() noexcept {
-        for (std::atomic<mapping*>& place : places_) {
-            if (mapping* const mapped = place.exchange(nullptr); mapped != nullptr) dispose(mapped);
+        for (std::atomic<mapping*>& slot : slots_) {
+            if (mapping* const mapped = slot.exchange(nullptr); mapped != nullptr) dispose(mapped);
         }
         bytes_ = 0;
     }
@@ -192,22 +192,22 @@ public:
 
 private:
     void put_somewhere(mapping* mapped) noexcept {
-        for (std::atomic<mapping*>& place : places_) {
+        for (std::atomic<mapping*>& slot : slots_) {
             mapping* none = nullptr;
-            if (place.load() == nullptr && place.compare_exchange_strong(none, mapped)) return;
+            if (slot.load() == nullptr && slot.compare_exchange_strong(none, mapped)) return;
         }
-        put_at(places_[turn_++ % places_.size()], mapped);
+        put_at(slots_[next_dropped_++ % slots_.size()], mapped);
     }
 
-    void put_at(std::atomic<mapping*>& place, mapping* mapped) noexcept {
-        mapping* const other = place.exchange(mapped);
+    void put_at(std::atomic<mapping*>& slot, mapping* mapped) noexcept {
+        mapping* const other = slot.exchange(mapped);
         if (other == nullptr) return;
         bytes_ -= other->capacity;
         drop(other);
     }
 
-    std::array<std::atomic<mapping*>, 16> places_{};
-    std::atomic<std::size_t> turn_{0};
+    std::array<std::atomic<mapping*>, 16> slots_{};
+    std::atomic<std::size_t> next_dropped_{0};
     std::atomic<std::size_t> bytes_{0};
 };
 
@@ -257,9 +257,9 @@ constinit std::array<std::atomic<mapping*>, 64> hidden{};  // where there are mo
 
 void forget_hidden(mapping& mapped) noexcept {
     mapped.is_hidden = false;
-    for (std::atomic<mapping*>& place : hidden) {
+    for (std::atomic<mapping*>& slot : hidden) {
         mapping* expected = &mapped;
-        if (place.compare_exchange_strong(expected, nullptr)) return;
+        if (slot.compare_exchange_strong(expected, nullptr)) return;
     }
 }
 
@@ -285,8 +285,8 @@ void in_child() noexcept {
     ++forks;
     unused.start_as_child();
     idle.start_as_child();
-    for (std::atomic<mapping*>& place : hidden) {
-        if (mapping* const mapped = place.exchange(nullptr); mapped != nullptr) lose(*mapped);
+    for (std::atomic<mapping*>& slot : hidden) {
+        if (mapping* const mapped = slot.exchange(nullptr); mapped != nullptr) lose(*mapped);
     }
 }
 
@@ -326,8 +326,8 @@ constexpr unsigned MFD_NOEXEC_SEAL = 8;  // since Linux 6.3
 
 int make_file(std::size_t bytes, int& made) noexcept {
     // Asked for first: who writes beyond the limit is ended by SIGXFSZ.
-    rlimit most{};
-    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < bytes) return EFBIG;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes) return EFBIG;
     constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
     // Without it, a system may refuse (vm.memfd_noexec = 2); with it, an older one does.
     int descriptor = memfd_create("twofold", flags | MFD_NOEXEC_SEAL);
@@ -476,9 +476,9 @@ void release(segment& held) noexcept {
 void hide(segment const& held) noexcept {
     // Where the system lets nobody look, a worker has what it has from a fork, or nothing.
     if (prctl(PR_GET_DUMPABLE) != 1) return;
-    for (std::atomic<mapping*>& place : hidden) {
+    for (std::atomic<mapping*>& slot : hidden) {
         mapping* none = nullptr;
-        if (place.load() == nullptr && place.compare_exchange_strong(none, held.mapped)) {
+        if (slot.load() == nullptr && slot.compare_exchange_strong(none, held.mapped)) {
             held.mapped->is_hidden = true;
             return;
         }

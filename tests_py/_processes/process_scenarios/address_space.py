@@ -30,13 +30,13 @@ def main(kind, method):
         list(pool.map(time.sleep, [0.1] * 4))  # that all are there
     else:
         apply = lambda f, *a: pool.apply(f, a)  # noqa: E731
-    call = Call("elsewhere", 64)  # which no worker has from its parent
+    call = Call("out of place", 64)  # which no worker has from its parent
     limited = set()
     while limited != set(workers_of(pool)):
         limited.add(apply(limit, 32 * MiB))
     assert apply(class_of, call.shared) == "LostArray", "there is no limit"
-    for way in ("elsewhere", "in place"):
-        call.way = way
+    for mode in ("out of place", "in place"):
+        call.mode = mode
         call(pool)
         call(pool)
     end_pool(pool)

@@ -19,7 +19,7 @@ from twofold._processes.places import open_place
 MiB = 1 << 20
 
 KINDS = ("ProcessPoolExecutor", "Pool")
-WAYS = ("elsewhere", "in place", "copied", "list")
+MODES = ("out of place", "in place", "copied", "list")
 
 
 def make_pool(kind, method="fork", workers=2):
@@ -45,23 +45,23 @@ def workers_of(pool):
 class Call:
     """A call of double_in_processes in one of the ways, on an array of which each element is known."""
 
-    def __init__(self, way, mebibytes):
-        self.way = way
+    def __init__(self, mode, mebibytes):
+        self.mode = mode
         self.values = np.arange(mebibytes * MiB // 4, dtype=np.uint32) * 7
         self.doubled = self.values * 2
         self.shared = twofold.share(self.values)
-        self.list = self.values[: 1 << 16].tolist() if way == "list" else None
+        self.list = self.values[: 1 << 16].tolist() if mode == "list" else None
 
     def __call__(self, pool, **keywords):
-        if self.way == "list":
+        if self.mode == "list":
             result = twofold.double_in_processes(self.list, pool, chunk_bytes=4096, **keywords)
             assert result == [v + v for v in self.list]
             return
-        if self.way == "in place":
+        if self.mode == "in place":
             self.shared[...] = self.values
             result = twofold.double_in_processes(self.shared, pool, out=self.shared, **keywords)
             assert result is self.shared
-        elif self.way == "elsewhere":
+        elif self.mode == "out of place":
             result = twofold.double_in_processes(self.shared, pool, **keywords)
         else:
             result = twofold.double_in_processes(self.values, pool, **keywords)

@@ -15,7 +15,7 @@ def is_stopped(pid):
 
 
 def main(kind, method):
-    calls = [Call(way, 6) for way in ("elsewhere", "in place", "list")]
+    calls = [Call(mode, 6) for mode in ("out of place", "in place", "list")]
 
     def call_all(pool):
         for call in calls:

@@ -1,13 +1,13 @@
-"""A worker dies at each step of its work on a chunk, in each way: the result is exact, and the others' work is kept."""
+"""A worker dies at each step of its work on a chunk, in each mode: the result is exact, and other work is kept."""
 
-from checks import WAYS, Call, PoolOfDoomed
+from checks import MODES, Call, PoolOfDoomed
 
 IN_PLACE = ("claimed", "computed", "ready", "copied", "done")
-ELSEWHERE = ("claimed", "computed", "done")
+OUT_OF_PLACE = ("claimed", "computed", "done")
 
-for way in WAYS:
-    call = Call(way, 3)
-    for step in ELSEWHERE if way == "elsewhere" else IN_PLACE:
+for mode in MODES:
+    call = Call(mode, 3)
+    for step in OUT_OF_PLACE if mode == "out of place" else IN_PLACE:
         pool = PoolOfDoomed(step)
         call(pool, processes=3, retries=10)
         assert len(pool.processes) >= 2

@@ -33,7 +33,7 @@ def main(method):
     multiprocessing.set_start_method(method)
     jobs.OwnProcesses = Noted
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    call = Call("elsewhere", 64)
+    call = Call("out of place", 64)
     call(None, processes=2)
     if method == "fork":
         os.register_at_fork(after_in_child=interrupt)

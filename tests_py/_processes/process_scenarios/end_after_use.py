@@ -9,7 +9,7 @@ from checks import Call, make_pool
 
 def main(kind, how):
     pool = None if kind == "own" else make_pool(kind)
-    Call("elsewhere", 4)(pool, processes=2)
+    Call("out of place", 4)(pool, processes=2)
     Call("in place", 4)(pool, processes=2)
     if kind == "Pool":
         pool.terminate()  # the way to end one

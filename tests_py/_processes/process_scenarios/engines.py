@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from checks import WAYS, Call
+from checks import MODES, Call
 from every_start_method import Counting
 
 WORKERS = 2
@@ -74,7 +74,7 @@ def pool_of(engine, workers=WORKERS):
 
 
 def main(engine, starts):
-    calls = [Call(way, 8) for way in WAYS]
+    calls = [Call(mode, 8) for mode in MODES]
     for _ in range(0, int(starts), WORKERS):
         use(engine, calls)
 
@@ -94,7 +94,7 @@ def use(engine, calls):
 
 
 def call_in_worker():
-    Call("elsewhere", 4)(None, processes=2)
+    Call("out of place", 4)(None, processes=2)
     return True
 
 

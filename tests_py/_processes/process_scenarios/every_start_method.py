@@ -4,7 +4,7 @@ import itertools
 import sys
 
 import twofold
-from checks import KINDS, WAYS, Call, descriptors, end_pool, make_pool
+from checks import KINDS, MODES, Call, descriptors, end_pool, make_pool
 
 
 class Counting:
@@ -23,7 +23,7 @@ class Counting:
 
 
 def main(method, threads, starts):
-    calls = [Call(way, 8) for way in WAYS]
+    calls = [Call(mode, 8) for mode in MODES]
     if threads == "used":
         twofold.double(calls[0].values, threads=3)
     for kind in itertools.islice(itertools.cycle(KINDS), max(int(starts) // 2, 2)):

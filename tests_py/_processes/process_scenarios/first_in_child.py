@@ -27,7 +27,7 @@ def with_threads(values):
 def in_child(values, inherited):
     of_parent = inherited[0].copy()
     doors = [
-        lambda: Call("elsewhere", 4)(None, processes=2),
+        lambda: Call("out of place", 4)(None, processes=2),
         lambda: Call("in place", 4)(None, processes=2),
         lambda: Call("list", 4)(None, processes=2),
         lambda: with_threads(values),
@@ -61,7 +61,7 @@ def main(threads, children):
     for _ in range(int(children)):
         if threads == "used":
             with_threads(values)
-            Call("elsewhere", 4)(None, processes=2)  # whose memory is kept for later
+            Call("out of place", 4)(None, processes=2)  # whose memory is kept for later
         pid = os.fork()
         if pid == 0:
             signal.alarm(SECONDS)  # a hang ends with a signal

@@ -46,7 +46,7 @@ def check(pool, in_place, child_raises):
 
 
 def main(kind):
-    jobs.GRACE_SECONDS = jobs.TURN_SECONDS = 0.001  # so that something is told before all is done
+    jobs.GRACE_SECONDS = jobs.WORK_SECONDS = 0.001  # so that something is told before all is done
     pool = None if kind == "own" else NoPool() if kind == "none" else make_pool(kind)
     for in_place in (False, True):
         for child_raises in (False, True):

@@ -4,8 +4,8 @@ import re
 
 from checks import Call, PoolOfDoomed, descriptors
 
-for way in ("elsewhere", "in place"):
-    call = Call(way, 3)
+for mode in ("out of place", "in place"):
+    call = Call(mode, 3)
     before = descriptors()
     for retries in (0, 1, 3):
         pool = PoolOfDoomed("computed")

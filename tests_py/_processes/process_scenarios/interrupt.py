@@ -11,7 +11,7 @@ from checks import Call, MiB, descriptors, end_pool, make_pool
 
 
 def main(kind):
-    call = Call("elsewhere", 8)
+    call = Call("out of place", 8)
     large = twofold.SharedArray(128 * MiB // 4, "uint32")
     pool = None if kind == "own" else make_pool(kind)
     call(pool, processes=2)

@@ -26,7 +26,7 @@ def ctrl_c():
 
     multiprocessing.Process.start = start_and_interrupt
     try:
-        Call("elsewhere", 8)(None, processes=2)
+        Call("out of place", 8)(None, processes=2)
     except InterruptError:
         pass
     else:

@@ -13,8 +13,8 @@ import time
 
 from checks import Call, end_without_pools, make_pool, workers_of
 
-kind, way, kills, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-call = Call(way, 48)
+kind, mode, kills, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+call = Call(mode, 48)
 end = time.monotonic() + seconds
 killed = []
 broken = []

@@ -12,7 +12,7 @@ import numpy as np
 import twofold
 from checks import MiB, wait_until
 from twofold._processes import jobs
-from twofold._processes.jobs import TURN_SECONDS, identity_of
+from twofold._processes.jobs import WORK_SECONDS, identity_of
 
 CHUNK = 64 << 10
 
@@ -38,12 +38,12 @@ def is_zombie(pid):
         return stat.read().rpartition(") ")[2][0] in "ZX"
 
 
-def main(way):
+def main(mode):
     multiprocessing.set_start_method("fork")  # whose processes have what is put in the place of `work`
-    if way == "late":
+    if mode == "late":
         jobs.work = work_later
     values = twofold.share(np.ones(256 * MiB, np.uint8))
-    out = values if way == "in place" else twofold.SharedArray(values.shape, values.dtype)
+    out = values if mode == "in place" else twofold.SharedArray(values.shape, values.dtype)
     told = twofold.SharedArray(2, "int64")
     caller = multiprocessing.get_context("fork").Process(target=call, args=(values, out, told))
     caller.start()
@@ -52,7 +52,7 @@ def main(way):
     workers = [identity_of(int(pid)) for pid in told]
     before = np.count_nonzero(out == 2)
     assert before < out.size
-    time.sleep(2 * TURN_SECONDS)  # so that it is time to look up when they go on
+    time.sleep(2 * WORK_SECONDS)  # so that it is time to look up when they go on
     for pid, _ in workers:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: all(identity_of(pid) != (pid, started) or is_zombie(pid) for pid, started in workers))

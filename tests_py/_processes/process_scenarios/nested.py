@@ -12,7 +12,7 @@ from checks import Call, end_pool, make_pool
 
 
 def call_in_worker(mebibytes):
-    call = Call("elsewhere", mebibytes)
+    call = Call("out of place", mebibytes)
     call(None, processes=2)
     with ProcessPoolExecutor(1) as pool:
         call(pool)
@@ -21,7 +21,7 @@ def call_in_worker(mebibytes):
 
 def call_in_daemon(mebibytes):
     """A worker of multiprocessing.Pool, which may have no children."""
-    Call("elsewhere", mebibytes)(None, processes=2)
+    Call("out of place", mebibytes)(None, processes=2)
     return True
 
 
@@ -37,7 +37,7 @@ def main(method):
 
     # Several threads with one pool.
     pool = make_pool("ProcessPoolExecutor", method)
-    calls = [Call(way, 4) for way in ("elsewhere", "in place", "copied", "list")]
+    calls = [Call(mode, 4) for mode in ("out of place", "in place", "copied", "list")]
     errors = []
 
     def repeat(call):

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 import twofold
-from checks import WAYS, Call
+from checks import MODES, Call
 from closed_process import refusal_of, warning_of
 from twofold._processes import jobs, places, transit
 
@@ -38,7 +38,7 @@ def check_call(call, pool, **keywords):
 
 def main(how):
     multiprocessing.set_start_method("fork")
-    calls = [Call(way, 2) for way in WAYS]
+    calls = [Call(mode, 2) for mode in MODES]
     pool = multiprocessing.Pool(2)
     before = twofold.share(np.arange(9))
     if how != "mounted over" or not hide_proc():

@@ -9,7 +9,7 @@ import twofold
 from checks import Call
 
 multiprocessing.set_start_method("fork")  # a forkserver of root's would have processes, still
-call = Call("elsewhere", 8)
+call = Call("out of place", 8)
 call(None, processes=2)  # which imports all there is, while it may be read
 if os.getuid() == 0:  # for whom there is no limit
     os.setresuid(65534, 65534, 65534)

@@ -5,12 +5,12 @@ import os
 import sys
 
 import twofold
-from checks import WAYS, Call, descriptors
+from checks import MODES, Call, descriptors
 
 
 def main(method, threads):
     multiprocessing.set_start_method(method)
-    calls = [Call(way, 8) for way in WAYS]
+    calls = [Call(mode, 8) for mode in MODES]
     if threads == "used":
         twofold.double(calls[0].values, threads=3)
     calls[0](None, processes=2)

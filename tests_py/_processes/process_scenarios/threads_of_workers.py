@@ -15,7 +15,7 @@ def set_variable(value):
 def main(kind, method):
     pool = make_pool(kind, method, workers=1)
     apply = (lambda f, *a: pool.submit(f, *a).result()) if hasattr(pool, "submit") else (lambda f, *a: pool.apply(f, a))
-    call = Call("elsewhere", 64)
+    call = Call("out of place", 64)
     threads = len(apply(os.listdir, "/proc/self/task"))
     call(pool, chunk_bytes=32 * MiB)
     assert apply(threads_of_worker) == 1

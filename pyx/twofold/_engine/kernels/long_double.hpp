@@ -52,10 +52,10 @@ struct long_double_kernels {
     static void wrap_swapped(void const* in, void* out, std::size_t n) noexcept {
         // By way of a buffer: what was written in two halves can be read as a whole only when it has left for the
         // cache.
-        constexpr std::size_t most = 128;
-        long double buffer[most];
-        for (std::size_t done = 0; done < n; done += most) {
-            std::size_t const count = (std::min)(most, n - done);
+        constexpr std::size_t buffer_size = 128;
+        long double buffer[buffer_size];
+        for (std::size_t done = 0; done < n; done += buffer_size) {
+            std::size_t const count = (std::min)(buffer_size, n - done);
             swap(static_cast<unaligned const*>(in) + done, buffer, count);
             wrap<stores::cached>(buffer, buffer, count);
             swap(buffer, static_cast<unaligned*>(out) + done, count);

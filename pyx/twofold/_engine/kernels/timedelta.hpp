@@ -36,8 +36,9 @@ struct doubling::overflows<Arch, twofold_wheel::timedelta64> {
         return twofold_wheel::timedelta64::overflows(x);
     }
     [[nodiscard, gnu::always_inline]] typename batch::batch_bool_type operator()(batch const& x) const noexcept {
-        constexpr lane most = twofold_wheel::timedelta64::most / 2;
-        return (x > batch(most)) | ((x < batch(-most)) & (x != batch(twofold_wheel::timedelta64::not_a_time)));
+        constexpr lane max_input = twofold_wheel::timedelta64::max_ticks / 2;
+        return (x > batch(max_input)) |
+               ((x < batch(-max_input)) & (x != batch(twofold_wheel::timedelta64::not_a_time)));
     }
 };
 
@@ -45,14 +46,14 @@ template <class Arch>
 struct doubling::clamped<Arch, twofold_wheel::timedelta64> {
     using lane = std::int64_t;
     using batch = xsimd::batch<lane, Arch>;
-    static constexpr lane most = twofold_wheel::timedelta64::most;
+    static constexpr lane max_ticks = twofold_wheel::timedelta64::max_ticks;
 
     [[nodiscard, gnu::always_inline]] constexpr lane operator()(lane x) const noexcept {
-        if (overflows<Arch, twofold_wheel::timedelta64>{}(x)) return x < 0 ? -most : most;
+        if (overflows<Arch, twofold_wheel::timedelta64>{}(x)) return x < 0 ? -max_ticks : max_ticks;
         return map<Arch, twofold_wheel::timedelta64>{}(x);
     }
     [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) const noexcept {
-        batch const limit = xsimd::select(x < batch(lane{0}), batch(-most), batch(most));
+        batch const limit = xsimd::select(x < batch(lane{0}), batch(-max_ticks), batch(max_ticks));
         return xsimd::select(overflows<Arch, twofold_wheel::timedelta64>{}(x), limit,
                              map<Arch, twofold_wheel::timedelta64>{}(x));
     }
@@ -73,7 +74,7 @@ bool double_each_duration(twofold::detail::packing::source from, twofold::detail
     using halves = twofold::detail::packing::vector<std::uint32_t>;
     constexpr auto none = static_cast<bits>(timedelta64::not_a_time);
     // What fits, and no more than that, is positive after half of the range was added, and after one less was.
-    constexpr auto half = static_cast<bits>(timedelta64::most / 2);
+    constexpr auto half = static_cast<bits>(timedelta64::max_ticks / 2);
     pair beyond{};
     twofold::detail::each_pair<SwapIn, SwapOut>(from, to, rows, columns, [&beyond](pair const& x) {
         // By halves, since the weakest x86-64 compares no more at once.

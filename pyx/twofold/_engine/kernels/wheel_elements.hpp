@@ -18,11 +18,11 @@ namespace twofold_wheel {
 struct timedelta64 {
     std::int64_t ticks;
     static constexpr std::int64_t not_a_time = (std::numeric_limits<std::int64_t>::min)();
-    static constexpr std::int64_t most = (std::numeric_limits<std::int64_t>::max)();
+    static constexpr std::int64_t max_ticks = (std::numeric_limits<std::int64_t>::max)();
 
     // Half of the least number becomes the least one, and so would no longer be a time.
     [[nodiscard, gnu::always_inline]] static constexpr bool overflows(std::int64_t x) noexcept {
-        return (x > most / 2) | ((x < -(most / 2)) & (x != not_a_time));
+        return (x > max_ticks / 2) | ((x < -(max_ticks / 2)) & (x != not_a_time));
     }
     [[nodiscard, gnu::always_inline]] static constexpr std::int64_t wrapped(std::int64_t x) noexcept {
         auto const bits = static_cast<std::uint64_t>(x);
@@ -51,9 +51,9 @@ inline constexpr std::size_t scalars_per_element = sizeof(T) / sizeof(scalar_of<
 
 /// The place of T in a list of types; their number if it is not among them.
 template <class T, class Types>
-inline constexpr std::size_t place_in = 0;
+inline constexpr std::size_t index_in = 0;
 template <class T, class... Types>
-inline constexpr std::size_t place_in<T, std::tuple<Types...>> = [] {
+inline constexpr std::size_t index_in<T, std::tuple<Types...>> = [] {
     std::size_t i = 0;
     static_cast<void>(((std::is_same_v<T, Types> || (++i, false)) || ...));
     return i;
@@ -85,7 +85,7 @@ inline constexpr element_row element_rows[] = {
 
 template <class T>
 [[nodiscard]] constexpr element_row const& describe_wheel_element() noexcept {
-    return element_rows[place_in<T, wheel_element_types>];
+    return element_rows[index_in<T, wheel_element_types>];
 }
 
 /// use(type_identity<T>) for the type T that has this number.
@@ -105,7 +105,7 @@ inline constexpr std::size_t kernel_scalar_count = std::tuple_size_v<kernel_scal
 
 /// The place of a scalar among them; their number if it has no such kernels.
 template <class T>
-inline constexpr std::size_t kernel_number_of = place_in<T, kernel_scalar_types>;
+inline constexpr std::size_t kernel_number_of = index_in<T, kernel_scalar_types>;
 
 /// The kernels of one operation and one instruction set.
 struct kernel_table {
