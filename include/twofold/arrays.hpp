@@ -24,7 +24,7 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 
-/// An array of several dimensions, whose memory is somebody else's.
+/// An array of several dimensions that does not own its memory.
 template <class T>
 struct array_view {
     T* data;                                       ///< The element whose indices are all 0.
@@ -54,7 +54,7 @@ struct
 /// One side of a call, after both were checked.
 template <class T>
 [[nodiscard]] array_side side_of(array_view<T> const& view) noexcept {
-    // Of single bytes there is one order.
+    // Single bytes have no byte order.
     bool const has_order = sizeof(scalar_of<std::remove_const_t<T>>) > 1;
     return {const_cast<std::remove_const_t<T>*>(view.data), view.strides.data(),
             has_order && view.byte_order != std::endian::native};
@@ -64,7 +64,7 @@ template <class T>
     fail_invalid_argument("the strides reach over more bytes than memory can have");
 }
 
-/// What is asked of a view and of both. Returns the number of elements.
+/// Checks each view, and that both fit each other. Returns the number of elements.
 template <class In, class Out>
 [[nodiscard]] std::size_t check_views(array_view<In> const& in, array_view<Out> const& out) {
     std::size_t const dimensions = out.shape.size();
@@ -107,8 +107,8 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 ///
 /// `in` and `out` may be the same array, and the elements of one may lie between those of the other. Throws
 /// std::invalid_argument, before anything is written, if the shapes differ, if elements of the two overlap otherwise
-/// (or may: strides that differ over the same memory are refused), if elements of the output share memory, or if the
-/// strides reach further than memory does.
+/// (or may overlap: different strides over the same memory are refused), if elements of the output share memory, or if
+/// the strides reach further than memory does.
 ///
 /// With overflow_policy::raise throws twofold::overflow_error for the first element, counted in C order of the shape,
 /// whose double does not fit. Then `out` is as it was if it is `in`, and unspecified otherwise.
@@ -131,14 +131,14 @@ void double_array(array_view<std::type_identity_t<T> const> in, array_view<T> ou
     }
 }
 
-/// out[i * out_stride] = 2 * in[i * in_stride] for i in [0, n). Strides count elements and may have any sign; that of
-/// the input may be zero.
+/// out[i * out_stride] = 2 * in[i * in_stride] for i in [0, n). Strides count elements and may have any sign; the
+/// input's may be zero.
 ///
 /// `in` and `out` may be the same with the same stride, and the elements of one may lie between those of the other.
-/// Throws std::invalid_argument, before anything is written, if elements of the two overlap otherwise (or may: strides
-/// that differ over the same memory are refused), if they reach further than memory does, or if the output's stride is
-/// zero and n more than 1. With overflow_policy::raise throws twofold::overflow_error, with the index i, before
-/// anything is written.
+/// Throws std::invalid_argument, before anything is written, if elements of the two overlap otherwise (or may overlap:
+/// different strides over the same memory are refused), if they reach further than memory does, or if the output's
+/// stride is zero and n is more than 1. With overflow_policy::raise throws twofold::overflow_error, with the index i,
+/// before anything is written.
 ///
 ///     std::vector<int> matrix{1, 2, 3, 4}, column(2);
 ///     twofold::double_strided(matrix.data() + 1, 2, column.data(), 1, 2);  // column is {4, 8}
@@ -153,7 +153,7 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
             detail::fail_invalid_argument("the output's stride is 0, so its " + detail::in_digits(n) +
                                           " elements would be one");
         }
-        std::ptrdiff_t in_bytes = 0;  // a single element has no next one, whatever its stride
+        std::ptrdiff_t in_bytes = 0;  // the stride of a single element is never used
         std::ptrdiff_t out_bytes = 0;
         detail::array_side const from{const_cast<T*>(in), &in_bytes, false};
         detail::array_side const to{out, &out_bytes, false};
@@ -166,7 +166,7 @@ void double_strided(T const* in, std::ptrdiff_t in_stride, T* out, std::ptrdiff_
         auto const operation = detail::compiled_array_operation<detail::doubling, T>::get();
         detail::allowance const threads = detail::threads_for(how.threads);
         overflow_policy policy = how.overflow;
-        if (policy == overflow_policy::raise) {  // nothing is written here before it is known that all fit
+        if (policy == overflow_policy::raise) {  // nothing is written before all are known to fit
             std::size_t const found = detail::find_array_overflow({operation, from, &n, 1, n}, threads, nullptr);
             if (found < n) detail::fail_overflow(detail::doubling::noun, found);
             policy = overflow_policy::wrap;

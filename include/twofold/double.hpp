@@ -57,8 +57,8 @@ void double_in_place(Range&& values, options const& how = {}) {
     }
 }
 
-/// The double of each element of `values`, in a new std::vector. The vector's memory is first filled with zeros, as
-/// std::vector has it; into memory that exists, `double_into` is faster.
+/// The double of each element of `values`, in a new std::vector. std::vector first fills its memory with zeros;
+/// `double_into` existing memory is faster.
 ///
 ///     twofold::doubled(std::array{1, 2, 3});  // std::vector<int>{2, 4, 6}
 template <std::ranges::contiguous_range In>
@@ -73,8 +73,8 @@ template <std::ranges::contiguous_range In>
     }
 }
 
-/// The index of the first element whose double does not fit its type; for floats, of the first finite one whose double
-/// is infinite. None: nothing. Of `how` only the threads matter.
+/// The index of the first element whose double does not fit its type; for floats, of the first finite element whose
+/// double is infinite. std::nullopt if there is none. Of `how`, only the threads matter.
 ///
 ///     twofold::first_overflow(std::array<std::int8_t, 3>{1, -65, 64});  // 1
 template <std::ranges::contiguous_range In>

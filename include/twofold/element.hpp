@@ -14,8 +14,8 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 
-/// A float of 16 bits as IEEE 754 has it (binary16: 5 bits of exponent, 10 of mantissa). A storage type: it holds the
-/// bits, and has no arithmetic of its own.
+/// The 16-bit float of IEEE 754 (binary16: 5 bits of exponent, 10 of mantissa). A storage type: it holds the bits, and
+/// has no arithmetic of its own.
 struct float16 {
     std::uint16_t bits;
 };
@@ -49,7 +49,7 @@ inline constexpr bool is_complex<std::complex<T>> = true;
 template <class T>
 inline constexpr bool is_half_float = std::same_as<T, float16> || std::same_as<T, bfloat16>;
 
-// Whether T is of that kind and width, as far as C++ can say.
+// Whether T has that kind and width, as far as C++ can tell.
 template <class T, char Kind, unsigned Bits>
 inline constexpr bool is_of =
     Bits == sizeof(T) * std::numeric_limits<unsigned char>::digits &&
@@ -80,8 +80,8 @@ struct scalar<std::complex<T>> {
     using type = T;
 };
 
-/// What a kernel runs on: the components of a complex number, one by one; any other element as it is. The
-/// standard grants that an array of std::complex<T> is an array of T, two for each.
+/// What a kernel runs on: the components of a complex number, one by one; any other element as it is. The standard
+/// guarantees that an array of std::complex<T> is an array of T, two for each.
 template <element T>
 using scalar_of = typename scalar<T>::type;
 

@@ -37,7 +37,7 @@ private:
 namespace detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-// Not by std::to_string: a static table in it (STB_GNU_UNIQUE) would keep a shared object loaded for ever.
+// Not std::to_string: a static table in it (STB_GNU_UNIQUE) would keep a shared object loaded for ever.
 [[nodiscard]] inline std::string in_digits(std::size_t number) {
     std::string digits;
     for (; digits.empty() || number != 0; number /= 10) {

@@ -1,13 +1,13 @@
 // The namespace of the library's functions, which is named after the flags that this file is compiled with.
 //
-// Of two copies of an inline function the linker keeps one, for the whole program. Had functions the same name whatever
-// the flags, a file that is compiled for an older machine could be handed the copy that another one has compiled for
-// AVX2. So all functions stand in an inline namespace whose name holds each flag by which a compiler chooses its
-// instructions. Outside of it stands what all files of a program share: the types that go from one to another, tables
-// of kernels, state. Their member functions are always inlined.
+// The linker keeps one copy of an inline function for the whole program. If functions had the same name whatever the
+// flags, a file that is compiled for an older machine could be handed the copy that another file compiled for AVX2. So
+// all functions stand in an inline namespace whose name holds each flag by which a compiler chooses its instructions.
+// Outside of it stands what all files of a program share: types that pass from one to another, tables of kernels,
+// state. Their member functions are always inlined.
 //
-// Who defines TWOFOLD_FLAGS_NAMESPACE before the first include names the namespace. Empty, it has no name, and nothing
-// in it can be seen outside of its file.
+// To choose the name, define TWOFOLD_FLAGS_NAMESPACE before the first include. If it is empty, the namespace is
+// unnamed, and nothing in it can be seen outside of its file.
 #pragma once
 
 #if !defined(TWOFOLD_FLAGS_NAMESPACE)

@@ -1,4 +1,4 @@
-// For extension modules of Python whose kernels may want the GIL, or wait for what does:
+// For Python extension modules whose kernels may take the GIL, or wait for code that does:
 //
 //     #include <twofold/python.hpp>
 //
@@ -8,13 +8,13 @@
 //         return module;
 //     }
 //
-// Helpers are stopped before a process is copied, and so a fork waits for kernels. By the time that the handlers of the
-// C library run, Python (os.fork, multiprocessing) has the GIL, and other locks of the interpreter: a kernel that wants
-// the GIL would hold the fork up for the two seconds of parallel/crew.hpp. With this the helpers are stopped earlier,
-// by a hook of os.register_at_fork that has released the GIL. Forks of C code that has the GIL and runs no such hooks,
-// as subprocess does for `user=`, take the two seconds still.
+// Helpers are stopped before a fork, so a fork waits for kernels. By the time the C library's fork handlers run, Python
+// (os.fork, multiprocessing) holds the GIL and other locks of the interpreter: a kernel that wants the GIL would delay
+// the fork by the two seconds of parallel/crew.hpp. With this header the helpers are stopped earlier, by a hook of
+// os.register_at_fork that releases the GIL. C code that forks with the GIL and without such hooks, as subprocess does
+// for `user=`, still takes the two seconds.
 //
-// Each shared object has a crew of its own, and so registers its own. Compiles with Py_LIMITED_API, too.
+// Each shared object has its own crew, and so registers its own hooks. Compiles with Py_LIMITED_API, too.
 #pragma once
 
 #include <Python.h>
@@ -27,8 +27,8 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 namespace detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-// Hidden, since the functions are those of this shared object's crew. They are built-in functions of Python, so no
-// handler of a signal runs, and raises, in their middle.
+// Hidden, since the functions belong to this shared object's crew. They are built-in functions of Python, so no signal
+// handler can run in the middle of one and raise.
 class
 #if defined(__GNUC__)
     __attribute__((visibility("hidden")))
@@ -52,10 +52,10 @@ public:
     }
 
 private:
-    // Not noexcept: at the end of the interpreter, up to Python 3.13, the wait for the GIL ends a daemon thread by an
+    // Not noexcept: when the interpreter shuts down, up to Python 3.13, waiting for the GIL ends a daemon thread by an
     // exception.
     static PyObject* before_fork(PyObject*, PyObject*) {
-        // Mostly there is no helper. To release the GIL is to wait for it, where other threads want it, too.
+        // Mostly there is no helper, and releasing the GIL may mean waiting to get it back.
         if (crew::expect_fork()) {
             PyThreadState* const state = PyEval_SaveThread();
             crew::stop_for_fork();
@@ -86,8 +86,8 @@ private:
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// Registers what is said above with os.register_at_fork. Called with the GIL, once, when a module is initialized.
-/// Returns 0, or -1 with an exception set.
+/// Registers the hooks with os.register_at_fork. Call it with the GIL, once, when a module is initialized. Returns 0,
+/// or -1 with an exception set.
 [[nodiscard]] inline int register_at_fork() noexcept {
     return detail::fork_hooks::add();
 }

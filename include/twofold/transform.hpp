@@ -19,8 +19,8 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {
 namespace detail {
 
-// What is asked of a kernel that is called with `Values`: an element, or a batch of them. For a lambda whose body does
-// not compile the message is the compiler's, which names the concept.
+// The requirements on a kernel that is called with `Values`: an element, or a batch of elements. If the body of a
+// lambda does not compile, the message is the compiler's, which names the concept.
 template <class Kernel, class Values>
 concept kernel_callable_with = std::invocable<Kernel const&, Values>;
 
@@ -77,7 +77,7 @@ consteval void require_kernel() {
     }
 }
 
-// Its address stands for a kernel.
+// A function whose address identifies a kernel type.
 template <class Kernel, class T>
 void stands_for() noexcept {}
 
@@ -89,12 +89,12 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 /// Writes kernel(x) for each element x of `in` to `out`: the engine of `double_into`, with a kernel of yours.
 ///
 /// A kernel maps one element to an element, and one xsimd::batch of elements to such a batch, of exactly the same type
-/// and with the same values: a generic lambda will often do. Where C++ computes one element in a wider type than a
-/// batch has, the kernel says which it is: x * 0.1F of floats, not x * 0.1; static_cast<decltype(x)>(x + x) of integers
-/// of 8 and 16 bits, round each operation. What maps to another type does not compile. A kernel is copied and called
-/// const, by several threads at once, and may meet an element twice; it must be noexcept and must not fork. Ranges and
-/// errors are those of `double_into`. Elements are those that xsimd has batches of, so not the 16-bit floats. What a
-/// kernel does about overflow is its own affair: of `how` only the threads matter. It runs with the caller's
+/// and with the same values: a generic lambda will often do. Where C++ would compute an element in a wider type than a
+/// batch, the kernel must name the type: x * 0.1F for floats, not x * 0.1; static_cast<decltype(x)>(x + x), round each
+/// operation, for integers of 8 and 16 bits. A kernel that maps to another type does not compile. Several threads call
+/// const copies of a kernel at once, and may call it twice for an element; it must be noexcept and must not fork.
+/// Ranges and errors are those of `double_into`. Elements are those that xsimd has batches of, so not the 16-bit
+/// floats. A kernel handles overflow itself: of `how`, only the threads matter. It runs with the caller's
 /// floating-point modes, and the flags that it raises are raised on the caller.
 ///
 ///     std::vector<float> in{1, 2, 3}, out(3);
@@ -110,7 +110,7 @@ void transform(In const& in, Out&& out, Kernel const& kernel, options const& how
         auto const n = static_cast<std::size_t>(std::ranges::size(in));
         auto const* const source = reinterpret_cast<std::byte const*>(std::ranges::data(in));
         auto* const target = reinterpret_cast<std::byte*>(std::ranges::data(out));
-        // Const, as it was checked; by value, as `apply` wants it.
+        // Const, as checked above; by value, as `apply` wants it.
         auto const on_values = [kernel](auto const& x) noexcept { return kernel(std::remove_cvref_t<decltype(x)>(x)); };
         auto const kind = detail::call_kind_of(&detail::stands_for<Kernel, value>, source == target);
         detail::map_chunks(

@@ -136,11 +136,11 @@ TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and no
 
 // Beyond the cache, which is set as small as it may be: stores are streamed, whole lines from the buffer and others
 // not.
-TEMPLATE_LIST_TEST_CASE("large arrays are written past the cache, and right", "[arrays]",
+TEMPLATE_LIST_TEST_CASE("large arrays are streamed, and right", "[arrays]",
                         twofold_wheel::wheel_element_types) {
     using T = TestType;
     std::size_t const cache_before = twofold::detail::the_cache_size;
-    // Small, so that arrays past the cache are small, too: an emulator takes its time.
+    // A small cache, so that arrays that are streamed are small, too: an emulator is slow.
     twofold::detail::the_cache_size = std::size_t{1} << 18;
     auto const set = twofold_wheel::instruction_sets().back().supported ? twofold_wheel::instruction_sets().back()
                                                                         : twofold_wheel::instruction_sets().front();

@@ -210,7 +210,7 @@ TEST_CASE("a group beside the path does not count", "[cgroup]") {
                          {"/sys/fs/cpu.max", "100000 100000\n"}}) == 4);
 }
 
-TEST_CASE("groups between that cannot be read are passed over", "[cgroup]") {
+TEST_CASE("intermediate groups that cannot be read are ignored", "[cgroup]") {
     fake_tree const tree{{"/proc/self/cgroup", "0::/a/b/c (deleted)\n"},
                          {"/proc/self/mountinfo", v2_mount},
                          {"/sys/fs/cgroup/a/cpu.max", "300000 100000\n"}};

@@ -113,7 +113,7 @@ TEST_CASE("any array is doubled as a plain loop doubles it, and nothing else in 
 }
 
 // Beyond the cache, which is set as small as it may be.
-TEST_CASE("large arrays are written past the cache, and right", "[double][arrays]") {
+TEST_CASE("large arrays are streamed, and right", "[double][arrays]") {
     std::size_t const cache_before = twofold::detail::the_cache_size;
     twofold::detail::the_cache_size = std::size_t{1} << 18;
     for (element_under_test const& element : elements_under_test()) {

@@ -80,7 +80,7 @@ TEST_CASE("several threads may double at once, each with helpers", "[concurrent]
     CHECK(holds_for_all_callers([](work& mine, unsigned) { return mine.is_right({}); }));
 }
 
-TEST_CASE("several threads may double past the cache at once, each with helpers", "[concurrent]") {
+TEST_CASE("several threads may stream at once, each with helpers", "[concurrent]") {
     twofold::detail::the_cache_size.store(std::size_t{64} << 10);
     CHECK(twofold::detail::streaming_pays(twofold::detail::min_cache_bytes, 3));
     CHECK(holds_for_all_callers([](work& mine, unsigned) { return mine.is_right({.threads = 3}); }));

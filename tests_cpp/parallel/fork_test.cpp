@@ -495,7 +495,7 @@ TEST_CASE("a fork in a chunk on the caller's own thread is one like any other", 
     }));
 }
 
-TEST_CASE("a call whose part was lost in the child of a fork ends the child, with a word", "[fork]") {
+TEST_CASE("a call that lost a chunk in the child of a fork ends the child, with a message", "[fork]") {
     CHECK(holds_in_child(limit, [] {
         caught_stderr const said;
         abort_in_silence();

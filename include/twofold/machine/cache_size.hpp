@@ -5,7 +5,7 @@
 //   2. sysfs, on Linux
 //   3. the processor, on x86
 //   4. an assumption
-// What is smaller or larger than any last-level cache is taken for the nearest size that makes sense.
+// A size below or above that of any last-level cache is clamped to the nearest plausible one.
 #pragma once
 
 #include <algorithm>
@@ -42,8 +42,8 @@ inline constinit std::atomic<std::size_t>
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// "32768K" as bytes: a number, then nothing, K, M or G. 0 where the text is anything else, max_cache_bytes where that
-/// is less than it says.
+/// Parses "32768K" as bytes: a number, then nothing, K, M or G. Returns 0 for any other text, and at most
+/// max_cache_bytes.
 [[nodiscard]] constexpr std::size_t parse_cache_size(char const* text, std::size_t length) noexcept {
     auto const is_blank = [](char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
     std::size_t i = 0;
@@ -65,7 +65,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     return i == length ? static_cast<std::size_t>(bytes) : 0;
 }
 
-/// What the environment variable TWOFOLD_CACHE_BYTES says, in the same form; 0 if nothing.
+/// What the environment variable TWOFOLD_CACHE_BYTES says, in the same form; 0 if it is not set.
 [[nodiscard]] inline std::size_t cache_size_by_environment() noexcept {
     char const* const text = std::getenv("TWOFOLD_CACHE_BYTES");
     return text == nullptr ? 0 : parse_cache_size(text, std::strlen(text));
@@ -73,11 +73,11 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 #if defined(__linux__)
 
-/// Bytes in the largest cache that holds data, as sysfs has it for the first CPU; 0 where it does not say. Tests give a
-/// directory that stands for the root of the file system.
+/// Bytes in the largest cache that holds data, according to sysfs for the first CPU; 0 if it does not say. Tests pass a
+/// directory in place of the file system's root.
 [[nodiscard]] inline std::size_t cache_size_by_sysfs(char const* root = "") noexcept {
     without_cancellation const guard;
-    // Returns how many bytes of the file there are in `text`.
+    // Returns how many bytes of the file were read into `text`.
     auto const read_file = [root](char index, char const* name, char* text,
                                   std::size_t max_length) noexcept -> std::size_t {
         char path[512];
@@ -100,7 +100,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
         char text[32];
         if (read_file(index, "type", text, sizeof(text)) > 0 && text[0] == 'I') continue;  // "Instruction"
         std::size_t const length = read_file(index, "size", text, sizeof(text));
-        // A text that fills the buffer may go on: it is no size.
+        // A text that fills the buffer may be longer, so it is not a size.
         if (length < sizeof(text)) largest = (std::max)(largest, parse_cache_size(text, length));
     }
     return largest;
@@ -114,17 +114,17 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 #endif
 
-/// What the instruction CPUID puts out.
+/// The output of the CPUID instruction.
 struct cpuid_registers {
     std::uint32_t eax, ebx, ecx, edx;
 };
 
-/// The end of a list of caches: CPUID says so by a cache without a type.
+/// Whether CPUID describes a cache: a description without a type ends the list.
 [[nodiscard]] constexpr bool describes_cache(cpuid_registers const& from) noexcept {
     return (from.eax & 0x1f) != 0;
 }
 
-/// Bytes in the cache that leaf 4 of Intel or leaf 0x8000001D of AMD describes; 0 where it holds instructions alone.
+/// Bytes in the cache that leaf 4 of Intel or leaf 0x8000001D of AMD describes; 0 if it holds only instructions.
 [[nodiscard]] constexpr std::uint64_t decode_cache_size(cpuid_registers const& from) noexcept {
     std::uint32_t const type = from.eax & 0x1f;
     bool const holds_data = type == 1 || type == 3;  // data, or data and instructions
@@ -138,12 +138,13 @@ struct cpuid_registers {
     return sets > UINT64_MAX / set_bytes ? UINT64_MAX : set_bytes * sets;
 }
 
-/// Bytes in the largest cache that holds data. `describe(i, registers)` says whether there is a description number `i`.
+/// Bytes in the largest cache that holds data. `describe(i, registers)` returns whether there is a description number
+/// `i`.
 template <class Describe>
 [[nodiscard]] constexpr std::size_t largest_described_cache(Describe const& describe) noexcept {
     std::uint64_t largest = 0;
     cpuid_registers registers{};
-    // No processor has as many; a virtual machine might never come to an end.
+    // No processor has that many; a virtual machine's list might never end.
     constexpr std::uint32_t max_caches = 32;
     for (std::uint32_t i = 0; i < max_caches && describe(i, registers) && describes_cache(registers); ++i) {
         largest = (std::max)(largest, decode_cache_size(registers));
@@ -151,11 +152,11 @@ template <class Describe>
     return static_cast<std::size_t>((std::min)(largest, std::uint64_t{max_cache_bytes}));
 }
 
-/// Bytes in the largest cache that holds data, as the processor has it; 0 where it does not say.
+/// Bytes in the largest cache that holds data, according to the processor; 0 if it does not say.
 [[nodiscard]] inline std::size_t cache_size_by_cpuid() noexcept {
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
     cpuid_registers has{};
-    // AMD's leaf is there if the processor says so. Intel's never says so, and AMD's leave leaf 4 empty.
+    // AMD's leaf exists if the processor says so. Intel's processors never say so, and AMD's leave leaf 4 empty.
     bool const knows_amd_leaf =
         __get_cpuid(0x80000001, &has.eax, &has.ebx, &has.ecx, &has.edx) != 0 && (has.ecx >> 22 & 1) != 0;
     std::uint32_t const leaves[] = {knows_amd_leaf ? 0x8000001du : 4u, 4u};
@@ -169,7 +170,7 @@ template <class Describe>
     return 0;
 }
 
-/// Bytes in the last-level cache, as the system or else the processor has it, or else assumed. sysconf is not asked:
+/// Bytes in the last-level cache, according to the system, else to the processor, else assumed. sysconf is not asked:
 /// its _SC_LEVEL3_CACHE_SIZE said 256 MB for a cache of 32 MB.
 [[nodiscard]] inline std::size_t find_cache_size(char const* root = "") noexcept {
     std::size_t bytes = cache_size_by_sysfs(root);
@@ -178,8 +179,8 @@ template <class Describe>
     return std::clamp(bytes, min_cache_bytes, max_cache_bytes);
 }
 
-/// Bytes in the last-level cache. Asked once, of the environment and then of the system, by the first call large enough
-/// to care. Like getenv itself, that must not run beside a setenv.
+/// Bytes in the last-level cache. The first call that is large enough to care asks the environment, then the system,
+/// once. Like getenv itself, that must not run concurrently with setenv.
 [[nodiscard]] inline std::size_t cache_size() noexcept {
     std::size_t bytes = the_cache_size.load(std::memory_order_relaxed);
     if (bytes == 0) {

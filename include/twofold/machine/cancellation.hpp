@@ -1,4 +1,5 @@
-// pthread_cancel must not end a thread inside the library: its functions are noexcept, so that would end the program.
+// pthread_cancel must not end a thread inside the library: its functions are noexcept, so that would terminate the
+// program.
 #pragma once
 
 #if defined(__linux__)
@@ -11,8 +12,8 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// While it lives, a cancellation of this thread stays pending. For stretches that call a cancellation point of POSIX
-/// (open, read, pthread_join, ...).
+/// While it lives, a cancellation of this thread stays pending. For code that calls cancellation points of POSIX (open,
+/// read, pthread_join, ...).
 class without_cancellation {
 public:
 #if defined(__linux__)

@@ -1,12 +1,12 @@
 // How many CPUs and how much memory the control groups of this process grant it: the limits of a container, a systemd
 // unit, a batch job.
 //
-// /proc/self/cgroup says in which group the process is, /proc/self/mountinfo where the groups can be looked at. The
-// limit of that group and those of all groups above it hold at once, so the smallest counts. CPUs are asked for in
-// `cpu.max` (version 2), or in `cpu.cfs_quota_us` and `cpu.cfs_period_us` (version 1); memory in `memory.max`, or in
+// /proc/self/cgroup says in which group the process is, /proc/self/mountinfo where the groups are mounted. The limits
+// of that group and of all groups above it hold at once, so the smallest counts. The limit of CPUs is in `cpu.max`
+// (version 2), or in `cpu.cfs_quota_us` and `cpu.cfs_period_us` (version 1); that of memory in `memory.max` or
 // `memory.limit_in_bytes`.
 //
-// All of this is text that others write (text_file.hpp). What makes no sense sets no limit.
+// All of this is text that the system writes (text_file.hpp). What cannot be parsed sets no limit.
 #pragma once
 
 #include <algorithm>
@@ -25,9 +25,9 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 enum class cgroup_version { none, v1, v2 };
 
-/// The version of the groups that set the limits of `controller` ("cpu", say) to this process, and its group. Where
-/// both versions are in use, as on older systemd, the one that has the controller: the system gives it to one of them
-/// only.
+/// The version of the groups that limit `controller` ("cpu", say) for this process, and the group of the process. If
+/// both versions are in use, as on older systemd, it is the version that has the controller: the system gives that to
+/// only one of them.
 [[nodiscard]] inline cgroup_version find_cgroup(short_path& files, short_path& group, char const* controller) noexcept {
     cgroup_version found = cgroup_version::none;
     // A line: hierarchy:controllers:group, as in "4:cpu,cpuacct:/a/b" or, for version 2, "0::/a/b".
@@ -45,8 +45,8 @@ enum class cgroup_version { none, v1, v2 };
     return found;
 }
 
-/// What a group may limit: the controller of version 1 that does it, and the limit that the group in the directory
-/// `directory` sets by itself; 0 for none.
+/// What a group may limit: the controller of version 1 that does it, and the limit that the group in `directory` itself
+/// sets; 0 for none.
 struct cgroup_cpu_limit {
     static constexpr char const* controller = "cpu";
 
@@ -79,12 +79,12 @@ struct cgroup_memory_limit {
     }
 };
 
-/// What is left of that memory.
+/// What is left of that memory limit.
 struct cgroup_memory_room {
     static constexpr char const* controller = "memory";
 
-    /// Bytes; at least 1, as 0 says that there is no limit. The cache of files is not counted as used: the system gives
-    /// that up before it kills.
+    /// Bytes; at least 1, as 0 means that there is no limit. The page cache does not count as used: the system drops it
+    /// before it kills a process.
     [[nodiscard]] static std::uint64_t of(short_path& directory, cgroup_version version) noexcept {
         std::uint64_t const limit = cgroup_memory_limit::of(directory, version);
         if (limit == 0) return 0;
@@ -120,11 +120,11 @@ template <class Limit>
     }
 }
 
-/// Appends to `directory` what stands in `group` from `first` on. Nothing if it climbs with "..": such a group lies
-/// outside of what is mounted there.
+/// Appends the part of `group` from `first` on to `directory`; nothing if it contains "..": such a group lies outside
+/// of what is mounted there.
 inline void append_group(short_path& directory, short_path const& group, std::size_t first) noexcept {
     std::size_t const top = directory.length();
-    std::size_t dots = 0;  // as many as this name has and nothing else; 3 for any other name
+    std::size_t dots = 0;  // the length of a name of dots alone; 3 for any other name
     for (std::size_t i = first; i <= group.length(); ++i) {
         char const byte = i < group.length() ? group[i] : '/';
         if (byte == '/' && dots == 2) {
@@ -136,13 +136,13 @@ inline void append_group(short_path& directory, short_path const& group, std::si
     }
 }
 
-/// What a line of mountinfo says of a group: where it can be looked at.
+/// What a line of mountinfo says about where a group is mounted.
 struct cgroup_mount {
     enum { nothing, our_group, another_group } holds;
     std::size_t above;  // how much of our group's path is above the mount point
 };
 
-/// Reads a line of mountinfo, and puts the mount point behind the first `length_of_root` bytes of `directory`.
+/// Reads a line of mountinfo, and appends the mount point to the first `length_of_root` bytes of `directory`.
 [[nodiscard]] inline cgroup_mount read_mount(lines_of_file& lines, cgroup_version version, char const* controller,
                                              short_path const& group, short_path& directory,
                                              std::size_t length_of_root) noexcept {
@@ -177,8 +177,8 @@ struct cgroup_mount {
     return {holds_group ? cgroup_mount::our_group : cgroup_mount::another_group, above};
 }
 
-/// What the control groups of this process grant it; 0 where they set no limit. Tests give a directory that stands for
-/// the root of the file system.
+/// What the control groups of this process grant it; 0 where they set no limit. Tests pass a directory in place of the
+/// file system's root.
 template <class Limit>
 [[nodiscard]] std::uint64_t find_cgroup_limit(char const* root) noexcept {
     without_cancellation const guard;
@@ -202,7 +202,7 @@ template <class Limit>
             append_group(directory, group, mount.above);
             limit = smaller_limit(limit, limit_along_path<Limit>(directory, top, version));
         } else if (mount.holds == cgroup_mount::another_group && !found_elsewhere) {
-            // A container without a namespace for its groups may have only this, and it is likely to be its own.
+            // A container without a cgroup namespace may see only this group, and it is likely to be its own.
             found_elsewhere = true;
             limit_elsewhere = Limit::of(directory, version);
         }
@@ -221,7 +221,7 @@ template <class Limit>
 }
 
 /// The bytes of memory that this process can still get: what the machine has available, or what is left to one of its
-/// control groups if that is less. At least 1; 0 where nothing is known.
+/// control groups if that is less. At least 1; 0 if unknown.
 [[nodiscard]] inline std::uint64_t memory_room(char const* root = "") noexcept {
     std::uint64_t available = 0;
     {

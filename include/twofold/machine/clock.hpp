@@ -1,4 +1,4 @@
-// The time that passes, for those who have to know how long something took.
+// A monotonic clock, to measure how long something took.
 #pragma once
 
 #include <cstdint>

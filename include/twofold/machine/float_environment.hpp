@@ -1,8 +1,8 @@
 // The floating-point environment of a thread: its modes (how it rounds, whether subnormals are flushed to zero, what
 // traps), and its flags (overflow, invalid, ...), which stay raised until they are cleared. Both belong to a thread, so
-// a helper takes over the modes of its caller, and the caller the flags of its helpers.
+// a helper adopts the modes of its caller, and the caller raises the flags of its helpers.
 //
-// All this by the registers themselves, where we know them: it happens in every call that is shared, and <cfenv> takes
+// Where we know the registers, they are read and written directly: this happens in every shared call, and <cfenv> takes
 // many times as long.
 //
 // Functions here are always inlined: see flags.hpp.
@@ -27,7 +27,7 @@ class float_modes {
 public:
     [[gnu::always_inline]] constexpr float_modes() noexcept {}
 
-    /// Those of this thread.
+    /// The modes of this thread.
     [[nodiscard, gnu::always_inline]] static float_modes current() noexcept {
         float_modes here;
         here.mxcsr_ = _mm_getcsr() & ~flags;
@@ -35,12 +35,12 @@ public:
         return here;
     }
 
-    /// Makes them those of this thread, whose flags are cleared.
+    /// Sets the modes of this thread, and clears its flags.
     [[gnu::always_inline]] void adopt() const noexcept {
         _mm_setcsr(mxcsr_);
         std::uint16_t status;
         __asm__ __volatile__("fnstsw %0" : "=a"(status));
-        if ((status & flags) != 0) __asm__ __volatile__("fnclex");  // seldom: it takes longer than all the rest
+        if ((status & flags) != 0) __asm__ __volatile__("fnclex");  // rarely: it takes longer than everything else here
         __asm__ __volatile__("fldcw %0" : : "m"(x87_));
     }
 
@@ -50,14 +50,14 @@ public:
         return (mxcsr_ & masked) != masked || (x87_ & flags) != flags;
     }
 
-    /// The flags of this thread, as a number whose bits may be united with those of another thread.
+    /// The flags of this thread, as bits that can be or-ed with those of another thread.
     [[nodiscard, gnu::always_inline]] static std::uint32_t raised() noexcept {
         std::uint16_t status;
         __asm__ __volatile__("fnstsw %0" : "=a"(status));
         return (_mm_getcsr() | status) & flags;
     }
 
-    /// Raises flags of this thread. (Also those of the x87 in MXCSR; whoever asks by <cfenv> asks both.)
+    /// Raises flags of this thread. (The x87's flags are raised in MXCSR, too; <cfenv> reads both registers.)
     [[gnu::always_inline]] static void raise(std::uint32_t raised) noexcept { _mm_setcsr(_mm_getcsr() | raised); }
 
 private:
@@ -104,7 +104,7 @@ private:
         __asm__ __volatile__("msr fpsr, %0" : : "r"(status));
     }
 
-    static constexpr std::uint64_t flags = 0x9F;  // as above, in another order
+    static constexpr std::uint64_t flags = 0x9F;  // the same flags as above, in another bit order
 
     std::uint64_t control_ = 0;  // as every thread begins
 };

@@ -1,5 +1,5 @@
-// Text that the system writes, as in /proc and /sys: of any length, and not always what it should be. It is read in
-// pieces into buffers on the stack; nothing allocates and nothing fails. Linux alone.
+// Text that the system writes, as in /proc and /sys: of any length, and not always well-formed. It is read in pieces
+// into buffers on the stack; nothing allocates and nothing fails. Linux only.
 #pragma once
 
 #if defined(__linux__)
@@ -40,7 +40,7 @@ public:
     /// The next byte of this line.
     int next() noexcept { return at_end_of_line() ? no_more : static_cast<unsigned char>(buffer_[at_++]); }
 
-    /// The next byte of this field of mountinfo, which a blank ends: in a name, a blank is written as "\040".
+    /// The next byte of this field of mountinfo, which ends at a blank: in a name, a blank is written as "\040".
     int next_of_field() noexcept {
         int const byte = next();
         if (byte == ' ') return no_more;
@@ -61,7 +61,7 @@ public:
         while (!at_end_of_line() && buffer_[at_] == ' ') ++at_;
     }
 
-    /// Whether `wanted` is one of the words between commas from here to the next `last`, which is read too.
+    /// Whether `wanted` is one of the comma-separated words from here to the next `last`, which is read, too.
     bool read_words(char last, char const* wanted) noexcept {
         char const* rest = wanted;  // null once the word differs
         for (bool found = false;;) {
@@ -76,8 +76,8 @@ public:
         }
     }
 
-    /// The number from here to the next blank, which is read too, or to the end of the line. 0 where there is none, and
-    /// where it is larger than any that Linux would write.
+    /// The number from here to the next blank, which is read, too, or to the end of the line. 0 if there is none, or if
+    /// it is larger than any that Linux would write.
     std::uint64_t read_number() noexcept {
         constexpr std::uint64_t too_large = std::uint64_t{1} << 60;
         std::uint64_t number = 0;
@@ -108,7 +108,7 @@ private:
     char buffer_[512];
 };
 
-/// A path of limited length. One that grows longer is cut back to whole names, to those that fit, and grows no more.
+/// A path of limited length. If it grows longer, it is cut back to the whole names that fit, and grows no more.
 class short_path {
 public:
     short_path() noexcept = default;
@@ -142,7 +142,7 @@ public:
         } while (text_[length_] != '/');
     }
 
-    /// This path with `file` behind it, for as long as the path stays as it is.
+    /// This path with `file` appended; valid until the path changes.
     [[nodiscard]] char const* with(char const* file) noexcept {
         std::size_t end = length_;
         for (; *file != '\0' && end < sizeof(text_) - 1; ++file) text_[end++] = *file;
@@ -151,7 +151,8 @@ public:
     }
 
 private:
-    // Several times what nested containers come to. The system opens twice as much, but the stack may be a small one.
+    // Several times the length that nested containers need. The system accepts twice as much, but the stack may be
+    // small.
     static constexpr std::size_t max_bytes = 2048;
 
     char text_[max_bytes + 32];  // room for `with`

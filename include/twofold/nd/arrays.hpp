@@ -1,6 +1,6 @@
-// An operation on N-dimensional arrays of any strides and byte order. What is contiguous goes through the kernels as it
-// lies, slice by slice. Anything else is cut into blocks that fit the first-level cache; what the kernels cannot read
-// or write where it lies passes through a buffer there. Knows no operation and no element type: it is handed pointers.
+// Maps N-dimensional arrays of any strides and byte order. Contiguous arrays go straight through the kernels, slice by
+// slice. Others are cut into blocks that fit the first-level cache; blocks that the kernels cannot read or write
+// directly pass through a buffer there. Knows no operation and no element type: it is handed pointers.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,7 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// An element type, as far as memory goes.
+/// The memory layout of an element type.
 struct element_form {
     std::size_t bytes;
     std::size_t scalar_bytes;
@@ -36,7 +36,7 @@ struct element_form {
 
     unsigned is_complex;  // 1: of two scalars
 
-    // By shifts, since small calls would notice a division.
+    // Shifts, since a division would slow down small calls.
     [[nodiscard]] constexpr std::size_t scalars_of(std::size_t elements) const noexcept {
         return elements << is_complex;
     }
@@ -52,7 +52,7 @@ template <std::size_t Bytes, std::size_t ScalarBytes>
             Bytes == ScalarBytes ? 0u : 1u};
 }
 
-/// What is done to each element.
+/// Which of an operation's kernels is run.
 enum class kernel_variant { wrap, wrap_swapped, clamped, checked };
 
 /// An operation on arrays of one element type.
@@ -66,7 +66,7 @@ struct array_operation {
                : how == kernel_variant::clamped    ? kernels.clamped
                                                    : kernels.wrap;
     }
-    /// On n elements, one after another. Returns whether any result overflows, if that is to be checked.
+    /// Maps n contiguous elements. Returns whether any result overflows, if `how` is `checked`.
     bool run(kernel_variant how, stores where, void const* in, void* out, std::size_t n) const noexcept {
         auto const by = static_cast<std::size_t>(where);
         if (how == kernel_variant::checked) return kernels.checked[by](in, out, form.scalars_of(n));
@@ -80,9 +80,9 @@ struct array_operation {
 
 // ---- contiguous arrays
 
-/// Maps n elements that lie one after another on both sides, slice by slice. `in` and `out` are the same or do not
-/// overlap. Returns n, or with overflow_policy::raise the index of the first element whose result overflows; then `out`
-/// is what it was if it is `in`, else unspecified. Or `interrupted`.
+/// Maps n elements that are contiguous on both sides, slice by slice. `in` and `out` are the same or do not overlap.
+/// Returns n, or with overflow_policy::raise the index of the first element whose result overflows; then `out` is
+/// unchanged if it is `in`, else unspecified. Or `interrupted`.
 inline std::size_t map_contiguous(array_operation const& operation, void const* in, void* out, std::size_t n,
                                   allowance threads, overflow_policy policy, go_on_function go_on = nullptr) noexcept {
     element_form const& form = operation.form;
@@ -116,22 +116,22 @@ inline std::size_t map_contiguous(array_operation const& operation, void const* 
 
 // ---- blocks
 
-// Half of a first-level cache, so that what passes through it stays there. This number, and those that follow, were
-// measured by `benchmarks/arrays.py --part table`.
+// Half of a first-level cache, so that its contents stay there. This number and the following ones were measured by
+// `benchmarks/arrays.py --part table`.
 inline constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
 // Rows shorter than this are packed, since a call of a kernel takes some nanoseconds.
 inline constexpr std::size_t min_row_bytes = 64;
-// Kernels end what they stream with a fence. Rows shorter than this are streamed from the buffer, with one fence for
-// many of them.
+// A streaming kernel ends with a fence. Rows shorter than this are streamed from the buffer, with one fence for many of
+// them.
 inline constexpr std::size_t min_streamed_row_bytes = std::size_t{4} << 10;
-// Transposed arrays of which a side is shorter than this are streamed in blocks like any others: small ones would be
-// cut by the edges, and reading ahead finds nothing.
+// Transposed arrays with a side shorter than this are streamed in ordinary blocks: the edges would cut many of the
+// small blocks, and the prefetcher has too little to follow.
 inline constexpr std::size_t min_transposed_bytes = std::size_t{1} << 10;
-// Their two sides count for so many: stores that are not streamed cost them more than others. Measured by
-// `benchmarks/arrays.py --part large --only transposed`.
+// Their two sides count as this many: plain stores cost them more than other arrays. Measured by `benchmarks/arrays.py
+// --part large --only transposed`.
 inline constexpr std::size_t transposed_sides = 3;
-// Rows of one repeated element that are shorter than this are mapped like any others, since memcpy has to be called
-// for each power of two of elements.
+// Rows of one repeated element that are shorter than this are mapped like any others, since filling a row calls memcpy
+// for each doubling of its length.
 inline constexpr std::size_t min_repeated_bytes = 512;
 
 struct alignas(cache_line_bytes) block_buffer {
@@ -146,7 +146,7 @@ struct block_work {
     bool swap_out;
     bool streams_transposed = false;
 
-    // Whether kernels can work on the rows of a side where they lie: short ones, if they lie one after another.
+    // Whether kernels can work on the rows of a side directly: short rows only if they are contiguous.
     [[nodiscard]] bool has_rows(std::ptrdiff_t column, std::ptrdiff_t row, bool swapped) const noexcept {
         std::size_t const row_bytes = cut.columns().length * operation.form.bytes;
         return !swapped && column == step() &&
@@ -155,16 +155,16 @@ struct block_work {
     [[nodiscard]] bool reads_rows() const noexcept { return has_rows(cut.columns().in, cut.rows().in, swap_in); }
     [[nodiscard]] bool writes_rows() const noexcept { return has_rows(cut.columns().out, cut.rows().out, swap_out); }
 
-    // Whether rows of the output are one element of the input each, again and again.
+    // Whether each row of the output is one repeated element of the input.
     [[nodiscard]] bool repeats() const noexcept {
         return cut.columns().in == 0 && cut.columns().out == step() &&
                cut.max_columns() * operation.form.bytes >= min_repeated_bytes;
     }
-    // Whether a block is transposed in squares, by way of the buffer.
+    // Whether a block is transposed in squares, through the buffer.
     [[nodiscard]] bool transposes_squares() const noexcept {
         return cut.is_transposed() && (std::min)(cut.columns().length, cut.rows().length) * operation.form.bytes >= 16;
     }
-    // Whether to swap bytes in the buffer, by vectors, is faster than to do so one by one.
+    // Whether swapping bytes in the buffer, with vectors, is faster than element by element.
     [[nodiscard]] bool swaps_vectors(stores where) const noexcept {
         return swap_in != swap_out && (operation.form.scalar_bytes < 8 || where == stores::streaming) &&
                cut.columns().in == step() && cut.columns().out == step();
@@ -180,7 +180,7 @@ struct block_work {
         return {buffer.bytes, step(), step() * static_cast<std::ptrdiff_t>(part.columns)};
     }
 
-    // A block of the input, in the buffer and in this machine's byte order.
+    // Copies a block of the input to the buffer, in this machine's byte order.
     void pack(std::byte const* start, block const& part, block_buffer& buffer) const noexcept {
         operation.form.move_block(in(start, part), packed(buffer, part), part.rows, part.columns);
         if (swap_in) swap_bytes(buffer.bytes, part.rows * part.columns);
@@ -193,7 +193,7 @@ private:
     [[nodiscard]] std::ptrdiff_t step() const noexcept { return static_cast<std::ptrdiff_t>(operation.form.bytes); }
 };
 
-// Maps one block in which each row of the output is one element of the input, repeated: computed once for each row.
+// Maps one block in which each row of the output repeats one element of the input: computed once for each row.
 inline bool map_repeated(block_work const& work, kernel_variant how, packing::source const& from,
                          packing::target const& to, block const& part, stores where) noexcept {
     bool const streams = where == stores::streaming;
@@ -215,7 +215,7 @@ inline bool map_repeated(block_work const& work, kernel_variant how, packing::so
 }
 
 // Maps one block of a transposed array with streaming stores, in whole lines: a line belongs to the block in which it
-// begins, wherever in a line the rows of the output begin.
+// begins, whatever the alignment of the output's rows.
 inline bool stream_transposed(block_work const& work, kernel_variant how, std::byte const* in,
                               packing::target const& to, block const& part) noexcept {
     constexpr std::size_t line = cache_line_bytes;
@@ -233,7 +233,7 @@ inline bool stream_transposed(block_work const& work, kernel_variant how, std::b
     std::size_t const part_bytes = part.columns * bytes;
     bool const is_inner = part.columns_before > 0 && part.columns_after * bytes >= line;
     if (is_inner && part_bytes % line == 0) {
-        // The lines that begin here are as many for each row.
+        // The same number of lines begins in each row of this block.
         for (std::size_t r = 0; r < part.rows; ++r) {
             std::byte* const row = to.at(r, 0);
             std::size_t const begin = to_next_line(row);
@@ -253,7 +253,7 @@ inline bool stream_transposed(block_work const& work, kernel_variant how, std::b
     return overflows;
 }
 
-// Maps one block. Returns whether any result overflows, if that is to be checked.
+// Maps one block. Returns whether any result overflows, if `how` is `checked`.
 inline bool map_block(block_work const& work, kernel_variant how, std::byte const* in, std::byte* out,
                       block const& part, stores where) noexcept {
     packing::source const from = work.in(in, part);
@@ -304,7 +304,8 @@ inline bool map_block(block_work const& work, kernel_variant how, std::byte cons
 
 enum class streaming { never, where_it_pays, always };
 
-// work(block, stores) for every block, on as many threads as pay. Returns the number of blocks, or `interrupted`.
+// Calls work(block, stores) for every block, on as many threads as pay off. Returns the number of blocks, or
+// `interrupted`.
 template <class Work>
 std::size_t for_each_block(call_kind kind, blocks const& cut, allowance threads, streaming when, go_on_function go_on,
                            Work const& work) noexcept {
@@ -329,7 +330,7 @@ std::size_t for_each_block(call_kind kind, blocks const& cut, allowance threads,
 
 // ---- the first element that overflows
 
-/// One side of a call, whose elements are looked at.
+/// An array that is searched for overflows.
 struct array_input {
     array_operation const& operation;
     array_side side;
@@ -340,7 +341,7 @@ struct array_input {
     [[nodiscard]] std::byte const* start() const noexcept { return static_cast<std::byte const*>(side.data); }
 };
 
-// Whether one overflows, met in whatever order suits memory: 0, 1 or `interrupted`.
+// Whether any result overflows, checked in whatever order suits the memory layout: 0, 1 or `interrupted`.
 inline std::size_t any_overflows(array_input const& in, allowance threads, go_on_function go_on) noexcept {
     loop_nest const loops(in.shape, in.side.strides, in.side.strides, in.ndim);
     blocks const cut(loops, in.operation.form.bytes, buffer_bytes);
@@ -366,12 +367,12 @@ inline std::size_t any_overflows(array_input const& in, allowance threads, go_on
                                }
                            }
                        });
-    // Also where one was found: whoever said so has an exception to pass on.
+    // Even if one was found: the caller that interrupts has an exception to raise.
     if (done == interrupted) return interrupted;
     return found ? 1 : 0;
 }
 
-// The first of `count` elements from the `first` one on, in C order, that overflows; `count` where none does.
+// The first element, in C order, of [first, first + count) that overflows, counted from `first`; `count` if none does.
 inline std::size_t find_in_order(array_input const& in, loop_nest const& loops, std::size_t first,
                                  std::size_t count) noexcept {
     auto const step = static_cast<std::ptrdiff_t>(in.operation.form.bytes);
@@ -399,7 +400,7 @@ inline std::size_t find_in_order(array_input const& in, loop_nest const& loops, 
     return count;
 }
 
-// The index of the first, in C order, of the elements that overflows; n where none does; or `interrupted`.
+// The index in C order of the first element that overflows; n if none does; or `interrupted`.
 inline std::size_t find_array_overflow(array_input const& in, allowance threads, go_on_function go_on) noexcept {
     loop_nest const loops(in.shape, in.side.strides, in.side.strides, in.ndim, order::index);
     first_index found(in.n);
@@ -418,7 +419,7 @@ inline std::size_t find_array_overflow(array_input const& in, allowance threads,
 // ---- any array
 
 /// Maps N-dimensional arrays: `in` and `out` are the same array (data and strides), or share no byte; no two elements
-/// of `out` share one. Returns as map_contiguous does; the index counts in C order of the shape. Any alignment will do.
+/// of `out` share one. Returns what map_contiguous does; the index is in C order of the shape. Any alignment will do.
 /// ndim <= max_dimensions.
 inline std::size_t map_array(array_operation const& operation, array_side in, array_side out, std::size_t const* shape,
                              int ndim, allowance threads, overflow_policy policy,
@@ -432,7 +433,7 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     auto const* const from = static_cast<std::byte const*>(in.data) + loops.in_start();
     auto* const to = static_cast<std::byte*>(out.data) + loops.out_start();
     bool const is_contiguous = loops.is_contiguous(form.bytes);
-    // An index has to be that of the shape.
+    // With overflow_policy::raise, the index must be that of the shape.
     if (is_contiguous && !in.swapped && !out.swapped &&
         (policy != overflow_policy::raise ||
          loop_nest(shape, in.strides, out.strides, ndim, order::index).is_contiguous(form.bytes))) {
@@ -444,7 +445,7 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     if (policy == overflow_policy::saturate) how = kernel_variant::clamped;
     if (policy == overflow_policy::raise && !in_place) how = kernel_variant::checked;
     if (policy == overflow_policy::raise && in_place) {
-        // In whatever order suits memory, which may be far faster: that overflow comes up is the exception.
+        // In whatever order suits the memory layout, which may be far faster: overflow is the exception.
         std::size_t const any = any_overflows(values, threads, go_on);
         if (any == interrupted) return interrupted;
         if (any != 0) return find_array_overflow(values, threads, go_on);
@@ -467,7 +468,7 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     block_work const usual_work{operation, usual, in.swapped, out.swapped};
     bool const may_stream =
         !in_place && usual_work.writes_rows() && usual.max_columns() * form.bytes >= cache_line_bytes;
-    // With more threads, too, they are streamed from where one thread streams them.
+    // They are streamed from the same size on, whether one thread works on them or more.
     std::size_t const min_side = (std::min)(usual.columns().length, usual.rows().length) * form.bytes;
     bool const streams_transposed = may_stream && usual.is_transposed() && min_side >= min_transposed_bytes &&
                                     can_stream<xsimd::default_arch, std::uint8_t> &&
@@ -477,7 +478,7 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     streaming const when = streams_transposed ? streaming::always
                            : may_stream       ? streaming::where_it_pays
                                               : streaming::never;
-    // Kinds of calls, of which each costs what it costs.
+    // Distinguishes kinds of calls with different costs.
     unsigned const variant = (in_place ? 1u : 0u) + (work.reads_rows() ? 2u : 0u) + (work.writes_rows() ? 4u : 0u) +
                              (cut.is_transposed() ? 8u : 0u);
     std::atomic<bool> overflows{false};
@@ -491,7 +492,7 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     return overflows ? find_array_overflow(values, threads, go_on) : n;
 }
 
-/// Copies N-dimensional arrays of that shape as they are, whatever their byte order. They share no byte.
+/// Copies N-dimensional arrays of that shape bit by bit, whatever their byte order. They share no byte.
 inline void copy_array(element_form const& form, array_side in, array_side out, std::size_t const* shape,
                        int ndim) noexcept {
     for (int i = 0; i < ndim; ++i) {

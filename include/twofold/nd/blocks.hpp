@@ -1,6 +1,6 @@
-// Moves blocks of elements between memory with any strides and memory without gaps, and transposes them; all of it
-// within the first-level cache, so that a kernel for contiguous elements can do the rest. Knows elements by their size
-// alone. With vectors of 16 bytes: it is no faster with longer ones, since it waits for single elements.
+// Copies blocks of elements between strided and contiguous memory, and transposes them, within the first-level cache,
+// so that a kernel for contiguous elements can do the rest. Knows elements only by their size. Uses vectors of 16
+// bytes: longer ones are no faster, since loads and stores of single elements limit the speed.
 #pragma once
 
 #include <algorithm>
@@ -67,8 +67,7 @@ using target = grid<std::byte>;
 
 // ---- elements one by one
 
-// one(in, out) for each element. Four at a time, read before they are written: else the processor is busy with
-// counting.
+// Stores function(element) for each element. Four at a time, since otherwise the processor is busy with counting.
 template <class T, class Function>
 [[gnu::always_inline]] inline void each(source const& from, target const& to, std::size_t rows, std::size_t columns,
                                         Function function) noexcept {
@@ -90,7 +89,7 @@ template <class T, class Function>
     }
 }
 
-// Along the longer axis.
+// Swaps the axes, if necessary, so that columns run along the longer one.
 inline void run_along(source& from, target& to, std::size_t& rows, std::size_t& columns) noexcept {
     if (rows <= columns) return;
     from = from.transposed();
@@ -107,7 +106,7 @@ void move_each(source from, target to, std::size_t rows, std::size_t columns) no
 
 // ---- rows without gaps on both sides
 
-// Of more than `Bytes` and at most twice as many: two moves that may overlap.
+// Rows of more than `Bytes` bytes and at most twice as many: two moves that may overlap.
 template <std::size_t Bytes>
 void move_short_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
     for (std::size_t r = 0; r < rows; ++r) {
@@ -140,8 +139,8 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
     }
 }
 
-/// Copies bytes with streaming stores; `to` begins with a cache line, and there are `bytes` of whole ones.
-/// finish_streaming is left to the caller: it takes as long as hundreds of bytes.
+/// Copies whole cache lines, `bytes` in all, with streaming stores; `to` is aligned to a line. finish_streaming is left
+/// to the caller: it takes as long as copying hundreds of bytes.
 [[gnu::always_inline]] inline void stream_lines(std::byte const* from, std::byte* to, std::size_t bytes) noexcept {
     using batch = xsimd::batch<std::uint8_t>;
     constexpr std::size_t line = cache_line_bytes;
@@ -153,7 +152,7 @@ inline void move_rows(source const& from, target const& to, std::size_t rows, st
     }
 }
 
-/// Copies rows with streaming stores, but for cache lines that a row has only in part. finish_streaming is left to the
+/// Copies rows with streaming stores, except cache lines that a row covers only partly. finish_streaming is left to the
 /// caller.
 inline void stream_rows(source const& from, target const& to, std::size_t rows, std::size_t row_bytes) noexcept {
     constexpr std::size_t line = cache_line_bytes;
@@ -169,16 +168,16 @@ inline void stream_rows(source const& from, target const& to, std::size_t rows, 
     }
 }
 
-/// Fills a row with what its first bytes hold.
+/// Fills a row with copies of its first element.
 inline void repeat(std::byte* row, std::size_t element_bytes, std::size_t row_bytes) noexcept {
     for (std::size_t done = element_bytes; done < row_bytes; done *= 2) {
         std::memcpy(row + done, row, (std::min)(done, row_bytes - done));
     }
 }
 
-// ---- columns without gaps become rows without gaps
+// ---- contiguous columns become contiguous rows
 
-// The lanes of two vectors in turn, the lower or the upper halves of them.
+// Interleaves the lanes of two vectors' lower or upper halves.
 template <std::size_t Half, class Lane, std::size_t... I>
 [[nodiscard, gnu::always_inline]] inline vector<Lane> interleaved(vector<Lane> a, vector<Lane> b,
                                                                   std::index_sequence<I...>) noexcept {
@@ -186,7 +185,7 @@ template <std::size_t Half, class Lane, std::size_t... I>
     return __builtin_shufflevector(a, b, (Half * lanes / 2 + I / 2 + (I % 2 == 0 ? 0 : lanes))...);
 }
 
-// One round of interleaving, which doubles the length of what has come together of each column.
+// One round of interleaving, which doubles the length of the runs that belong to one column.
 template <class Lane, std::size_t... I>
 [[gnu::always_inline]] inline void interleave(vector<Lane> (&square)[sizeof...(I)],
                                               std::index_sequence<I...> each_lane) noexcept {
@@ -195,11 +194,11 @@ template <class Lane, std::size_t... I>
     ((square[I] = next[I]), ...);
 }
 
-// As many rows and columns as a vector has lanes; larger elements are squares of their own.
+// A square has as many rows and columns as a vector has lanes; a larger element is a square by itself.
 template <std::size_t Bytes>
 inline constexpr std::size_t square_lanes = (std::max)(std::size_t{16} / Bytes, std::size_t{1});
 
-// All of a square is written out, without loops, and so stays in registers.
+// Fully unrolled, so that a square stays in registers.
 template <class Lane, std::size_t... I>
 [[gnu::always_inline]] inline void transpose_square(std::byte const* from, std::ptrdiff_t column, std::byte* to,
                                                     std::ptrdiff_t row, std::index_sequence<I...> each_lane) noexcept {
@@ -212,12 +211,13 @@ template <class Lane, std::size_t... I>
     (put(to + static_cast<std::ptrdiff_t>(I) * row, square[I]), ...);
 }
 
-// So many columns are read side by side, cache line after cache line of each; of elements of one or two bytes only
-// those of one square. Measured as rows_read_ahead.
+// The number of columns that are read side by side, one cache line of each after another; for elements of one or two
+// bytes only those of one square. Measured as rows_read_ahead.
 template <std::size_t Bytes>
 inline constexpr std::size_t columns_side_by_side = Bytes < 4 ? square_lanes<Bytes> : rows_read_ahead;
 
-// Whole squares. By value, since what is stored could be a stride; not inlined, where registers would not do for it.
+// Transposes whole squares. By value, since a store might alias a stride in memory; not inlined, since the caller would
+// then run out of registers.
 template <std::size_t Bytes>
 [[gnu::noinline]] void transpose_squares(source from, target to, std::size_t rows, std::size_t columns) noexcept {
     constexpr std::size_t lanes = square_lanes<Bytes>;
@@ -250,7 +250,7 @@ template <std::size_t Bytes>
     }
 }
 
-// In `from` an element is followed by the next one of its column, in `to` by the next one of its row.
+// In `from`, elements of a column are contiguous; in `to`, elements of a row.
 template <std::size_t Bytes>
 void transpose(source const& from, target const& to, std::size_t rows, std::size_t columns) noexcept {
     constexpr std::size_t lanes = square_lanes<Bytes>;
@@ -267,13 +267,13 @@ void transpose(source const& from, target const& to, std::size_t rows, std::size
     }
 }
 
-// ---- any of these
+// ---- any block
 
 /// Copies a block of elements of `Bytes` bytes each.
 template <std::size_t Bytes>
 void move_block(source from, target to, std::size_t rows, std::size_t columns) noexcept {
     constexpr auto step = static_cast<std::ptrdiff_t>(Bytes);
-    // `to` goes along its columns where it has the choice.
+    // The columns of `to` are contiguous if either axis is.
     if (columns == 1 || (to.column != step && to.row == step && rows > 1)) {
         from = from.transposed();
         to = to.transposed();

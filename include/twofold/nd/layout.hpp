@@ -1,5 +1,5 @@
-// Arithmetic: an N-dimensional call as the loops that it needs, and these cut into blocks, whose sizes follow from what
-// was measured of caches. Touches no memory, and knows elements by their size. Strides and offsets are in bytes.
+// Arithmetic: turns an N-dimensional call into nested loops, and cuts these into blocks, whose sizes follow from
+// measurements of caches. Touches no memory, and knows elements only by their size. Strides and offsets are in bytes.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 inline constexpr int max_dimensions = 64;
 
-/// One loop: so many steps, and what a step is on either side.
+/// One loop: the number of steps, and the stride of a step on either side.
 struct axis {
     std::size_t length;
     std::ptrdiff_t in;
@@ -31,23 +31,24 @@ struct axis {
     friend constexpr bool operator==(axis const&, axis const&) = default;
 };
 
-/// The absolute value of a stride; also of the least one.
+/// The absolute value of a stride, even of the smallest one.
 [[nodiscard]] constexpr std::size_t magnitude(std::ptrdiff_t stride) noexcept {
     auto const bits = static_cast<std::size_t>(stride);
     return stride < 0 ? std::size_t{0} - bits : bits;
 }
 
-/// In which order a nest of loops may meet the elements.
+/// In which order a nest of loops may visit the elements.
 enum class order {
-    any,    // whatever suits memory
-    index,  // that of C: the last axis varies fastest, none runs backwards
+    any,    // whatever suits the memory layout
+    index,  // C order: the last axis varies fastest, and none runs backwards
 };
 
-/// The loops of an N-dimensional call, the innermost one first: as few of them as there can be.
+/// The loops of an N-dimensional call, innermost first, and as few as possible.
 class loop_nest {
 public:
-    /// No axis of the nest has length 1, nor stands still on both sides; no two neighbours could be one. In any order
-    /// the output goes forward, and in as small steps as it can, innermost. ndim <= max_dimensions; no length is 0.
+    /// No axis of the nest has length 1 or stride 0 on both sides; no two adjacent axes could be merged. With
+    /// order::any no stride of the output is negative, and the smallest is innermost. ndim <= max_dimensions; no length
+    /// is 0.
     constexpr loop_nest(std::size_t const* shape, std::ptrdiff_t const* in, std::ptrdiff_t const* out, int ndim,
                         order which = order::any) noexcept {
         for (int i = ndim - 1; i >= 0; --i) {
@@ -62,7 +63,7 @@ public:
 
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
 
-    /// Axis `i`; beyond the last there are more of length 1.
+    /// Axis `i`; axes beyond the last have length 1.
     [[nodiscard]] constexpr axis operator[](std::size_t i) const noexcept {
         return i < size_ ? axes_[i] : axis{1, 0, 0};
     }
@@ -71,15 +72,14 @@ public:
     [[nodiscard]] constexpr std::ptrdiff_t in_start() const noexcept { return in_start_; }
     [[nodiscard]] constexpr std::ptrdiff_t out_start() const noexcept { return out_start_; }
 
-    /// Whether the call is one run of elements on both sides.
+    /// Whether the elements are contiguous on both sides.
     [[nodiscard]] constexpr bool is_contiguous(std::size_t element_bytes) const noexcept {
         auto const step = static_cast<std::ptrdiff_t>(element_bytes);
         return size_ == 0 || (size_ == 1 && axes_[0].in == step && axes_[0].out == step);
     }
 
 private:
-    // In its place by the strides, those of the output first. It is reversed if that is what it takes for the
-    // output to go forward.
+    // Inserts an axis in the order of strides, the output's first. It is reversed if the output's stride is negative.
     constexpr void insert(axis next) noexcept {
         if (next.length == 1 || (next.in == 0 && next.out == 0)) return;
         if (next.out < 0) {
@@ -97,7 +97,7 @@ private:
         axes_[position] = next;
     }
 
-    // Two axes are one where a step of the outer one goes on where the inner one ends, on both sides.
+    // Two axes are merged if, on both sides, a step of the outer one continues where the inner one ends.
     constexpr void merge() noexcept {
         std::size_t kept = 0;
         for (std::size_t i = 0; i < size_; ++i) {
@@ -121,11 +121,11 @@ private:
     std::ptrdiff_t out_start_ = 0;
 };
 
-/// So many rows of memory the processor reads ahead in at once. Measured by `benchmarks/arrays.py --part large --only
-/// transposed`.
+/// The number of rows of memory that the hardware prefetcher follows at once. Measured by `benchmarks/arrays.py --part
+/// large --only transposed`.
 inline constexpr std::size_t rows_read_ahead = 16;
 
-/// A part of a nest of loops: `rows` rows of `columns` elements each.
+/// A block of a nest of loops: `rows` rows of `columns` elements each.
 struct block {
     std::ptrdiff_t in;  // from the nest's first element to the block's
     std::ptrdiff_t out;
@@ -136,24 +136,25 @@ struct block {
     friend constexpr bool operator==(block const&, block const&) = default;
 };
 
-/// A nest of loops cut into blocks that are worked on one at a time. Columns go along the output's smallest stride.
-/// Rows go along the input's, where that is another axis: then both sides are met by whole cache lines.
+/// A nest of loops cut into blocks that are processed one at a time. Columns run along the output's smallest stride,
+/// rows along the input's smallest stride if that is another axis: then both sides are accessed in whole cache lines.
 class blocks {
 public:
-    /// What a block of a transposed array may hold, of that of any other. Measured by `benchmarks/arrays.py --part
-    /// large --only transposed`.
+    /// How many times as much as other blocks a block of a transposed array may hold. Measured by `benchmarks/arrays.py
+    /// --part large --only transposed`.
     static constexpr std::size_t transposed_share = 2;
 
-    /// Of at most `block_bytes` bytes of elements each, `transposed_share` times as many where they are transposed. The
-    /// nest begins so many bytes past a cache line on either side. Where a transposed array is streamed, blocks are so
-    /// small that the bytes hold another cache line of each row. `nest` lives longer.
+    /// Blocks hold at most `block_bytes` bytes of elements, `transposed_share` times as many if they are transposed.
+    /// The nest begins `in_past_line` and `out_past_line` bytes past a cache line. If a transposed array is streamed,
+    /// blocks are small enough that another cache line of each row fits into these bytes. `nest` must outlive this
+    /// object.
     constexpr blocks(loop_nest const& nest, std::size_t element_bytes, std::size_t block_bytes,
                      std::size_t in_past_line = 0, std::size_t out_past_line = 0, bool streamed = false) noexcept
         : nest_(nest), row_axis_(find_row_axis(nest)) {
         std::size_t const share = is_transposed() ? transposed_share : 1;
         std::size_t const max_elements = (std::max)(share * block_bytes / element_bytes, std::size_t{1});
         std::size_t const line = (std::max)(cache_line_bytes / element_bytes, std::size_t{1});
-        // About as many rows as columns, so that few cache lines are cut at the edges.
+        // About as many rows as columns, so that the edges cut few cache lines.
         std::size_t const square = std::size_t{1} << (std::bit_width(max_elements) - 1) / 2;
         std::size_t const min_rows = is_transposed() ? (std::min)(rows().length, (std::max)(square, line)) : 1;
         auto const whole_lines = [=](std::size_t n) { return n > line ? n / line * line : n; };
@@ -170,7 +171,7 @@ public:
         for (std::size_t i = 1; i < nest.size(); ++i) {
             if (i != row_axis_) size_ *= nest[i].length;
         }
-        // An element costs its cache line, or its share of one.
+        // An element costs the cache line that it is in, or its share of one.
         auto const cost = [=](std::ptrdiff_t a, std::ptrdiff_t b) {
             return (std::max)((std::min)({magnitude(a), magnitude(b), cache_line_bytes}), element_bytes);
         };
@@ -224,9 +225,10 @@ private:
         return at_most < length ? pieces{length, at_most, lead % at_most} : pieces{length, length, 0};
     }
 
-    // Where a transposed array is streamed, a block reads as many of the input's rows as two cache lines hold elements,
-    // and no more than the processor reads ahead in while block follows block; elements of one or two bytes have too
-    // little work in that. Of each of them it reads so many cache lines, and elements. Measured as rows_read_ahead.
+    // If a transposed array is streamed, a block reads as many of the input's rows as two cache lines hold elements,
+    // but no more than the prefetcher follows from block to block; for elements of one or two bytes that would be too
+    // little work. It reads `streamed_lines` cache lines of each row, and at least `streamed_rows` elements. Measured
+    // as rows_read_ahead.
     [[nodiscard]] static constexpr std::size_t streamed_columns(std::size_t element_bytes) noexcept {
         if (element_bytes < 4) return streamed_short_columns;
         return (std::min)((std::max)(2 * cache_line_bytes / element_bytes, std::size_t{1}), rows_read_ahead);
@@ -234,7 +236,7 @@ private:
     static constexpr std::size_t streamed_short_columns = 64;
     static constexpr std::size_t streamed_lines = 4;
     static constexpr std::size_t streamed_rows = 32;
-    // Enough rows, even of one element each, to be worth the start of a block.
+    // This many rows, even of one element each, are worth starting a block.
     static constexpr std::size_t enough_rows = 16;
 
     [[nodiscard]] static constexpr std::size_t find_row_axis(loop_nest const& nest) noexcept {

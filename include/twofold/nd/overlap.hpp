@@ -22,7 +22,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     return first != second && (first < second ? second - first : first - second) < bytes;
 }
 
-/// Whether memory can have all the bytes from the first of an array to its last. No length is 0.
+/// Whether the bytes from an array's first to its last fit into the address space. No length is 0.
 [[nodiscard]] inline bool fits_memory(array_side const& side, std::size_t const* shape, int ndim,
                                       std::size_t element_bytes) noexcept {
     std::size_t reach = element_bytes;
@@ -49,12 +49,12 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     return {first, end};
 }
 
-/// Whether elements of two arrays of that shape share bytes without the arrays being the same. It may say so of arrays
-/// that do not, if their strides differ; never the other way round.
+/// Whether elements of two arrays of that shape share bytes without the arrays being the same. If their strides differ,
+/// it may return true for arrays that do not; it never returns false for arrays that do.
 [[nodiscard]] inline bool arrays_overlap(array_side const& a, array_side const& b, std::size_t const* shape, int ndim,
                                          std::size_t element_bytes) noexcept {
     bool same_strides = true;
-    std::size_t step = 0;  // all that two elements of either array can be apart is a multiple of this
+    std::size_t step = 0;  // any distance between two elements of an array is a multiple of this
     for (int i = 0; i < ndim; ++i) {
         if (shape[i] == 0) return false;
         if (shape[i] == 1) continue;
@@ -66,13 +66,13 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     auto const [b_first, b_end] = extent_of(b, shape, ndim, element_bytes);
     if (a_end <= b_first || b_end <= a_first) return false;
     if (!same_strides || step == 0) return true;
-    // The elements of one may lie in the gaps of the other, as real and imaginary parts do.
+    // The elements of one may lie in the gaps of the other, as real and imaginary components do.
     std::size_t const past_element = (a_first > b_first ? a_first - b_first : b_first - a_first) % step;
     return past_element < element_bytes || step - past_element < element_bytes;
 }
 
-/// Whether elements of an array may share bytes. None do where each axis steps over all that those of smaller strides
-/// reach; such as are interleaved without that count as sharing.
+/// Whether elements of an array may share bytes. They do not if each axis steps over the whole extent of the axes with
+/// smaller strides; arrays interleaved in other ways count as sharing.
 [[nodiscard]] inline bool overlaps_itself(array_side const& side, std::size_t const* shape, int ndim,
                                           std::size_t element_bytes) noexcept {
     std::array<std::pair<std::size_t, std::size_t>, max_dimensions> axes;  // stride, length

@@ -1,5 +1,5 @@
-// An operation on blocks with any strides, element by element: faster than packing them where they are read or written
-// one by one anyway.
+// Maps blocks with any strides element by element: faster than packing them if elements are read or written one by one
+// anyway.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// What an operation does to blocks of one element type, indexed by whether what is read, and what is written, is
+/// The functions of an operation for blocks of one element type, indexed by whether the input and whether the output is
 /// byte-swapped. Null: such blocks are packed.
 struct strided_row {
     using mapping = void (*)(packing::source, packing::target, std::size_t rows, std::size_t columns) noexcept;
@@ -25,7 +25,7 @@ struct strided_row {
     checking checked[2][2];  // what `wrap` does; whether any result overflowed
 };
 
-// The instruction set of vectors of 16 bytes that each machine has.
+// The machine's baseline instruction set for vectors of 16 bytes.
 #if defined(__SSE2__)
 using pair_arch = xsimd::sse2;
 #elif defined(__aarch64__)
@@ -40,8 +40,8 @@ template <bool Swap, class Bits>
     return x;
 }
 
-/// function(pair) for elements of 8 bytes by twos, and for one that is left with itself: what counts is how often is
-/// read and written. `Packed`: what is written has no gaps.
+/// Calls function(pair) for pairs of elements of 8 bytes; a last single element is paired with itself. The number of
+/// loads and stores decides the speed. `Packed`: the output has no gaps.
 template <bool SwapIn, bool SwapOut, bool Packed, class Function>
 [[gnu::always_inline]] inline void each_pair(packing::source const& from, packing::target const& to, std::size_t rows,
                                              std::size_t columns, Function const& function) noexcept {
@@ -107,7 +107,7 @@ void map_each(packing::source from, packing::target to, std::size_t rows, std::s
             return __builtin_bit_cast(element, map{}(__builtin_bit_cast(batch, x)));
         });
     } else if constexpr (Scalars == 1) {
-        using bits = unsigned_of_size<sizeof(T)>;  // which are moved as they are, also if they look like a NaN
+        using bits = unsigned_of_size<sizeof(T)>;  // moved unchanged, even if they are a NaN
         using lane = typename map::lane;
         packing::each<bits>(from, to, rows, columns, [](bits x) {
             lane const value = map{}(__builtin_bit_cast(lane, swapped_if<SwapIn>(x)));
@@ -122,7 +122,7 @@ void map_each(packing::source from, packing::target to, std::size_t rows, std::s
     }
 }
 
-/// The row of an operation for elements T. 16-bit floats are packed: vectors do them many times as fast.
+/// The functions of an operation for elements T. 16-bit floats are packed: vectors are many times as fast.
 template <class Operation, class T>
 [[nodiscard]] constexpr strided_row strided_row_of() noexcept {
     using scalar = scalar_of<T>;

@@ -1,4 +1,4 @@
-// What doubling means, for one scalar and for one SIMD batch alike: to wrap, to clamp, and which doubles overflow.
+// What doubling means, for one scalar and for one SIMD batch alike: wrapped, clamped, and which doubles overflow.
 #pragma once
 
 #include <bit>
@@ -17,8 +17,8 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// An operation, as simd/kernel_set.hpp has it. T is a scalar type, Arch the instruction set of the batches. All is
-/// always inlined, since a loop that calls it is many times slower.
+/// An operation, as simd/kernel_set.hpp describes it. T is a scalar type, Arch the instruction set of the batches.
+/// Everything is always inlined, since a loop with calls is many times slower.
 struct doubling {
     template <class Arch, class T>
     struct map;
@@ -27,10 +27,10 @@ struct doubling {
     template <class Arch, class T>
     struct clamped;
 
-    static constexpr char const* noun = "the double";  // as messages call a result
+    static constexpr char const* noun = "the double";  // what messages call a result
 };
 
-/// Integers modulo 2^bits, floats as IEEE 754 has `x + x`.
+/// Integers modulo 2^bits, floats as `x + x` in IEEE 754.
 template <class Arch, class T>
 struct doubling::map {
     using lane = lane_of<T>;
@@ -43,7 +43,8 @@ struct doubling::map {
             int const sign = x & ~format::magnitude;
             int doubled = magnitude | format::quiet;  // a NaN
             if (magnitude <= format::infinity) {
-                // A subnormal, or zero, grows by itself, a normal number by one step, and nothing past infinity.
+                // A subnormal or zero grows by its own magnitude, a normal number by one exponent step, but not beyond
+                // infinity.
                 int const step = magnitude < format::exponent_step ? magnitude : format::exponent_step;
                 doubled = magnitude + step < format::infinity ? magnitude + step : format::infinity;
             }
@@ -62,7 +63,7 @@ struct doubling::map {
             using format = format_of<T>;
             batch const magnitude = x & batch(format::magnitude);
             batch const infinity(format::infinity);
-            // As above; the room up to infinity bounds the step, so that no sum leaves 16 bits.
+            // As above; the step is limited by the distance to infinity, so that no sum exceeds 16 bits.
             batch const step = (xsimd::min)(magnitude, batch(format::exponent_step));
             batch const finite = magnitude + (xsimd::min)(step, infinity - magnitude);
             batch const doubled = xsimd::select(magnitude > infinity, magnitude | batch(format::quiet), finite);
@@ -73,8 +74,8 @@ struct doubling::map {
     }
 };
 
-/// Whether the double of a lane is beyond what its type holds: an integer's beyond its limits, a finite float's beyond
-/// the greatest finite one. Raises no floating-point flag, which `<` would do where it meets a NaN.
+/// Whether the double of a lane is beyond what its type can hold: for integers beyond its limits, for finite floats
+/// beyond the largest finite one. Raises no floating-point flag, as `<` would for a NaN.
 template <class Arch, class T>
 struct doubling::overflows {
     using lane = lane_of<T>;
@@ -106,11 +107,11 @@ struct doubling::overflows {
     }
 
 private:
-    // The greatest and the least integer with a double.
+    // The largest and the smallest integer whose double fits.
     static constexpr lane max_input = (std::numeric_limits<lane>::max)() / 2;
     static constexpr lane min_input = std::numeric_limits<lane>::lowest() / 2;
-    // Floats overflow that have the greatest exponent of a finite one. As floats: the bits of all exponents, which are
-    // those of infinity, and that exponent alone.
+    // Floats overflow if they have the largest exponent of a finite number. Both constants are floats: the mask of the
+    // exponent, which is infinity, and that exponent alone.
     using exponent_bits = std::conditional_t<sizeof(lane) == 8, std::uint64_t, std::uint32_t>;
     static constexpr lane exponent_mask = std::numeric_limits<lane>::infinity();
     static constexpr lane max_exponent = [] {
@@ -121,7 +122,7 @@ private:
             return lane{};
         }
     }();
-    // The magnitude of the greatest 16-bit float with a finite double, as bits: one step below infinity's least.
+    // The bits of the largest 16-bit float with a finite double: one below the smallest whose double is infinite.
     static constexpr lane max_magnitude = [] {
         if constexpr (is_half_float<T>) {
             return static_cast<lane>(format_of<T>::infinity - format_of<T>::exponent_step - 1);
@@ -131,7 +132,7 @@ private:
     }();
 };
 
-/// Integers clamped to their type's limits; floats as IEEE 754 has them.
+/// Integers clamped to their type's limits; floats as in IEEE 754.
 template <class Arch, class T>
 struct doubling::clamped {
     using lane = lane_of<T>;

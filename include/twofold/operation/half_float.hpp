@@ -1,4 +1,4 @@
-// How the 16-bit floats are made of bits.
+// The bit formats of the 16-bit floats.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-// The bits of a 16-bit float, its sign aside: an exponent, then `Mantissa` bits.
+// The bits of a 16-bit float without its sign: an exponent, then `Mantissa` bits.
 template <int Mantissa>
 struct half_float_format {
     static constexpr int mantissa_bits = Mantissa;

@@ -1,4 +1,4 @@
-// What every public function asks of its ranges.
+// What every public function requires of its ranges.
 #pragma once
 
 #include <concepts>
@@ -17,7 +17,7 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 template <class Range>
 using element_of = std::remove_cv_t<std::ranges::range_value_t<Range>>;
 
-// Our message instead of a screen of template errors.
+// Our own message instead of a screenful of template errors.
 template <class T>
 consteval void require_element() {
     static_assert(!std::same_as<T, bool>, "twofold: bool cannot be doubled; use std::uint8_t for flags that count");
@@ -42,7 +42,7 @@ consteval void require_input_and_output() {
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// What every function with an input and an output asks of them.
+/// The checks of every function with an input and an output.
 template <class In, class Out>
 inline void check_ranges(In const& in, Out& out) {
     auto const n = static_cast<std::size_t>(std::ranges::size(in));

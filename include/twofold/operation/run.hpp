@@ -1,4 +1,4 @@
-// An operation on elements of a C++ type, with the kernels that this file is compiled for.
+// Runs an operation on elements of a C++ type, with the kernels that the including file is compiled for.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,8 @@ template <element T>
             count};
 }
 
-// What is long enough not to care about a call. Out of line, so that what is inlined into the caller is short.
+// For calls that are long enough not to notice one more function call. Out of line, so that the inlined part stays
+// short.
 template <class Operation, element T>
 [[gnu::noinline]] void map_many(T const* in, T* out, std::size_t n, options const& how) {
     scalars const all = scalars_of(in, out, n);

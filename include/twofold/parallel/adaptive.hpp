@@ -1,11 +1,13 @@
-// Whether a call is shared with helpers: by its size, by whether they are awake, and by what it brought before.
+// Decides whether a call is shared with helpers: by its size, by whether they are awake, and by what sharing gained
+// before.
 //
-// Whether a second thread pays is not known beforehand. Two cores may be one core twice over, a virtual machine's may
-// be lent to others, and a helper may have to wait for a foreign process while its caller waits for it. So calls are
-// timed. Calls of one kind (the same kernel, about the same size) share a record of how long they took alone and how
-// long shared. The faster way is taken; the other one is tried again, so seldom that it costs little.
+// Whether a second thread pays off is not known beforehand. Two CPUs may be two hardware threads of one core, a virtual
+// machine's CPUs may be running another machine, and a helper may have to wait for another process while its caller
+// waits for the helper. So calls are timed. Calls of one kind (the same kernel, about the same size) share a record of
+// how long they took alone and how long shared. The faster mode is used; the other one is retried so rarely that it
+// costs little.
 //
-// All this is computed with integers: floating-point modes and flags are the caller's.
+// All of this uses integer arithmetic: floating-point modes and flags are the caller's.
 #pragma once
 
 #include <algorithm>
@@ -23,32 +25,32 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-// Below the first size one thread is as fast as two even when the helpers are awake; below the second, it is when they
-// have to be woken. Sizes of the output in bytes. Measured by `benchmarks/thresholds.cpp` (threads), on two cores that
-// do not share their execution units; two that do gain little from a second thread at any size.
+// Below the first size one thread is as fast as two even if the helpers are awake; below the second, if they have to be
+// woken. Sizes of the output in bytes. Measured by `benchmarks/thresholds.cpp` (threads), on two cores that do not
+// share their execution units; two that do gain little from a second thread at any size.
 inline constexpr std::size_t threads_pay_awake_bytes = std::size_t{64} << 10;
 inline constexpr std::size_t threads_pay_asleep_bytes = std::size_t{16} << 20;
 
-// What is known of one kind of calls. Any thread may read and write it at any time; what one of them misses, the next
-// call puts right, so nothing here is ordered.
+// What is known of one kind of calls. Any thread may read and write it at any time; the next call corrects what a race
+// has lost, so all accesses are relaxed.
 struct sharing_record {
-    std::atomic<std::uint64_t> owner{0};          // the kind of calls; 0: nobody's yet
+    std::atomic<std::uint64_t> owner{0};          // the kind of calls; 0: not used yet
     std::atomic<std::int64_t> alone{0};           // nanoseconds for 1 MiB; 0: unknown
     std::atomic<std::int64_t> shared{0};          // the same
-    std::atomic<std::int64_t> since_trial_ns{0};  // spent in the faster way since the other one was tried
-    std::atomic<std::int64_t> debt_ns{0};         // what helpers that came late have cost; below 0: what sharing saved
-    std::atomic<std::int32_t> in_a_row{0};        // calls that ran shared, one after another; alone: below 0
-    std::atomic<std::int64_t> waited_ns{0};       // for helpers that were woken and have not come yet
-    std::atomic<std::int32_t> untimed{0};         // calls to come that are not timed: shared, or alone (below 0)
+    std::atomic<std::int64_t> since_trial_ns{0};  // spent in the faster mode since the other was tried
+    std::atomic<std::int64_t> debt_ns{0};         // what late helpers have cost; negative: what sharing saved
+    std::atomic<std::int32_t> in_a_row{0};        // consecutive calls that ran shared; negative: alone
+    std::atomic<std::int64_t> waited_ns{0};       // for helpers that were woken but have not come yet
+    std::atomic<std::int32_t> untimed{0};         // future calls that are not timed: shared; negative: alone
 };
 
-// As many kinds of calls as a program is likely to have in use at one time; two that fall on one record forget each
-// other's.
+// As many records as a program is likely to have kinds of calls in use at one time; two kinds that share a record
+// overwrite each other's.
 struct sharing_state {
     static constexpr std::size_t record_count = 256;
     sharing_record records[record_count];
     alignas(64) std::atomic<std::int64_t> last_call_ns{0};
-    // How many threads calls may use, and when that was found out.
+    // How many threads calls may use, and when that was decided.
     std::atomic<std::int64_t> decided_ns{0};
     std::atomic<unsigned> decided_threads{0};
 };
@@ -58,7 +60,7 @@ __attribute__((visibility("hidden")))
 #endif
 inline constinit sharing_state the_sharing;
 
-/// What tells calls apart that take differently long for the same number of bytes: what is called, and how.
+/// Distinguishes calls that take different times for the same number of bytes: what is called, and how.
 struct call_kind {
     std::uint64_t value;
 };
@@ -66,7 +68,7 @@ struct call_kind {
 /// The threads that a call may use.
 struct allowance {
     unsigned limit;  // 0: as parallel/thread_count.hpp decides
-    bool requested;  // by the caller, for this call: then it is not for us to say whether they pay
+    bool requested;  // by the caller, for this call: then whether they pay off is not our decision
 };
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
@@ -74,26 +76,26 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 // Reads and writes a record.
 class experience {
 public:
-    // Trying the other way, and helpers that come too late, may each cost this fraction of all time. Measured by
-    // `benchmarks/peers.py --busy`.
+    // Trying the other mode and late helpers may each cost this fraction of all time. Measured by `benchmarks/peers.py
+    // --busy`.
     static constexpr std::int64_t one_part_in = 64;
-    // A time slice of Linux, and so what a helper that loses its CPU makes its caller wait. So much of what sharing has
-    // saved counts against such waits.
+    // A time slice of Linux, and so how long a caller waits for a helper that has lost its CPU. At most this much of
+    // what sharing has saved offsets such waits.
     static constexpr std::int64_t time_slice_ns = 4'000'000;
-    // What it takes to wake a helper, where that is slow: on a virtual machine whose CPU has to be woken, too. Measured
-    // by `benchmarks/thresholds.cpp` (waking).
+    // How long waking a helper takes where it is slow: on a virtual machine whose CPU has to be woken, too. Measured by
+    // `benchmarks/thresholds.cpp` (waking).
     static constexpr std::int64_t waking_ns = 200'000;
-    // Only from this call in a row on does a way show what it is worth: the first may wake helpers, and the second
-    // finds the data in another core's cache.
+    // Only from this consecutive call on is the time of a mode representative: the first call may wake helpers, and the
+    // second finds the data in another core's cache.
     static constexpr std::int32_t settled = 3;
 
-    // Of short calls one in so many is timed: reading the clock twice takes a twentieth of the shortest.
+    // One in this many short calls is timed: reading the clock twice takes a twentieth of the shortest.
     static constexpr std::int32_t one_timed_in = 8;
     static constexpr std::size_t short_bytes = std::size_t{256} << 10;
 
     explicit experience(sharing_record& record) noexcept : record_(record) {}
 
-    /// How the next call is to run, without a look at the clock: shared (1), alone (-1); 0: that has to be decided.
+    /// How the next call runs without being timed: shared (1) or alone (-1); 0: it has to be timed and decided.
     [[nodiscard]] int repeats() noexcept {
         std::int32_t const left = get(record_.untimed);
         if (left == 0) return 0;
@@ -101,7 +103,7 @@ public:
         return left > 0 ? 1 : -1;
     }
 
-    /// The next calls on about `bytes` are to be shared, or to run alone, as this one was, if they are short.
+    /// The next calls on about `bytes` will run as this one did, shared or alone, if they are short.
     void repeat(bool shared, std::size_t bytes) noexcept {
         if (bytes < short_bytes) set(record_.untimed, shared ? one_timed_in - 1 : 1 - one_timed_in);
     }
@@ -122,21 +124,22 @@ public:
         }
         bool const sharing_wins = shared < alone;
         std::int64_t const difference = sharing_wins ? alone - shared : shared - alone;
-        // A trial may also have to wake helpers, or to let them fall asleep.
+        // A trial may also have to wake helpers, or let them fall asleep.
         std::int64_t const loss = duration_of(bytes, difference) * min_calls + waking_ns;
         bool const trial = get(record_.since_trial_ns) >= loss * one_part_in;
         return sharing_wins != trial;
     }
 
-    /// A call that was not timed waited for a late helper: for about a time slice, it is assumed.
+    /// A call that was not timed has waited for a late helper: for about a time slice, we assume.
     void waited_untimed() noexcept {
         set(record_.debt_ns, get(record_.debt_ns) + time_slice_ns);
         set(record_.untimed, 0);
     }
 
-    /// A call on `bytes` took `ns`; `shared`: it was to be shared, `helped`: helpers did come.
+    /// A call on `bytes` took `ns`; `shared`: it was meant to be shared, `helped`: helpers did come.
     void learn(bool shared, bool helped, std::size_t bytes, std::int64_t ns) noexcept {
-        // While helpers wake up calls are neither. If they need too long for that, it is what sharing is like.
+        // While helpers are waking up, calls count as neither. If that takes too long, it counts as the cost of
+        // sharing.
         bool const waits = shared && !helped && get(record_.waited_ns) < waking_ns;
         set(record_.waited_ns, waits ? get(record_.waited_ns) + ns : 0);
         if (waits) return;
@@ -146,7 +149,7 @@ public:
         std::int64_t const alone = get(record_.alone);
         std::int64_t const expected_ns = duration_of(bytes, alone);
         bool const goes_on = in_a_row == min_in_a_row(bytes);
-        // Those that were not timed count, too.
+        // It also stands for the calls that were not timed.
         std::int64_t const stands_for = goes_on && bytes < short_bytes ? one_timed_in : 1;
         if (goes_on) repeat(shared, bytes);
         if (!shared) {
@@ -171,7 +174,7 @@ public:
         }
     }
 
-    /// Makes it a record of `kind`; forgets all if it was that of another kind.
+    /// Makes it the record of `kind`; clears it if it was another kind's.
     void belong_to(std::uint64_t kind) noexcept {
         if (get(record_.owner) == kind) return;
         set(record_.owner, kind);
@@ -185,7 +188,8 @@ public:
     }
 
 private:
-    // Long calls are few, and sharing them mostly pays: with this they are tried alone after ten calls, not at once.
+    // Long calls are rare, and sharing them mostly pays off: with this assumption they are tried alone after ten calls,
+    // not at once.
     static constexpr std::int64_t likely_gain_one_part_in = 20;
     static constexpr int max_times_slower = 2;
 
@@ -214,12 +218,12 @@ private:
         return rate * (std::min)(units, max_units) >> rate_shift;
     }
 
-    // A way that is tried is tried for so many calls. Short ones vary more.
+    // A mode that is tried is tried for this many calls. The times of short calls vary more.
     [[nodiscard]] static std::int32_t min_in_a_row(std::size_t bytes) noexcept {
         return bytes < std::size_t{1} << 20 ? 16 : settled;
     }
 
-    // Counts one more call, and says how many there have been in a row; min_in_a_row stands for all above.
+    // Counts one more call, and returns how many there have been in a row, at most min_in_a_row.
     std::int32_t count(bool shared, std::size_t bytes) noexcept {
         std::int32_t const before = get(record_.in_a_row);
         std::int32_t const same = shared ? (std::max)(before, 0) : (std::max)(-before, 0);
@@ -228,20 +232,20 @@ private:
         return now;
     }
 
-    // Beyond twice the time alone it is not the work that takes so long, but the wait for a late helper (or page
-    // faults): that says nothing of the next call.
+    // A call that takes more than twice the time alone has waited for a late helper (or for page faults), which says
+    // nothing about the next call.
     [[nodiscard]] static bool is_late(std::int64_t ns, std::int64_t expected_ns, bool is_settled) noexcept {
         return ns > max_times_slower * expected_ns + (is_settled ? 0 : waking_ns);
     }
     void learn_alone(std::int64_t rate) noexcept {
         std::int64_t const alone = blend(get(record_.alone), rate, get(record_.alone));
         set(record_.alone, alone);
-        // What sharing was taken for before there was something to compare it with.
+        // The time of sharing may have been learnt before there was anything to compare it with.
         set(record_.shared, (std::min)(get(record_.shared), alone * max_times_slower));
     }
 
-    // A mean that follows. Each new value counts a quarter; half, if it is better, since a time that is too long may be
-    // an accident, and one that is too short hardly. It is cut where is_late begins.
+    // A moving average. A new value counts a quarter, or half if it is better: a time that is too long may be an
+    // accident, but hardly one that is too short. Values are capped where is_late begins.
     [[nodiscard]] static std::int64_t blend(std::int64_t before, std::int64_t now, std::int64_t alone) noexcept {
         if (alone > 0) now = (std::min)(now, alone * max_times_slower);
         return before == 0 ? now : before + (now - before) / (now < before ? 2 : 4);
@@ -252,13 +256,13 @@ private:
 
 class sharing {
 public:
-    // Calls with no more than this between them come back to back: then helpers, once woken, will be awake.
+    // Calls with no more than this between them are back to back: helpers, once woken, will stay awake.
     static constexpr std::int64_t back_to_back_ns = crew::spin_ns;
-    // For so long a number of threads holds: asking the environment and the system takes longer than a short call.
+    // How long a number of threads stays valid: asking the environment and the system takes longer than a short call.
     static constexpr std::int64_t decision_holds_ns = 1'000'000;
 
-    /// run(workers), with as many workers as pay, or as are requested, for a call that reads or writes arrays of
-    /// `bytes`. It says what helpers did.
+    /// Calls run(workers), with as many workers as pay off, or as are requested, for a call that reads or writes arrays
+    /// of `bytes`. It returns what helpers did.
     template <class Run>
     static void run(call_kind kind, std::size_t bytes, allowance threads, Run const& run) noexcept {
         if (threads.limit == 1 || bytes < threads_pay_awake_bytes) {
@@ -270,7 +274,8 @@ public:
         }
     }
 
-    /// How many threads a call may use that does not say; not older than decision_holds_ns. Reads the environment.
+    /// How many threads a call may use if it does not request a number; decided at most decision_holds_ns ago. Reads
+    /// the environment.
     [[nodiscard]] static unsigned decided_threads(std::int64_t now, thread_wishes const& wishes = {}) noexcept {
         unsigned count = recently_decided_threads(now);
         if (count == 0) {
@@ -281,7 +286,7 @@ public:
         return count;
     }
 
-    /// The same, or 0 if it would have to be asked anew. Reads no environment.
+    /// The same, or 0 if it would have to be decided anew. Does not read the environment.
     [[nodiscard]] static unsigned recently_decided_threads(std::int64_t now) noexcept {
         bool const holds = now - the_sharing.decided_ns.load(std::memory_order_relaxed) < decision_holds_ns;
         return holds ? the_sharing.decided_threads.load(std::memory_order_relaxed) : 0;
@@ -293,7 +298,7 @@ private:
         std::int64_t const start = now_ns();
         bool const share = is_in_reach(start) || bytes >= threads_pay_asleep_bytes;
         run(share ? limit : 1u);
-        end_at(share ? start : now_ns());  // after a shared call helpers are awake, which says the rest
+        end_at(share ? start : now_ns());  // after a shared call helpers are awake, which suffices
     }
 
     template <class Run>
@@ -308,7 +313,7 @@ private:
         }
     }
 
-    // Out of line: after a pause a short call should find little code to load.
+    // Out of line: after a pause, a short call should have little code to load.
     template <class Run>
     [[gnu::noinline]] static void run_timed(experience past, std::size_t bytes, unsigned limit,
                                             Run const& run) noexcept {
@@ -343,10 +348,10 @@ private:
         past.belong_to(key);
         return past;
     }
-    static_assert(sharing_state::record_count == 256, "a record for each number of eight bits");
+    static_assert(sharing_state::record_count == 256, "a record for each eight-bit number");
 };
 
-/// A kind for calls of `what`, a pointer to a function or to what stands for one; `variant` is a number of up to 16
+/// The kind of calls of `what`, a pointer to a function or to what identifies one; `variant` is a number of up to 16
 /// bits.
 template <class What>
 [[nodiscard]] call_kind call_kind_of(What* what, unsigned variant = 0) noexcept {

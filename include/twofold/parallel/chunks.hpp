@@ -1,4 +1,4 @@
-// Pure arithmetic: how an array is cut into chunks. Knows neither threads nor elements' types.
+// Pure arithmetic: how an array is cut into chunks. Knows neither threads nor element types.
 #pragma once
 
 #include <algorithm>
@@ -40,15 +40,15 @@ struct pieces {
 /// one line; each but the first and the last has the same whole number of lines.
 class chunks : public pieces {
 public:
-    // Several chunks a worker, so that one that is late holds up the others by a fraction of its share only; but where
-    // they would be short, one, since each costs some hundred nanoseconds beside its work; and none so short that it is
-    // hardly worth a helper. Small enough that a fork, which waits for the chunks that helpers have in work, waits some
-    // tens of microseconds. Measured by `benchmarks/thresholds.cpp` (chunks).
+    // Several chunks per worker, so that a late worker delays the others by only a fraction of its share; but only one
+    // where several would be short, since each chunk has an overhead of some hundred nanoseconds; and none so short
+    // that it is hardly worth a helper. Small enough that a fork, which waits for the chunks that helpers are working
+    // on, waits some tens of microseconds. Measured by `benchmarks/thresholds.cpp` (chunks).
     static constexpr std::size_t per_worker = 4;
     static constexpr std::size_t min_bytes = std::size_t{32} << 10;
     static constexpr std::size_t min_of_several_bytes = std::size_t{64} << 10;
     static constexpr std::size_t max_bytes = std::size_t{512} << 10;
-    // More than so many chunks are not made: those of an array of 16 GiB and more grow with it.
+    // There are at most this many chunks: from 16 GiB on, they grow with the array.
     static constexpr std::size_t max_count = std::size_t{1} << 15;
 
     /// `n` elements of `element_bytes` each, for `workers` threads; the output begins `bytes_past_line` bytes past a

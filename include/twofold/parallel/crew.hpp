@@ -4,33 +4,33 @@
 // How a call is shared
 //   A call announces its job in a slot of a static table and takes chunks, first to last, until none is left. Helpers
 //   that see chunks in a slot count themselves in, take chunks, last to first, and count themselves out. (From both
-//   ends, so that in calls on the same array each finds in its cache what it left there.) One word holds which chunks
-//   are left and how many helpers are in, so to come in is to take a chunk: nobody enters a job that has none. The
-//   caller leaves when no chunk is left and no helper is in, so it waits for helpers in the middle of a chunk, never
-//   for one that has not come.
+//   ends, so that in repeated calls on one array each thread finds its data in its own cache.) One word holds which
+//   chunks are left and how many helpers are in, so entering a job and taking a chunk are one step: no helper enters a
+//   job without chunks. The caller leaves when no chunk is left and no helper is in, so it waits for helpers in the
+//   middle of a chunk, never for one that has not come.
 //
 // Floating-point environment
-//   A helper takes over its caller's modes when it comes in, and leaves the flags that it has raised in the slot, from
-//   where the caller raises them itself. So results and flags are those of a call on one thread. A caller whose
-//   operations may trap goes alone: the signal is for its own thread, at the operation that caused it.
+//   A helper adopts its caller's modes when it enters a job, and leaves the flags that it raises in the slot, where the
+//   caller finds and raises them. So results and flags are those of a call on one thread. A caller whose operations may
+//   trap works alone: the signal must come on its own thread, at the operation that caused it.
 //
 // Fork
-//   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; callers are not waited
-//   for. *parent* releases the lock; helpers are started again by the next call that wants them. *child* clears the
-//   table of the threads that it does not have. So does the first call of a child in which no handler ran: a copy by
-//   _Fork, or by a fork that began before a first call on another thread registered the handlers. A caller only ever
-//   tries the lock, and goes on alone when it is taken. Nothing here has a destructor that runs at exit, and nothing
-//   allocates but the one page of process_id.hpp.
+//   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; it does not wait for
+//   callers. *parent* releases the lock; the next call that wants helpers starts them again. *child* removes from the
+//   table the threads that it does not have. So does the first call of a child in which no handler ran: a copy by _Fork,
+//   or by a fork that began before a first call on another thread registered the handlers. A caller only ever tries the
+//   lock, and works alone if it is taken. Nothing here has a destructor that runs at exit, and nothing allocates except
+//   the one page of process_id.hpp.
 //
-//   A chunk may be a kernel of the user's, and wait for something that the forking thread has: a mutex, Python's GIL.
-//   So *prepare* waits two seconds at most, and then leaves those helpers behind. Helpers are of a generation, which
-//   each *prepare* ends: one that was left behind ends when its chunk does, and its caller waits for it as ever. Python
-//   is told sooner that a fork is to come, while that thread can still release the GIL: see python.hpp.
+//   A chunk may run a user's kernel, which may wait for something that the forking thread holds: a mutex, Python's GIL.
+//   So *prepare* waits at most two seconds, and then leaves such helpers behind. Helpers belong to a generation, which
+//   each *prepare* ends: a helper that was left behind ends with its chunk, and its caller waits for it as usual.
+//   Python announces a fork earlier, while the forking thread can still release the GIL: see python.hpp.
 //
-//   A call inside of a chunk runs on its thread alone. A fork there is one like any other if the thread is the
-//   caller's. On a helper it is an error: the child would be a helper without a crew.
+//   A call inside a chunk runs on that thread alone. A fork inside a chunk is like any other if it is on the caller's
+//   thread. On a helper it is an error: the child's only thread would be a helper without a crew.
 //
-// Everywhere but on Linux a call runs on its caller alone: nobody has measured another system yet.
+// On other systems than Linux, a call runs on its caller alone: nobody has measured them yet.
 #pragma once
 
 #include <algorithm>
@@ -65,19 +65,20 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// How the helpers are that there are at present.
+/// The state of the existing helpers.
 enum class helpers { none, asleep, awake };
 
-/// What helpers did for a call: nothing; had a part in it; had one, and made the caller wait until it fell asleep.
+/// What helpers did for a call: nothing; some of its chunks; some of its chunks, and so late that the caller fell
+/// asleep waiting.
 enum class help { none, given, given_late };
 
 #if defined(__linux__)
 
 // One announced job.
 struct slot {
-    // The state of the job, in one word, so that every change is one step. Lower half: a bit for a caller that sleeps
-    // on the word, the helpers that are in, and how many may be. Upper half: the chunks that nobody has taken, [front,
-    // back).
+    // The state of the job, in one word, so that every change is atomic. Lower half: a bit for a caller that sleeps on
+    // the word, the number of helpers that are in, and the number that may be. Upper half: the chunks that are not
+    // taken yet, [front, back).
     static constexpr std::uint64_t waited_for = 1;
     static constexpr std::uint64_t one_helper = std::uint64_t{1} << 1;
     static constexpr std::uint64_t one_allowed = std::uint64_t{1} << 16;
@@ -85,40 +86,42 @@ struct slot {
     static constexpr std::uint64_t one_back = std::uint64_t{1} << 48;
     static constexpr std::size_t max_chunks = (std::size_t{1} << 16) - 1;
 
-    // Spinning helpers look at it all the time, so the job comes to them with it: one cache line.
+    // Spinning helpers poll the word, so the job is on the same cache line and arrives with it.
     alignas(64) std::atomic<std::uint64_t> word{0};
-    // The job, for those who have counted themselves in.
+    // The job, for helpers that have counted themselves in.
     void (*run)(void const* context, std::size_t chunk) noexcept = nullptr;
     void const* context = nullptr;
     float_modes modes;
-    int caller_cpu = -1;                   // on which the caller was when it announced the job
-    std::atomic<std::uint32_t> raised{0};  // the floating-point flags that helpers have raised; lost_helper
-    // In the child of a fork in the middle of this job: it was copied without a helper that was in a chunk. No flag.
+    int caller_cpu = -1;                   // the caller's CPU when it announced the job
+    std::atomic<std::uint32_t> raised{0};  // floating-point flags that helpers have raised; lost_helper
+    // Not a floating-point flag: in the child of a fork in the middle of this job, a helper that was in a chunk is
+    // missing.
     static constexpr std::uint32_t lost_helper = std::uint32_t{1} << 31;
 
-    // The thread that called; 0: nobody. On a line that no helper looks at.
+    // The thread that called; 0: the slot is free. On a cache line that no helper reads.
     alignas(64) std::atomic<std::uintptr_t> caller{0};
 };
 
 // All the state of the crew. Static and trivially destroyed: helpers may look at it while the process exits.
 struct crew_state {
-    static constexpr unsigned slot_count = 16;    // calls beyond these, at one time, run on their callers alone
+    static constexpr unsigned slot_count = 16;    // more calls at one time run on their callers alone
     static constexpr unsigned max_helpers = 255;  // memory is saturated by far fewer
 
     alignas(64) std::atomic<std::uint32_t> announcements{0};  // a futex: helpers spin, then sleep on it
-    std::atomic<std::uint32_t> generation{0};                 // helpers of an earlier one end
-    // What every call reads, and hardly any writes.
-    // The process whose the helpers and the table are, once the fork handlers are there. No other may announce a call.
+    std::atomic<std::uint32_t> generation{0};                 // helpers of an earlier one exit
+    // Read by every call, and rarely written.
+    // The process that owns the helpers and the table, once the fork handlers are registered. No other may announce a
+    // call.
     alignas(64) std::atomic<pid_t> process{0};
     std::atomic<std::uint32_t> helper_count{0};
     std::atomic<std::uint32_t> asleep{0};
-    std::atomic<std::uint32_t> forks_ahead{0};  // which were told of, and are not over yet: no helper is started
-    std::atomic<pthread_key_t> helper_key{0};   // of which helpers have a value, and no other thread
-    alignas(64) std::atomic<std::uint32_t> looking_out{0};  // awake, and with nothing to do
+    std::atomic<std::uint32_t> forks_ahead{0};              // announced and not over yet: no helper is started
+    std::atomic<pthread_key_t> helper_key{0};               // has a value in helpers, and in no other thread
+    alignas(64) std::atomic<std::uint32_t> looking_out{0};  // helpers that are awake and idle
     slot slots[slot_count];
 
-    // The lock and what it guards. It names its owner, since the child of a fork has to tell a lock whose owner it does
-    // not have from one that is taken.
+    // The lock and what it guards. It names its owner, so that the child of a fork can recognize a lock whose owner was
+    // not copied.
     alignas(64) std::atomic<pid_t> lock_owner{0};  // the process that has it, or 0
     bool handlers_registered = false;
     sigset_t signals_before_fork = {};
@@ -134,19 +137,19 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 class __attribute__((visibility("hidden"))) crew {
 public:
-    // How long a helper looks out for the next call before it sleeps: about as long as waking it takes. With less,
-    // calls that come back to back would pay for the waking. Measured by `benchmarks/thresholds.cpp` (waking).
+    // How long a helper spins for the next call before it sleeps: about as long as waking it takes. If it were less,
+    // back-to-back calls would pay for waking. Measured by `benchmarks/thresholds.cpp` (waking).
     static constexpr std::int64_t spin_ns = 50'000;
 
-    /// The most chunks that a call may have.
+    /// The maximum number of chunks of a call.
     static constexpr std::size_t max_chunks = slot::max_chunks;
 
-    /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more, which are
-    /// woken, or started, if need be. Returns when all calls have returned; what they wrote is visible to the caller.
-    /// Says whether helpers had a part in it. chunk_count <= max_chunks.
+    /// Calls work(i) once for each i in [0, chunk_count), on this thread and on at most `helpers` more, which are woken
+    /// or started as needed. Returns when all these calls have returned; what they wrote is visible to the caller.
+    /// Returns what helpers did. chunk_count <= max_chunks.
     template <std::invocable<std::size_t> Work>
     static help share(std::size_t chunk_count, unsigned helpers, Work const& work) noexcept {
-        // More helpers than there are further chunks would come for nothing.
+        // There is one chunk for the caller and at most one helper for each other chunk.
         if (chunk_count <= helpers) helpers = chunk_count == 0 ? 0 : static_cast<unsigned>(chunk_count - 1);
         auto const run = [](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); };
         slot* const job = helpers > 0 ? announce(chunk_count, helpers, run, &work) : nullptr;
@@ -154,7 +157,7 @@ public:
             for (std::size_t i = 0; i < chunk_count; ++i) work(i);
             return help::none;
         }
-        std::size_t i = 0;  // which nobody else was offered
+        std::size_t i = 0;  // the caller's own chunk, which is not in the slot
         do {
             work(i);
         } while (take_front(*job, i));
@@ -163,35 +166,37 @@ public:
         return (end & slot::waited_for) == 0 ? help::given : help::given_late;
     }
 
-    /// Whether any helper is awake, and so at hand.
+    /// Whether any helper exists, and whether one is awake.
     [[nodiscard]] static helpers state_of_helpers() noexcept {
         std::uint32_t const living = the_crew.helper_count.load(std::memory_order_relaxed);
         if (living == 0) return helpers::none;
         return living > the_crew.asleep.load(std::memory_order_relaxed) ? helpers::awake : helpers::asleep;
     }
 
-    /// Threads that help at present, for tests and diagnostics.
+    /// The number of helper threads at present, for tests and diagnostics.
     [[nodiscard]] static unsigned helper_count() noexcept {
         return the_crew.helper_count.load(std::memory_order_relaxed);
     }
 
-    // ---- for those who know of a fork before *prepare* does: expect_fork; stop_for_fork, unless there is no need; the
-    // fork, done or failed; fork_is_over, or in the child fork_is_over_in_child. Any number of threads at a time.
+    // ---- for a binding that knows of a fork before *prepare* does: expect_fork; stop_for_fork, if expect_fork says
+    // so; the fork, whether it succeeds or not; fork_is_over, or in the child fork_is_over_in_child. Any number of
+    // threads may do so at a time.
 
-    /// Once, before all of these: so a child of any fork forgets which ones its parent was told of.
+    /// Called once, before any of these, so that the child of any fork forgets the forks that its parent expected.
     static void watch_forks() noexcept {
         if (!is_ours()) static_cast<void>(set_up());
     }
 
-    /// Calls go alone from here on, and no helper is started. Whether there may be some that have to be stopped.
+    /// From here on calls run alone, and no helper is started. Returns whether there may be helpers to stop.
     [[nodiscard]] static bool expect_fork() noexcept {
         the_crew.forks_ahead.fetch_add(1, std::memory_order_seq_cst);
-        // Who starts helpers takes the lock first, and looks at forks_ahead then; all is sequentially consistent.
+        // A thread that starts helpers takes the lock first and then reads forks_ahead; all accesses are sequentially
+        // consistent.
         return the_crew.lock_owner.load(std::memory_order_seq_cst) != 0 ||
                the_crew.helper_count.load(std::memory_order_seq_cst) != 0;
     }
 
-    /// Does what *prepare* does. Not with a lock that a kernel may want.
+    /// Does what *prepare* does. Must not be called with a lock that a kernel may want.
     static void stop_for_fork() noexcept {
         if (!is_ours() || is_helper()) return;
         sigset_t const before = block_signals();
@@ -202,12 +207,12 @@ public:
 
     static void fork_is_over() noexcept {
         std::uint32_t ahead = the_crew.forks_ahead.load(std::memory_order_relaxed);
-        // None, in a child that was itself made while its parent was about to fork.
+        // It may be 0 already: in a child that was forked while its parent was expecting another fork.
         while (ahead > 0 && !the_crew.forks_ahead.compare_exchange_weak(ahead, ahead - 1, std::memory_order_relaxed)) {
         }
     }
 
-    /// The forks that other threads were about to make are not this process's.
+    /// The forks that other threads were expecting are the parent's, not this process's.
     static void fork_is_over_in_child() noexcept { the_crew.forks_ahead.store(0, std::memory_order_relaxed); }
 
 private:
@@ -244,20 +249,20 @@ private:
         job->modes = modes;
         job->raised.store(0, std::memory_order_relaxed);
         job->caller_cpu = sched_getcpu();
-        // The caller keeps the first chunk. A helper that goes to sleep says so first and then looks at the slots; we
-        // announce first and then look for sleepers. Both sequentially consistent: one of the two sees the other.
+        // The caller keeps the first chunk. A helper that goes to sleep first says so and then checks the slots; we
+        // first announce and then check for sleepers. Both are sequentially consistent, so at least one sees the other.
         job->word.store(helpers * slot::one_allowed + slot::one_front + chunk_count * slot::one_back,
                         std::memory_order_seq_cst);
         unsigned wanted = the_crew.asleep.load(std::memory_order_seq_cst) > 0 ? helpers : 0;
         if (wanted > 0) wanted -= (std::min)(wanted, the_crew.looking_out.load(std::memory_order_seq_cst));
-        // Who looks out looks at the first slot, and whether there is news of the others.
+        // Spinning helpers watch the first slot, and the announcements for all others.
         if (wanted > 0 || job != the_crew.slots) the_crew.announcements.fetch_add(1, std::memory_order_seq_cst);
         if (wanted > 0) futex_wake(&the_crew.announcements, wanted);
         if (the_crew.helper_count.load(std::memory_order_relaxed) < helpers) start_helpers(helpers);
         return job;
     }
 
-    // Null: none is free, or this thread is in a chunk already.
+    // Null if no slot is free, or if this thread is in a chunk already.
     static slot* take_slot() noexcept {
         if (is_helper()) return nullptr;
         for (slot& job : the_crew.slots) {
@@ -285,7 +290,7 @@ private:
         return false;
     }
 
-    // Waits for the helpers that are in, and raises the flags that they did. Returns the last state of the word.
+    // Waits for the helpers that are in, and raises the flags that they raised. Returns the last state of the word.
     static std::uint64_t withdraw(slot& job) noexcept {
         std::uint64_t word = job.word.load(std::memory_order_acquire);
         for (unsigned spins = 0; helpers_in(word) > 0; word = job.word.load(std::memory_order_acquire)) {
@@ -311,7 +316,7 @@ private:
 
     static void* helper_main(void* argument) noexcept {
         pthread_key_t const key = the_crew.helper_key.load(std::memory_order_relaxed);
-        if (pthread_setspecific(key, &the_crew) != 0) return nullptr;  // no memory
+        if (pthread_setspecific(key, &the_crew) != 0) return nullptr;  // out of memory
         auto const generation = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(argument));
         std::int64_t look_out_until = now_ns() + spin_ns;
         for (;;) {
@@ -321,7 +326,7 @@ private:
                 look_out_until = now_ns() + spin_ns;
                 continue;
             }
-            // A call that has no room for this helper does not keep it awake.
+            // A call that does not want another helper does not keep this one awake.
             if (look_out(seen, look_out_until)) continue;
             the_crew.asleep.fetch_add(1, std::memory_order_seq_cst);
             if (!visit_slots(generation)) futex_wait(&the_crew.announcements, seen);
@@ -354,8 +359,8 @@ private:
         return helped;
     }
 
-    // Does `chunk`, and others as long as there are any. The modes that it takes over stay this thread's until the next
-    // job, and mean nothing in between: a helper's own arithmetic is that of integers.
+    // Runs `chunk`, then others while there are any. This thread keeps the adopted modes until the next job, which is
+    // harmless: a helper's own arithmetic uses integers.
     static void work_in(slot& job, std::size_t chunk, std::uint32_t generation) noexcept {
         auto* const run = job.run;
         void const* const context = job.context;
@@ -374,13 +379,13 @@ private:
                 chunk = back_of(word) - 1;
                 continue;
             }
-            // From here on the job may be gone. The slot is static.
+            // From here on the job may be gone; the slot is static.
             if ((word & slot::waited_for) != 0 && helpers_in(word) == 1) futex_wake(lower_half(job.word), 1);
             return;
         }
     }
 
-    // Mostly there is nothing to tell, or another helper has told it.
+    // Mostly there are no flags, or another helper has handed them over already.
     static void hand_over_flags(slot& job) noexcept {
         std::uint32_t const raised = float_modes::raised();
         if ((raised & ~job.raised.load(std::memory_order_relaxed)) != 0) {
@@ -388,11 +393,11 @@ private:
         }
     }
 
-    // Linux likes to wake a helper on the CPU of the caller that wakes it, and to leave both there for milliseconds
-    // while other CPUs idle. Forbidding this thread that CPU for a moment moves it. Measured by
+    // Linux tends to wake a helper on the CPU of the caller that wakes it, and to leave both there for milliseconds
+    // while other CPUs idle. Removing that CPU from this thread's affinity for a moment moves it. Measured by
     // `benchmarks/arrays.py --part sizes`.
     static void leave_cpu(int cpu) noexcept {
-        cpu_set_t allowed[8];  // 8192 CPUs, the most that Linux can be built for
+        cpu_set_t allowed[8];  // 8192 CPUs, the maximum that Linux can be built for
         if (sched_getaffinity(0, sizeof(allowed), allowed) != 0 || CPU_COUNT_S(sizeof(allowed), allowed) < 2) return;
         cpu_set_t others[8];
         for (std::size_t i = 0; i < 8; ++i) others[i] = allowed[i];
@@ -400,7 +405,7 @@ private:
         if (sched_setaffinity(0, sizeof(others), others) == 0) sched_setaffinity(0, sizeof(allowed), allowed);
     }
 
-    // Waits, awake, for a job that wants helpers, or for news of the slots. False: nothing came until `end`.
+    // Spins until a job wants helpers or there is a new announcement. Returns false if neither comes before `end`.
     static bool look_out(std::uint32_t seen, std::int64_t end) noexcept {
         the_crew.looking_out.fetch_add(1, std::memory_order_seq_cst);
         bool came = false;
@@ -425,8 +430,8 @@ private:
         sigset_t const before = block_signals();
         bool ready = false;
         if (try_lock()) {
-            // Set first: were a fork to copy this process in between, its child would go without handlers, not with two
-            // sets of them.
+            // Set first: if a fork copies this process in between, its child has no handlers instead of two sets of
+            // them.
             if (!the_crew.handlers_registered) {
                 pthread_key_t key;
                 bool const has_key = pthread_key_create(&key, nullptr) == 0;
@@ -438,7 +443,7 @@ private:
                 }
             }
             ready = the_crew.handlers_registered;
-            // Another thread may have been here while this one came for the lock, and may have announced calls since.
+            // Another thread may have done this while we were taking the lock, and may have announced calls since.
             if (ready && !is_ours()) become_own_process();
             unlock();
         }
@@ -446,11 +451,11 @@ private:
         return ready;
     }
 
-    // Helpers run this object's code, so dlclose must not unmap it. Not under the lock: the dynamic linker has a lock
-    // of its own, which another thread may hold while it forks.
+    // Helpers run this object's code, so dlclose must not unmap it. Not under the lock: the dynamic linker has its own
+    // lock, which another thread may hold while it forks.
     //
-    // Nothing unmaps the program itself. For it no call goes to dlopen, since that of the thread sanitizer takes a lock
-    // which its fork does not know: a child that another thread forks meanwhile would wait for it forever.
+    // The program itself is never unmapped, so it is not passed to dlopen: the thread sanitizer's dlopen takes a lock
+    // that its fork does not handle, and a child that another thread forks meanwhile would wait for it forever.
     static void pin_shared_object() noexcept {
         without_cancellation const guard;
         Dl_info here;
@@ -462,7 +467,7 @@ private:
     }
 
     static void start_helpers(unsigned wanted) noexcept {
-        // Helpers inherit the blocked signals, and so leave signals to the program's own threads.
+        // Helpers inherit the signal mask, so signals go to the program's own threads.
         sigset_t const before = block_signals();
         if (try_lock()) {
             if (now_ns() >= the_crew.no_start_before_ns && the_crew.forks_ahead.load(std::memory_order_seq_cst) == 0) {
@@ -471,7 +476,7 @@ private:
                 while (living < wanted) {
                     if (pthread_create(&the_crew.helpers[living], nullptr, helper_main,
                                        reinterpret_cast<void*>(generation)) != 0) {
-                        // Out of threads: make do with those we have, and do not ask again at every call.
+                        // Out of threads: continue with those we have, and do not retry at every call.
                         the_crew.no_start_before_ns = now_ns() + retry_ns;
                         break;
                     }
@@ -504,8 +509,8 @@ private:
         }
     }
 
-    // Whether that helper has ended by then. Asked again and again: pthread_clockjoin_np is not to be had everywhere,
-    // nor known to the thread sanitizer, and the clock of pthread_timedjoin_np is set by people.
+    // Whether that helper has ended by `end`. Polls, since pthread_clockjoin_np is not available everywhere and the
+    // thread sanitizer does not know it, and since the clock of pthread_timedjoin_np may be changed by users.
     static bool join(pthread_t helper, std::int64_t end) noexcept {
         while (pthread_tryjoin_np(helper, nullptr) != 0) {
             std::int64_t const left = end - now_ns();
@@ -520,9 +525,9 @@ private:
         return true;
     }
 
-    // What this process must not believe of the one that it was copied from, if it was: helpers and callers that it
-    // does not have. A call of this thread goes on if it forked in its middle; its helpers are gone, and the chunks
-    // that they had taken are done, but for those of helpers that were left behind.
+    // Clears the state that a fork has copied and that does not hold for this process: helpers and callers that it does
+    // not have. If this thread forked in the middle of a call, that call goes on; its helpers are gone, and the chunks
+    // that they had taken are done, except those of helpers that were left behind.
     static void become_own_process() noexcept {
         the_crew.helper_count.store(0, std::memory_order_relaxed);
         the_crew.asleep.store(0, std::memory_order_relaxed);
@@ -543,7 +548,7 @@ private:
 
     // ---- fork
 
-    // Signals stay blocked from here until the handlers after the fork: a signal handler that forks would come for the
+    // Signals stay blocked from here until the handlers after the fork: a signal handler that forks would wait for the
     // lock that its own thread holds.
     static void before_fork() noexcept {
         if (is_helper()) {
@@ -555,10 +560,10 @@ private:
         the_crew.signals_before_fork = before;
     }
 
-    // Leaves the lock taken.
+    // Returns with the lock taken.
     static void stop_helpers_under_lock() noexcept {
-        while (!try_lock()) sched_yield();  // the owner starts helpers or forks: mostly tens of microseconds
-        // In the child of a `_Fork`, which calls no handlers, the helpers are still those of another process.
+        while (!try_lock()) sched_yield();  // the owner starts helpers or forks: usually tens of microseconds
+        // In the child of a `_Fork`, which calls no handlers, the helpers still belong to another process.
         if (is_ours()) stop_helpers();
     }
 
@@ -584,12 +589,12 @@ private:
 
     static void restore_signals(sigset_t const& before) noexcept { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
 
-    // ---- the lock. Who takes it has blocked the signals, so that no signal handler forks while its thread has it.
+    // ---- the lock. Signals are blocked while it is taken, so that no signal handler forks on the thread that has it.
 
     static bool try_lock() noexcept {
         pid_t const process = process_id();
         pid_t owner = the_crew.lock_owner.load(std::memory_order_relaxed);
-        // A lock that another process owns was copied by a fork together with everything but its owner.
+        // If another process owns the lock, a fork has copied it without its owner.
         return owner != process &&
                the_crew.lock_owner.compare_exchange_strong(owner, process, std::memory_order_seq_cst);
     }
@@ -600,8 +605,9 @@ private:
 
     static constexpr unsigned max_spins = 2000;  // about as long as a helper needs for a chunk; then the caller sleeps
     static constexpr std::int64_t retry_ns = 1'000'000'000;
-    static constexpr std::int64_t max_wait_ns = 2'000'000'000;  // of a fork for kernels; as its message says
-    static constexpr std::int64_t short_wait_ns = 1'000'000;    // within which helpers without such kernels end
+    static constexpr std::int64_t max_wait_ns =
+        2'000'000'000;                                        // how long a fork waits for kernels; its message says so
+    static constexpr std::int64_t short_wait_ns = 1'000'000;  // helpers without such kernels end within this time
 
     static void relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
@@ -611,22 +617,22 @@ private:
 #endif
     }
 
-    // What pthread_self() is stays the same in the child of a fork, which the number of a thread does not.
+    // pthread_self() stays the same in the child of a fork; the thread's number does not.
     static std::uintptr_t this_thread() noexcept { return std::bit_cast<std::uintptr_t>(pthread_self()); }
 
-    // A raw futex: std::atomic::wait keeps a table for the whole process inside the standard library, and a fork may
-    // leave that locked.
+    // A raw futex: std::atomic::wait keeps a process-wide table in the standard library, and a fork may leave it
+    // locked.
     static void futex_wait(void* word, std::uint32_t expected) noexcept {
         syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
     }
     static void futex_wake(void* word, unsigned threads) noexcept {
         syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
     }
-    // A futex has 32 bits: those of the lower half.
+    // A futex has 32 bits: the lower half.
     static void* lower_half(std::atomic<std::uint64_t>& word) noexcept {
         return reinterpret_cast<std::uint32_t*>(&word) + (std::endian::native == std::endian::little ? 0 : 1);
     }
-    // Straight to the file: a stream may be locked. Does not touch errno, which handlers of a fork leave as it is.
+    // Writes to the descriptor, since a stream may be locked. Preserves errno, which fork handlers must not change.
     template <std::size_t Size>
     static void say(char const (&line)[Size]) noexcept {
         int const error = errno;

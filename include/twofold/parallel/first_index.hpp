@@ -1,4 +1,4 @@
-// The least of the indices that the threads of a call report.
+// The smallest of the indices that the threads of a call report.
 #pragma once
 
 #include <atomic>
@@ -10,8 +10,8 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// Chunks are claimed in order, so whoever finds something has every chunk before its own claimed: the least that is
-/// reported is the first that there is.
+/// Callers skip only chunks behind an index that was reported, so the smallest index that is reported is the first one
+/// of all.
 class first_index {
 public:
     explicit first_index(std::size_t none) noexcept : smallest_(none) {}

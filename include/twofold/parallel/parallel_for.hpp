@@ -1,4 +1,4 @@
-// The one place that cuts a range into chunks and shares them.
+// The only place that cuts a range into chunks and shares them.
 #pragma once
 
 #include <algorithm>
@@ -17,19 +17,19 @@ namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 /// The items of a call.
 struct items {
     std::size_t count;
-    std::size_t bytes_each;       // of memory that an item reads, or writes if that is more
+    std::size_t bytes_each;       // of memory that an item reads or writes, whichever is more
     void const* start = nullptr;  // where the first one is written: chunks begin on cache lines from there
 };
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// The threads that a call may use which asked for `asked`; 0 asks for none in particular.
-[[nodiscard]] constexpr allowance threads_for(unsigned asked) noexcept {
-    return {(std::min)(asked, max_threads), asked != 0};
+/// The threads that a call may use that requests `requested` of them; 0 requests no particular number.
+[[nodiscard]] constexpr allowance threads_for(unsigned requested) noexcept {
+    return {(std::min)(requested, max_threads), requested != 0};
 }
 
-/// body(first, count, workers) for chunks that cover all items once, on as many threads as pay, or as are requested:
-/// `workers` of them. Chunks are claimed in order.
+/// Calls body(first, count, workers) for chunks that cover all items once, on as many threads as pay off, or as are
+/// requested: `workers` of them.
 template <class Body>
 void parallel_for(call_kind kind, items const& all, allowance threads, Body const& body) noexcept {
     sharing::run(kind, all.count * all.bytes_each, threads, [&](unsigned workers) noexcept {

@@ -1,4 +1,4 @@
-// How many threads a call may use. Whether they pay is for parallel/adaptive.hpp to say.
+// How many threads a call may use. Whether they pay off is decided by parallel/adaptive.hpp.
 //
 // The first of these that says something decides:
 //   1. options::threads of the call
@@ -7,9 +7,9 @@
 //   4. the environment variable OMP_NUM_THREADS, but no more than OMP_THREAD_LIMIT: what Dask, Ray and joblib set
 //   5. one thread in a worker of a process pool, if the binding knows that it is in one
 //   6. the CPUs that this process may use: its affinity mask, or the quota of its control groups if that is smaller
-// A variable that holds anything but a whole number from 1 up says nothing; of a list such as "4,2" the first item
-// counts. The environment is read by calls that are large enough for threads, so a change is followed; like getenv
-// itself, that must not run beside a setenv.
+// A variable that holds anything but a whole number of at least 1 is ignored; of a list such as "4,2" the first item
+// counts. Calls that are large enough for threads read the environment, so changes take effect; like getenv itself,
+// that must not run concurrently with setenv.
 #pragma once
 
 #include <algorithm>
@@ -45,7 +45,7 @@ enum class thread_rule : unsigned char {
 
 /// What the caller knows of the number of threads, and these headers do not.
 struct thread_wishes {
-    unsigned argument = 0;      // options::threads of the call; 0 asks for none in particular
+    unsigned argument = 0;      // options::threads of the call; 0 requests no particular number
     unsigned thread_limit = 0;  // of the calling thread; 0 for none
     bool pool_worker = false;   // whether this process is a worker of a process pool
 };
@@ -56,23 +56,23 @@ struct thread_decision {
 };
 
 #if defined(__linux__)
-// What was found at most a second ago in this process: asking costs tens of microseconds, and it hardly ever changes.
-// In one word, so that a thread never sees half of what another one writes: the process (32 bits), the second (22),
-// whether the quota decided (1), the count (9). 0 before anything was found.
+// The CPUs available to this process, as found at most a second ago: finding them takes tens of microseconds, and they
+// hardly ever change. In one word, so that a thread never sees half of what another writes: the process (32 bits), the
+// second (22), whether the quota decided (1), the count (9). 0 before the first time.
 __attribute__((visibility("hidden"))) inline constinit std::atomic<std::uint64_t> the_available_cpus{0};
 #endif
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// The rule as users read it: the name of the variable where it is one.
+/// The rule's name for users; for an environment variable, the variable's name.
 [[nodiscard]] constexpr char const* name_of(thread_rule rule) noexcept {
     constexpr char const* names[] = {
         "argument", "thread limit", "TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS", "pool worker", "affinity", "cgroup"};
     return names[static_cast<std::size_t>(rule)];
 }
 
-/// The number at the start of `text`, up to a comma or the end; 0 where there is none, or something else beside it, or
-/// where it does not fit into an unsigned int.
+/// The number at the start of `text`, up to a comma or the end; 0 if there is none, if there is anything else, or if it
+/// does not fit into an unsigned int.
 [[nodiscard]] constexpr unsigned parse_thread_count(char const* text) noexcept {
     if (text == nullptr) return 0;
     auto const is_blank = [](char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
@@ -88,9 +88,9 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 #if defined(__linux__)
 
-/// The CPUs that this process may use. Tests give a directory that stands for the root of the file system.
+/// The CPUs that this process may use. Tests pass a directory in place of the file system's root.
 [[nodiscard]] inline thread_decision find_available_cpus(char const* root = "") noexcept {
-    cpu_set_t mask[8];  // 8192 CPUs, the most that Linux can be built for
+    cpu_set_t mask[8];  // 8192 CPUs, the maximum that Linux can be built for
     int const in_mask = sched_getaffinity(0, sizeof(mask), mask) == 0 ? CPU_COUNT_S(sizeof(mask), mask) : 1;
     unsigned const cpus = in_mask > 0 ? static_cast<unsigned>(in_mask) : 1;
     unsigned const quota = cgroup_cpus(root);
@@ -123,7 +123,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 #endif
 
-/// What the environment says; a count of 0 if nothing.
+/// What the environment says; a count of 0 if it says nothing.
 [[nodiscard]] inline thread_decision threads_by_environment() noexcept {
     if (unsigned const count = parse_thread_count(std::getenv("TWOFOLD_NUM_THREADS")); count != 0) {
         return {count, thread_rule::twofold_num_threads};

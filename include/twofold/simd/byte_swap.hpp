@@ -1,4 +1,5 @@
-// Byte swaps: of one number, of a vector of numbers, of memory; and a map on numbers that are byte-swapped in memory.
+// Byte swaps of one number, of a vector of numbers, and of memory; and a map of numbers that are byte-swapped in
+// memory.
 #pragma once
 
 #include <algorithm>
@@ -20,8 +21,9 @@ using unsigned_of_size = std::conditional_t<
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// Swaps the bytes of each number in `bits`: an unsigned number, or a compiler's vector of `Bits`. By shifts, which
-/// every instruction set has. Not by value: how vectors are passed depends on the flags.
+/// Swaps the bytes of each lane of `bits`: an unsigned number, which is one lane, or a compiler's vector of `Lane`.
+/// Uses shifts, which every instruction set has. By reference, since how vectors are passed by value depends on the
+/// flags.
 template <class Lane, class Bits>
 [[gnu::always_inline]] constexpr void swap_bytes(Bits& bits) noexcept {
     if constexpr (sizeof(Lane) == 8) {
@@ -39,7 +41,7 @@ template <class Lane, class Bits>
     }
 }
 
-/// What Map does, for the bits of a scalar T that is byte-swapped in memory.
+/// What Map does, for scalars T that are byte-swapped in memory. Its lanes hold their bits.
 template <class Map, class Arch, class T>
 struct byte_swapped {
     using lane = unsigned_of_size<sizeof(T)>;
@@ -54,7 +56,7 @@ struct byte_swapped {
     }
 
     [[nodiscard, gnu::always_inline]] batch operator()(batch const& x) const noexcept {
-        // The compiler's vectors: of the shifts of some versions of xsimd with AVX-512, GCC 12 warns.
+        // The compiler's vectors, since GCC 12 warns about the AVX-512 shifts of some versions of xsimd.
         using vector [[gnu::vector_size(sizeof(batch))]] = lane;
         using values = typename Map::batch;
         auto bits = __builtin_bit_cast(vector, x);
@@ -65,7 +67,7 @@ struct byte_swapped {
     }
 };
 
-/// Swaps the bytes of each of `n` scalars of `Bytes` bytes, in place.
+/// Swaps the bytes of each of `n` scalars of `Bytes` bytes in place.
 template <std::size_t Bytes>
 void swap_bytes_in_place(std::byte* scalars, std::size_t n) noexcept {
     std::size_t i = 0;
@@ -80,7 +82,7 @@ void swap_bytes_in_place(std::byte* scalars, std::size_t n) noexcept {
             swap_bytes<lane>(bits);
             std::memcpy(scalars + first * Bytes, &bits, sizeof(bits));
         };
-        // Four at a time: a loop of one is half as fast where it happens to lie badly in memory.
+        // Four at a time: a loop over single vectors is half as fast if its code happens to be badly aligned.
         for (; n - i >= 4 * lanes; i += 4 * lanes) {
             swap_at(i);
             swap_at(i + lanes);

@@ -1,13 +1,13 @@
-// The kernels of an operation, made of what it means for one scalar and for one batch: each runs on one chunk, on one
-// thread, with one instruction set. As pointers they are one plain type for all operations and scalar types, so what
-// calls them is compiled once. In a program they are those that the including file is compiled for; in the Python wheel
-// those of the best instruction set that the machine has.
+// The kernels of an operation, made from its definition for one scalar and for one batch: each runs on one chunk, on
+// one thread, with one instruction set. As pointers they have one plain type for all operations and scalar types, so
+// their callers are compiled once. In a C++ program they use the instruction set that the including file is compiled
+// for; in the Python wheel, the best one that the machine has.
 //
 // An operation is a type with class templates whose objects are called with a scalar (a `lane`) and with a batch:
 //
 //   map<Arch, T>          the result, integers modulo 2^bits
-//   clamped<Arch, T>      the result, integers clamped to the limits of their type. None: as map has it
-//   overflows<Arch, T>    whether the result is beyond what the type holds. None: it never is
+//   clamped<Arch, T>      the result, integers clamped to the limits of their type. If missing: the same as map
+//   overflows<Arch, T>    whether the result is beyond what the type can hold. If missing: it never is
 #pragma once
 
 #include <cstddef>
@@ -65,8 +65,8 @@ private:
     using overflows = typename Operation::template overflows<Arch, T>;
 
     bool in_scalars_ = false;
-    // Nothing has overflowed. Said like this because batch_bool(false) of xsimd 8 is a call with an argument for each
-    // lane, which is not always inlined.
+    // All false: nothing has overflowed yet. Not batch_bool(false), which in xsimd 8 is a call with an argument for
+    // each lane that is not always inlined.
     typename batch::batch_bool_type in_batches_ = batch(lane{0}) != batch(lane{0});
 };
 
@@ -122,8 +122,8 @@ private:
     }
 };
 
-/// Kernels as pointers. Hidden: g++ marks variable templates STB_GNU_UNIQUE, and no object that has such a symbol is
-/// ever unloaded.
+/// Kernels as pointers. Hidden, since g++ marks variable templates STB_GNU_UNIQUE, and an object with such a symbol is
+/// never unloaded.
 template <class Kernels>
 #if defined(__GNUC__)
 __attribute__((visibility("hidden")))

@@ -1,5 +1,5 @@
-// From pointers to results, for scalars that lie one after another: the kernels of an operation, run on chunks, alone
-// or shared. Errors are indices here.
+// Maps contiguous scalars: the kernels of an operation are run on chunks, alone or shared. Errors are reported as
+// indices here.
 #pragma once
 
 #include <algorithm>
@@ -15,13 +15,13 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-/// Scalars to be mapped. `in` and `out` are the same address or do not overlap. They may be a slice of more.
+/// Scalars to map. `in` and `out` are the same address or do not overlap. They may be a slice of a longer array.
 struct scalars {
     std::byte const* in;
     std::byte* out;
     std::size_t n;
     std::size_t bytes_each;
-    std::size_t whole_n;  // of what they are a slice of
+    std::size_t whole_n;  // of the array of which they are a slice
 
     [[nodiscard, gnu::always_inline]] bool in_place() const noexcept { return in == out; }
 };
@@ -60,8 +60,8 @@ inline void map_by(kernel_row::mapping_kernel const (&kernels)[2], scalars const
     return found.smallest();
 }
 
-/// Maps scalars as `policy` has it. Returns n, or with overflow_policy::raise the index of the first one whose result
-/// overflows; then `out` is what it was if it is `in`, else unspecified.
+/// Maps scalars according to `policy`. Returns n, or with overflow_policy::raise the index of the first one whose
+/// result overflows; then `out` is unchanged if it is `in`, else unspecified.
 inline std::size_t map_scalars(kernel_row const& kernels, scalars const& all, allowance threads,
                                overflow_policy policy) noexcept {
     if (policy == overflow_policy::raise && !all.in_place()) {

@@ -1,6 +1,6 @@
-// Streaming (non-temporal) stores, which spare memory the read of a line that is only overwritten.
-// xsimd has them from 14.2 on, and we build with 8.1, so here they are for the instruction sets that have them. And
-// from which size on they pay.
+// Streaming (non-temporal) stores, which avoid reading a cache line that is only overwritten; and from which size on
+// they pay off. xsimd has them from 14.2 on, and we build with 8.1, so they are written here, for the instruction sets
+// that have them.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-// Streaming pays from these fractions of the cache on, input and output together: below, plain stores find room in the
-// cache, and several threads find more of it than one. Measured by `benchmarks/thresholds.cpp` (streaming).
+// Streaming pays off from these fractions of the cache on, input and output together: below, plain stores fit into the
+// cache, and several threads have more of it than one. Measured by `benchmarks/thresholds.cpp` (streaming).
 inline constexpr std::size_t streaming_eighths_one_thread = 5;
 inline constexpr std::size_t streaming_eighths_more_threads = 10;
 
@@ -29,7 +29,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 #if defined(__SSE2__)
 
-// Batches of complex numbers, which a kernel of the user may have, are two registers; they are stored the usual way.
+// Batches of complex numbers, which a user's kernel may have, are two registers; they are stored with ordinary stores.
 template <class Arch, class T>
 inline constexpr bool can_stream =
     std::is_arithmetic_v<T> && (std::is_base_of_v<xsimd::sse2, Arch> || std::is_base_of_v<xsimd::avx, Arch>
@@ -38,7 +38,7 @@ inline constexpr bool can_stream =
 #endif
                                );
 
-/// Stores one batch with a streaming store, where there is one. `out` is aligned to the batch's size in bytes.
+/// Stores one batch with a streaming store, if there is one for it. `out` is aligned to the batch's size in bytes.
 template <class T, class Arch>
 inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
     if constexpr (!can_stream<Arch, T>) {
@@ -62,8 +62,8 @@ inline void stream_store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
     }
 }
 
-/// Makes the streamed stores of this thread visible before whatever it stores next. Non-temporal stores are not
-/// ordered by a release store or by a lock.
+/// Makes the streamed stores of this thread visible before whatever it stores next. Neither a release store nor a lock
+/// orders non-temporal stores.
 inline void finish_streaming() noexcept {
     _mm_sfence();
 }

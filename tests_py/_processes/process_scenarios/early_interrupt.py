@@ -22,11 +22,11 @@ exit_codes = []
 
 
 class Noted(jobs.OwnProcesses):
-    def part(self, have_come):
+    def release(self, have_come):
         for process in self._started:
             process.join()
             exit_codes.append(process.exitcode)
-        super().part(have_come)
+        super().release(have_come)
 
 
 def main(method):
