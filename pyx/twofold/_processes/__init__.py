@@ -1,4 +1,4 @@
-"""Memory that processes share, and pools that work on it: who does which chunk, who is dead, where the bytes are.
+"""Memory that processes share, and pools that work on it: which process does which chunk, which one is dead.
 
-It knows no container but buffers and arrays of NumPy, and is handed an operation, which a worker finds by its name.
+It knows no containers but buffers and arrays of NumPy, and is handed an operation, which a worker finds by its name.
 """

@@ -1,21 +1,21 @@
-// Which process does which chunk of an array, written down in memory that the processes share. So each chunk is done
-// exactly once, also where processes die in the middle of one: whatever a pool does, this table is the truth.
+// The table, in memory that processes share, of which process does which chunk of an array. With it each chunk is done
+// exactly once, even if processes die in the middle of one: whatever a pool does, this table is authoritative.
 //
-// Knows nothing of Python, of pools, of arrays' elements, and not when a process is dead: it is told so.
+// Knows nothing of Python, pools or elements, nor when a process is dead: its user tells it.
 //
-// A chunk's way
-//   elsewhere   free -> claimed -> done            the result is another array: what a dead worker had is done again
-//   in place    free -> claimed -> ready -> done   computed into memory of the worker's own, its scratch; once that is
-//                                                  complete the chunk is ready, and the scratch is copied over it
-//   look        free -> claimed -> done            computed into the scratch, and nothing is copied: to find a failure
+// The states of a chunk, by mode
+//   out of place   free -> claimed -> done            the result is another array: a dead worker's chunk is done again
+//   in place       free -> claimed -> ready -> done   computed into the worker's own memory, its scratch; once that is
+//                                                     complete the chunk is ready, and the scratch is copied over it
+//   check          free -> claimed -> done            computed into the scratch, and not copied: to find a failure
 //
-//   In place, a worker that dies before `ready` has not touched its chunk, so that starts over. One that dies later has
-//   left all of the result in its scratch, and that is copied (again) by who takes over.
+//   In place, a worker that dies before `ready` has not written to its chunk, so that chunk starts over. A worker that
+//   dies later has left the complete result in its scratch, and the worker that takes over copies it (again).
 //
 // Workers
-//   A worker is a number, and never two processes', nor two threads'. Worker 0 made the table. It alone takes over, and
-//   only from processes that are known to be dead, never since they are late: a stopped process may wake up at any time
-//   and go on to write. Nobody waits for a lock, as there is none.
+//   A worker is a number, which belongs to one thread of one process. Worker 0 made the table. Only it takes over
+//   chunks, and only from processes that are known to be dead, never because they are late: a stopped process may
+//   continue at any time and go on writing. There are no locks.
 #pragma once
 
 #include <linux/futex.h>
@@ -36,42 +36,42 @@ enum class mode : std::uint64_t { out_of_place, in_place, check };
 
 enum class state : std::uint64_t { free, claimed, ready, done };
 
-/// Where a worker is with its chunk: for tests, in which it dies there.
+/// How far a worker is with its chunk: for tests, in which it dies there.
 enum class step { claimed, computed, ready, copied, done };
 
-/// A process, unlike any that has its number later.
+/// Identifies a process, also against a later one with the same pid.
 struct identity {
     std::uint64_t process;
-    std::uint64_t started;  // when, in any unit
+    std::uint64_t started;  // its start time, in any unit
     friend constexpr bool operator==(identity const&, identity const&) = default;
 };
 
-/// What is to be done.
+/// The work to do.
 struct plan {
     std::size_t bytes;        // of the array; not 0
     std::size_t chunk_bytes;  // of a chunk, a multiple of every element's size; not 0
-    std::size_t workers;      // that may join, the maker of the table among them
+    std::size_t workers;      // the number that may join, including the creator of the table
     mode how;
 };
 
 /// No worker, no chunk, no failure.
 inline constexpr std::size_t none = ~std::size_t{0};
 
-/// What `compute` returns that could not.
+/// What `compute` returns if it cannot go on.
 inline constexpr std::size_t gave_up = none - 1;
 
-/// The most bytes of a worker's scratch, and of a chunk that is done in place: what stays in its cache while it is
+/// The maximum size of a worker's scratch, and of a chunk that is done in place: it stays in the cache while it is
 /// computed and copied. Measured by `benchmarks/processes.py --part scratch`.
 inline constexpr std::size_t max_scratch_bytes = std::size_t{128} << 10;
 
-/// After so many bytes of a large chunk a worker counts what it has done, and looks whether it should stop: some
-/// milliseconds' work at most.
+/// After this many bytes of a large chunk a worker counts them, and checks whether the work is cancelled: at most some
+/// milliseconds' work.
 inline constexpr std::size_t slice_bytes = std::size_t{8} << 20;
 
-/// Once so many workers have lost a chunk, no more are counted.
+/// Losses of a chunk are counted up to this number.
 inline constexpr unsigned max_losses = 255;
 
-/// A chunk: its state, who has it or has done it, and how many workers have died over it.
+/// A chunk: its state, the worker that has it or has done it, and how many workers have died while they had it.
 struct chunk_word {
     state is = state::free;
     unsigned losses = 0;
@@ -86,15 +86,15 @@ struct chunk_word {
     }
 };
 
-/// The table, in memory that somebody else holds. A copy of this object is the same table.
+/// The table, in memory that it does not own. A copy of this object refers to the same table.
 class table {
 public:
-    /// The bytes that a table takes. They must begin on a page, or at least on a cache line.
+    /// The size of a table in bytes. It must be aligned to a page, or at least to a cache line.
     [[nodiscard]] static std::size_t bytes_for(plan const& wanted) noexcept {
         return scratch_offset(wanted) + wanted.workers * scratch_bytes(wanted);
     }
 
-    /// Makes a table of memory that nobody else knows of yet.
+    /// Creates a table in memory that no other process uses yet.
     static table create(void* memory, plan const& wanted) noexcept {
         std::memset(memory, 0, scratch_offset(wanted));
         new (memory) header{wanted.bytes, chunk_bytes(wanted), wanted.workers, wanted.how};
@@ -116,16 +116,16 @@ public:
 
     // ---- workers
 
-    /// A number for a new worker; `none` if there are enough. One that dies meanwhile has claimed nothing.
+    /// A number for a new worker; `none` if there are enough. A worker that dies in this call has claimed nothing.
     [[nodiscard]] std::size_t join(identity process) const noexcept {
         std::size_t const worker = header_->joined.fetch_add(1);
         if (worker >= header_->workers) return none;
         workers()[worker].process = process.process;
         workers()[worker].started = process.started;
-        return worker;  // claims come later, by release: who sees one also sees this
+        return worker;  // claims come later and release: a process that sees one also sees this
     }
 
-    /// Of a worker that was seen to have a chunk.
+    /// The process of a worker that was seen to have a chunk.
     [[nodiscard]] identity process_of(std::size_t worker) const noexcept {
         return {workers()[worker].process, workers()[worker].started};
     }
@@ -135,7 +135,7 @@ public:
         return (std::min)(header_->joined.load(), header_->workers);
     }
 
-    /// Says that this worker has found nothing more to do, and wakes who waits.
+    /// Records that a worker has found nothing more to do, and wakes the process that waits.
     void leave() const noexcept {
         header_->left.fetch_add(1);
         syscall(SYS_futex, &header_->left, FUTEX_WAKE, 1, nullptr, nullptr, 0);
@@ -159,12 +159,12 @@ public:
         return chunk_word::unpacked(words()[chunk].load());
     }
 
-    /// Does one chunk: the next free one from `next` on, which is moved on, or one before it. False if none is free, or
-    /// nobody shall go on, or `compute` has given up.
+    /// Does one chunk: the next free one from `next` on, which is advanced, or one before it. Returns false if none is
+    /// free, if the work is cancelled, or if `compute` has given up.
     ///
-    /// compute(first, n, target) computes the n bytes of the result from byte `first` on, and puts them to `target`.
-    /// Returns the number of the byte at which it has found a failure, `none` or `gave_up`. `out`: byte 0 of the
-    /// result. at(step) is called at each change.
+    /// compute(first, n, target) computes the n bytes of the result from byte `first` on, and writes them to `target`.
+    /// It returns the offset of the byte at which it has found a failure, `none` or `gave_up`. `out` is byte 0 of the
+    /// result. at(step) is called at each step.
     template <class Compute, class At>
     bool do_chunk(std::size_t worker, std::size_t& next, std::byte* out, Compute const& compute, At const& at) const {
         std::size_t const chunk = claim(worker, next);
@@ -172,7 +172,7 @@ public:
         next = chunk + 1;
         at(step::claimed);
         std::size_t const first = first_byte(chunk);
-        bool const matters = first < first_failure();  // what comes after a failure does not any more
+        bool const matters = first < first_failure();  // results after a failure are not needed
         if (matters && !do_slices(worker, chunk, out, compute)) return false;
         at(step::computed);
         if (how() == mode::in_place && matters) {
@@ -190,16 +190,16 @@ public:
         return do_chunk(worker, next, out, compute, [](step) {});
     }
 
-    /// The first byte at which anything has failed; `none`. Exact once all is done.
+    /// The first byte at which anything has failed, or `none`. Exact once all is done.
     [[nodiscard]] std::size_t first_failure() const noexcept { return header_->first_failure.load(); }
 
-    /// Flags that any worker has raised.
+    /// Floating-point flags that workers have raised.
     void raise_flags(std::uint32_t flags) const noexcept { header_->flags.fetch_or(flags); }
     [[nodiscard]] std::uint32_t flags() const noexcept { return header_->flags.load(); }
 
-    // ---- for the maker of the table
+    // ---- for the creator of the table
 
-    /// Nobody shall begin anything new.
+    /// No worker begins another chunk or slice from here on.
     void cancel() const noexcept { header_->cancelled.store(1); }
     [[nodiscard]] bool is_cancelled() const noexcept { return header_->cancelled.load() != 0; }
 
@@ -210,8 +210,8 @@ public:
         return true;
     }
 
-    /// The first worker after `worker` that has a chunk, claimed or ready; `none`. So that of these is `none` to begin
-    /// with. Takes as long as there are chunks.
+    /// The first worker after `worker` that has a chunk, claimed or ready; `none` if there is no other. With `none` it
+    /// begins at the first one. Takes time in proportion to the number of chunks.
     [[nodiscard]] std::size_t next_holder(std::size_t worker) const noexcept {
         std::size_t next = none;
         for (std::size_t i = 0; i < chunks(); ++i) {
@@ -222,8 +222,8 @@ public:
     }
 
     /// Takes over from a worker that is dead, and so will never write again. Its chunk, if it is ready, is copied from
-    /// its scratch, else it is free again. Returns how many workers have then died before they were through with it; 0
-    /// if it had none, or that was ready.
+    /// its scratch, else it becomes free again. Returns how many workers have died over that chunk by now; 0 if it had
+    /// none, or if the chunk was ready.
     unsigned bury(std::size_t worker, std::byte* out) const noexcept {
         unsigned worst = 0;
         std::size_t has_done = 0;
@@ -242,14 +242,14 @@ public:
             }
             has_done += bytes_of(i);
         }
-        workers()[worker].bytes_done.store(has_done);  // without what it had done of a chunk that starts over
+        workers()[worker].bytes_done.store(has_done);  // without the bytes of a chunk that starts over
         return worst;
     }
 
     /// What `wait` compares with.
     [[nodiscard]] std::uint32_t workers_left() const noexcept { return header_->left.load(); }
 
-    /// Waits until another worker leaves than those that had when `seen` was asked for, a signal comes, or that time
+    /// Waits until more workers have left than `seen`, which workers_left() returned, or a signal comes, or the time
     /// has passed.
     void wait(std::uint32_t seen, std::int64_t nanoseconds) const noexcept {
         timespec const longest{static_cast<time_t>(nanoseconds / 1'000'000'000),
@@ -258,7 +258,7 @@ public:
     }
 
 private:
-    // Without locks in any process, since one that dies would keep them.
+    // Lock-free in every process, since a process that dies would keep a lock.
     template <class T>
     using shared = std::atomic<T>;
     static_assert(shared<std::uint64_t>::is_always_lock_free && shared<std::uint32_t>::is_always_lock_free);
@@ -313,8 +313,8 @@ private:
         words()[chunk].store(chunk_word{is, at(chunk).losses, static_cast<unsigned>(worker)}.packed());
     }
 
-    // In order, so that a worker that comes to a chunk has seen all before it taken; after the last one from the first
-    // on, since those of dead workers are free again.
+    // Claims in order, so that all chunks before a claimed one are taken already; after the last chunk from the first
+    // on, since chunks of dead workers are free again.
     [[nodiscard]] std::size_t claim(std::size_t worker, std::size_t next) const noexcept {
         std::size_t const count = chunks();
         for (std::size_t i = 0; i < count; ++i) {
@@ -335,7 +335,7 @@ private:
         return word.is == state::free && words()[chunk].compare_exchange_strong(seen, mine.packed());
     }
 
-    // False, and the chunk is free again, if it was not done to its end.
+    // Returns false, and leaves the chunk free, if it was not completed.
     template <class Compute>
     bool do_slices(std::size_t worker, std::size_t chunk, std::byte* out, Compute const& compute) const {
         std::size_t const step_bytes = how() == mode::out_of_place ? slice_bytes : scratch_bytes(made_for());
@@ -347,7 +347,7 @@ private:
             std::size_t const failure =
                 goes_on ? compute(i, n, how() == mode::out_of_place ? out + i : scratch(worker)) : gave_up;
             if (failure == gave_up) {
-                count(worker, first - i);  // which takes back what was counted
+                count(worker, first - i);  // subtracts what was counted
                 set(chunk, state::free, 0);
                 return false;
             }

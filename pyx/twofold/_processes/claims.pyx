@@ -1,7 +1,7 @@
 # distutils: language = c++
-"""The table of chunks, claims.hpp, over memory that somebody gives, and a worker's loop over it without the GIL.
+"""The table of chunks of claims.hpp, in memory that is passed in, and a worker's loop over it without the GIL.
 
-Arrays come as bytes, and element types by their names: this module knows no NumPy, and no processes.
+Arrays are passed as bytes, and element types by name: this module knows no NumPy, and no processes.
 """
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -57,7 +57,7 @@ cdef extern from "_processes/claims.hpp" namespace "twofold_claims" nogil:
     size_t table_bytes "twofold_claims::table::bytes_for"(const plan& wanted) noexcept
     table create_table "twofold_claims::table::create"(void* memory, const plan& wanted) noexcept
 
-# What turns the pointers of Cython into those of C++.
+# Adapts Cython's function pointers to the callables of claims.hpp.
 cdef extern from *:
     """
     #include <signal.h>
@@ -101,7 +101,7 @@ cdef dict steps = {
     "done": <int>step.done,
 }
 
-# What a call is to do.
+# What `run_bytes` needs to know of a call.
 cdef struct Task:
     const Kernels* kernels
     const table* claims
@@ -116,7 +116,7 @@ cdef size_t run_bytes(const void* task_, size_t first, size_t n, void* target) e
     cdef const Task* task = <const Task*>task_
     cdef size_t count = n // task.itemsize
     cdef size_t index = run(task.kernels, task.element, task.values + first, target, count, n, task.policy, task.threads)
-    # Before anybody can see that the chunk is done, and look at the flags.
+    # Before the chunk is seen to be done, and the flags are read.
     if raised_float_flags() != 0:
         task.claims.raise_flags(raised_float_flags())
     return none if index == count else first + index * task.itemsize
@@ -137,7 +137,7 @@ cdef class Held:
 
 @cython.final
 cdef class Claims:
-    """A worker's part in a call on an array: its number, and the table that says who does what.
+    """A worker of a call on an array: its number, and the table of which worker does which chunk.
 
     `create` makes a table, with this process as worker 0; `join` makes another worker of an existing one, or None.
     """
@@ -149,13 +149,14 @@ cdef class Claims:
 
     @staticmethod
     def bytes_for(size_t nbytes, size_t chunk_bytes, size_t workers, mode):
-        """The memory that a table takes for an array of `nbytes`, done in chunks of `chunk_bytes` by as many `workers`
-        at most. `mode` is "out of place" (into another array), "in place" or "check" (nothing is stored)."""
+        """The size of a table for an array of `nbytes`, done in chunks of `chunk_bytes` by at most `workers` workers.
+
+        `mode` is "out of place" (into another array), "in place" or "check" (nothing is stored)."""
         return table_bytes(plan_of(nbytes, chunk_bytes, workers, mode))
 
     @staticmethod
     def create(memory, size_t nbytes, size_t chunk_bytes, size_t workers, mode, process):
-        """`process` is a pair of ints that no other process has."""
+        """`process` is a pair of ints that identifies this process."""
         cdef plan wanted = plan_of(nbytes, chunk_bytes, workers, mode)
         cdef Held held = Held(memory, PyBUF_WRITABLE)
         if table_bytes(wanted) > <size_t>held.bytes.len:
@@ -174,7 +175,7 @@ cdef class Claims:
         return None if claims.worker == none else claims
 
     def work(self, Operation operation not None, values, out, element, overflow, threads, double seconds):
-        """Run the operation on chunks for as many seconds. Returns False if there are none left that are free."""
+        """Run the operation on chunks for that many seconds. Returns False if no chunk is left free."""
         cdef Task task
         cdef compute_call compute
         cdef bint goes_on = True
@@ -199,23 +200,23 @@ cdef class Claims:
         return goes_on
 
     def signal_at(self, step_, int number):
-        """For tests: this worker is to send itself that signal at that step of each chunk, and so die or stop there."""
+        """For tests: this worker sends itself that signal at that step of each chunk, to die or stop there."""
         self.signal.at = <step><int>steps[step_]
         self.signal.number = number
 
     def leave(self):
-        """This worker has found nothing more to do."""
+        """Record that this worker has found nothing more to do."""
         self.claims.leave()
 
     def cancel(self):
-        """Nobody is to begin another chunk."""
+        """Let no worker begin another chunk."""
         self.claims.cancel()
 
     def all_done(self):
         return self.claims.all_done()
 
     def holders(self):
-        """The workers that have a chunk right now, but for this one: their numbers, and the processes they are."""
+        """The other workers that have a chunk right now: their numbers and processes."""
         cdef list found = []
         cdef identity holder
         cdef size_t worker = self.claims.next_holder(none)
@@ -227,7 +228,7 @@ cdef class Claims:
         return found
 
     def bury(self, size_t worker, out):
-        """Take over from a worker whose process is dead. Returns how many have died over what it had, by now."""
+        """Take over from a worker whose process is dead. Returns how many workers have died over its chunk by now."""
         cdef Held target = Held(out, PyBUF_WRITABLE)
         check_length(self.claims, target)
         return bury_worker(self.claims, worker, target.bytes.buf)
@@ -237,7 +238,7 @@ cdef class Claims:
         return self.claims.workers_left()
 
     def wait(self, uint32_t seen, double seconds):
-        """Until more workers have left than when `seen` was asked for, a signal comes, or the time has passed."""
+        """Wait until more workers have left than `seen`, a signal comes, or the time has passed."""
         cdef int64_t nanoseconds = <int64_t>(max(seconds, 0) * 1e9)
         with nogil:
             self.claims.wait(seen, nanoseconds)
@@ -257,7 +258,7 @@ cdef class Claims:
 
     @property
     def first_failure(self):
-        """The first byte of the first element that does not fit, of those that were looked at; None."""
+        """The first byte of the first element that was found not to fit, or None."""
         cdef size_t byte = self.claims.first_failure()
         return None if byte == none else byte
 
@@ -270,7 +271,7 @@ cdef class Claims:
 cdef plan plan_of(size_t nbytes, size_t chunk_bytes, size_t workers, mode_) except *:
     cdef plan wanted
     if not (nbytes and chunk_bytes and workers):
-        raise ValueError("a table is for an array, chunks and workers that are not empty")
+        raise ValueError("a table needs an array, chunks and workers that are not empty")
     wanted.bytes = nbytes
     wanted.chunk_bytes = chunk_bytes
     wanted.workers = workers

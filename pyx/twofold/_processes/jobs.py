@@ -1,6 +1,6 @@
-"""An array, the table that says who does which chunk of it, and those who work on it: a pool's workers, and the caller.
+"""How a call is done: the table of which worker does which chunk, the caller's loop, a worker's loop, and pools.
 
-What has to be done at all stands in pools.py; what a worker and the table are, in claims.hpp.
+pools.py says what is to be done; claims.hpp defines the table and a worker.
 """
 
 # Without the enums of `signal`, which take longer to import than all of this.
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
     _Order: TypeAlias = tuple[_Process, Place | None, Place | None, Place | None, str, str, str]
     _Progress: TypeAlias = bool | Callable[[int, int], object]
 
-# The workers of a pool that is warm are done with tens of megabytes in this time. Then the caller takes chunks, too.
-# Measured by `benchmarks/processes.py --part grace`.
+# The workers of a warm pool double tens of megabytes in this time. After it the caller takes chunks, too. Measured by
+# `benchmarks/processes.py --part grace`.
 GRACE_SECONDS = 0.01
 
-# How long anybody works before he looks up: the caller for workers that have died, and to tell of its progress; a
-# worker for its caller, whether that lives.
+# How long the caller works before it checks for dead workers and reports progress, and a worker before it checks
+# whether its caller is alive.
 WORK_SECONDS = 0.05
 
-# The same for a caller who has nothing to do but to wait for others.
+# The same for a caller that only waits for workers.
 WAIT_SECONDS = 0.01
 
-# How long a call that was interrupted waits for workers to finish the chunks that they have, some milliseconds' work.
+# How long an interrupted call waits for workers to finish their chunks, which are some milliseconds' work.
 SETTLE_SECONDS = 1.0
 
-# How long a call waits for the end of processes that it started. One that was spawned may only now begin.
+# How long a call waits for the processes that it started to end. A spawned one may only just be starting.
 EXIT_SECONDS = 0.1
 
-# So many workers more than were asked for can come in the place of those that die, in each of which a chunk is lost.
+# At most this many additional workers can replace dead ones, each of which has lost a chunk.
 MAX_REPLACED_FOR_RETRIES = 8
 
 
 class Bytes:
-    """The bytes of an array in this process, and their place for the others; None where they do not find them."""
+    """The bytes of an array in this process, and their place for other processes; None if they cannot find them."""
 
     def __init__(self, view: "Any", place: "Place | None") -> None:
         self.view = view
@@ -60,7 +60,7 @@ class Bytes:
 
 
 def new_bytes(nbytes: int) -> Bytes:
-    """Of a call: the workers open them, and children of a fork do not have them beside."""
+    """Memory of a call: its workers open it; other children of a fork do not inherit it."""
     try:
         segment = Segment.create(nbytes)
     except NoSharedMemoryError as error:
@@ -71,7 +71,7 @@ def new_bytes(nbytes: int) -> Bytes:
 
 
 def check_is_callers(own: Bytes) -> None:
-    """RuntimeError in a child that was forked meanwhile; a later one has these bytes, too."""
+    """RuntimeError in a child that was forked during the call; children that are forked later have these bytes, too."""
     if own.place is not None:
         own.view.show()
 
@@ -88,7 +88,7 @@ class Task:
 
 
 class Job:
-    """How a call is done: by whom, in which chunks, and who is told. It may have several tasks."""
+    """How a call is done: by which pool, in which chunks, with which report. It may have several tasks."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class Job:
         asked = min(self.pool.count, chunks - 1)  # one chunk is the caller's
         max_workers = 1 + 2 * asked + min(self.retries, MAX_REPLACED_FOR_RETRIES)
         table = new_bytes(Claims.bytes_for(nbytes, self.chunk_bytes, max_workers, task.mode))
-        if None in (table.place, task.source.place, task.target.place):  # of memory that the system lets nobody share
+        if None in (table.place, task.source.place, task.target.place):  # the system lets this process share no memory
             asked = 0
         claims = Claims.create(table.view, nbytes, self.chunk_bytes, max_workers, task.mode, this_process())
         order = (
@@ -127,9 +127,9 @@ class Job:
         )
         wanted = asked
         closed = why_closed(table.view) if asked else None
-        if closed == NO_PROC:  # by which it is known, too, who is dead
+        if closed == NO_PROC:  # which also shows which processes are dead
             asked = 0
-        # To look is only half of the work, and the other half tells of itself.
+        # The check is only half of the work; the other half reports progress.
         report = Report(self.progress if task.mode != "check" else False, claims, itemsize, nbytes // itemsize)
         owner = os.getpid()
 
@@ -142,7 +142,7 @@ class Job:
             self._finish(claims, task, order, report, alone=given == 0)
 
         def end() -> None:
-            if os.getpid() == owner:  # else `progress`, or a signal handler, has forked: the call is the parent's
+            if os.getpid() == owner:  # else `progress` or a signal handler has forked: the call is the parent's
                 claims.cancel()
                 try:
                     self.pool.release(have_come=claims.workers_joined > 1)
@@ -159,13 +159,13 @@ class Job:
         return None if claims.first_failure is None else claims.first_failure // itemsize
 
     def _finish(self, claims: Claims, task: Task, order: "_Order", report: "Report", alone: bool) -> None:
-        """Until all chunks are done."""
+        """Take chunks, and wait for workers, until all chunks are done."""
         owner = os.getpid()
         end_of_grace = monotonic() + (0 if alone else GRACE_SECONDS)
         threads = decided_by()[0] if alone else 1
         work = self.operation, task.source.view, task.target.view, task.element, task.overflow, threads, WORK_SECONDS
         while True:
-            if os.getpid() != owner:  # which takes its chunks by the same number
+            if os.getpid() != owner:  # the parent claims chunks by the same number
                 raise RuntimeError("a call of double_in_processes does not go on in the child of a fork")
             seen = claims.workers_left()
             if claims.all_done():
@@ -178,7 +178,7 @@ class Job:
             report()
 
     def _take_over(self, claims: Claims, task: Task, order: "_Order") -> int:
-        """What dead workers had. Returns how many there were."""
+        """Take over from dead workers. Returns how many there were."""
         dead = [(worker, process) for worker, process in claims.holders() if is_dead(process)]
         for worker, process in dead:
             deaths = claims.bury(worker, task.target.view)
@@ -192,7 +192,7 @@ class Job:
 
 
 def _settle(claims: Claims, out: "Any") -> None:
-    """After `stop`: until no worker that lives has a chunk. One that is stopped is not waited for for long."""
+    """After `cancel`: wait until no living worker has a chunk, but not for long, since a worker may be stopped."""
     end = monotonic() + SETTLE_SECONDS
     while holders := claims.holders():
         seen = claims.workers_left()
@@ -200,12 +200,12 @@ def _settle(claims: Claims, out: "Any") -> None:
             if is_dead(process):
                 claims.bury(worker, out)
         if monotonic() > end:
-            return  # it is attached to the memory, which so is not used for anything else
+            return  # a worker is still attached to the memory, so it is not used for anything else
         claims.wait(seen, 0.001)
 
 
 class Report:
-    """Tells how much is done: to tqdm, or to a callable."""
+    """Reports progress to tqdm, or to a callable."""
 
     def __init__(self, progress: "_Progress", claims: Claims, itemsize: int, total: int) -> None:
         self._progress: Any = progress
@@ -216,7 +216,7 @@ class Report:
         self._bar: Any = None
 
     def begin(self) -> None:
-        """After processes were started: the bar of tqdm has a thread."""
+        """Called after processes were started, since tqdm's bar starts a thread."""
         if self._progress is not True:
             return
         try:
@@ -225,13 +225,13 @@ class Report:
             raise_again_if_callers(error)
             raise ImportError("progress=True needs tqdm, which is not installed; or pass a callable") from None
         self._bar = bar = tqdm(total=self._total, unit="", unit_scale=True)
-        self._progress = lambda done, total: bar.update(done - bar.n)  # not by self: a cycle would keep the table
+        self._progress = lambda done, total: bar.update(done - bar.n)  # no self: a cycle would keep the table
 
     def __call__(self) -> None:
         if not self._progress:
             return
         done = self._claims.bytes_done // self._itemsize
-        if done > self._told:  # it may be less, since what a dead worker had done of its chunk is done again
+        if done > self._told:  # it may be less: the chunk of a dead worker starts over
             self._told = done
             self._progress(done, self._total)
 
@@ -244,10 +244,10 @@ class Report:
 
 
 def work(order: "_Order") -> int:
-    """Take chunks until none is left. What every worker is asked to do; returns the bytes that it has done.
+    """Take chunks until none is left: what every worker is asked to do. Returns the bytes that it has done.
 
-    What opening raises is not sent to the caller: who comes late finds nothing to open, and has nothing to do. But who
-    may never open anything says so.
+    Errors of opening memory are not sent to the caller: a worker that comes late finds nothing to open, and has nothing
+    to do. But a worker that may never open anything reports that.
     """
     try:
         return _work(*order)
@@ -274,7 +274,7 @@ def _work(  # noqa: PLR0913, PLR0917
         operation = operation_named(operation_name)
         values = open_place(place)
         out = values if out_place.is_same(place) else open_place(out_place)
-        # The caller first: the child of a fork has the memory, also when its parent has gone before it runs.
+        # Check the caller first: a forked child has the memory even if its parent has ended before it runs.
         work = operation, values, out, element, overflow, threads_of_worker(), WORK_SECONDS
         while not is_dead(caller) and claims.work(*work):
             pass
@@ -284,7 +284,7 @@ def _work(  # noqa: PLR0913, PLR0917
 
 
 class WorkUndisturbed:
-    """The same in a process of its own: Ctrl-C is for the caller, who then says that it is over."""
+    """The same in a process of the call's own: Ctrl-C is left to the caller, which then cancels the work."""
 
     def __init__(self, order: "_Order") -> None:
         self._order = order
@@ -298,19 +298,19 @@ class WorkUndisturbed:
             return  # the caller knows of it
 
     def __setstate__(self, state: "dict[str, Any]") -> None:
-        # A forkserver's process does not begin with the signals that its caller has blocked: see OwnProcesses. While
-        # it opens what it was sent it ends without a word, and afterwards multiprocessing would print a traceback.
+        # A forkserver's process does not start with the signals blocked that its caller has blocked: see OwnProcesses.
+        # On Ctrl-C it ends silently while it unpickles, but afterwards multiprocessing would print a traceback.
         self.__dict__.update(state)
         self._begin()
 
     def _begin(self) -> None:
-        """It was started with all signals blocked, so that Ctrl-C does not come first."""
+        """Ignore Ctrl-C, then unblock signals, which were blocked at the start so that Ctrl-C could not come first."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
 
 def threads_of_worker() -> int:
-    """One, unless somebody has said something else."""
+    """One, unless the environment or a limit says otherwise."""
     count, rule, *_ = decided_by()
     return 1 if rule in ("affinity", "cgroup") else count
 
@@ -319,7 +319,7 @@ def threads_of_worker() -> int:
 
 
 def this_process() -> "_Process":
-    """What tells this process from any other, also from a later one with its number."""
+    """What distinguishes this process from any other, and from a later one with its pid."""
     try:
         pid, _, _, started = _stat("self")
     except FileNotFoundError as error:  # there is no /proc, and so there are no others
@@ -329,7 +329,7 @@ def this_process() -> "_Process":
 
 
 def identity_of(pid: int) -> "_Process | None":
-    """The same of another process; None if it has gone."""
+    """The same for another process; None if it has ended."""
     try:
         return pid, _stat(pid)[3]
     except OSError as error:
@@ -343,13 +343,13 @@ def is_dead(process: "_Process") -> bool:
         pid, state, threads, started = _stat(process[0])
     except OSError as error:
         raise_again_if_callers(error)
-        # Of others, who knows.
+        # Other errors tell nothing.
         return isinstance(error, (FileNotFoundError, ProcessLookupError)) and not _has_process(process[0])
     return (pid, started) != process or (state in "ZX" and threads <= 1)
 
 
 def _has_process(pid: int) -> bool:
-    """Whether there is one of that number, which /proc need not show to everybody."""
+    """Whether there is a process with that pid, which /proc may hide."""
     try:
         os.kill(pid, 0)
     except OSError as error:
@@ -361,22 +361,22 @@ def _has_process(pid: int) -> bool:
 def _stat(pid: int | str) -> tuple[int, str, int, int]:
     with open(f"{PROC}/{pid}/stat", "rb") as file:
         number, _, rest = file.read().partition(b" (")
-    fields = rest.rpartition(b") ")[2].split()  # of the third one on; the second is a name, which may hold anything
+    fields = rest.rpartition(b") ")[2].split()  # from the third field on; the second, a name, may hold anything
     return int(number), fields[0].decode(), int(fields[17]), int(fields[19])
 
 
-# ---- who lends processes
+# ---- pools
 
 
 def adapt_pool(pool: object, processes: int | None) -> "PoolAdapter | OwnProcesses":
-    """Who asks `pool` for so many workers; None: as many as it has."""
+    """Adapt `pool` to be asked for `processes` workers; None: for as many as it has."""
     if pool is None:
         return OwnProcesses(processes or decided_by()[0])
     if isinstance(pool, type):
         raise TypeError(f"pool is the class {pool.__qualname__}; pass an instance of it")
     if isinstance(pool, int):
         raise TypeError(f"pool is {pool}; how many processes to start is said by processes={int(pool)}")
-    # Else a cluster takes calls with the same arguments for the same call.
+    # Otherwise a cluster takes several calls with the same arguments for one.
     keywords: dict[str, Any] = {"pure": False} if "distributed" in _packages_of(pool) else {}
     asking: dict[str, Any] = {method: getattr(pool, method, None) for method in ("submit", "apply_async", "schedule")}
     asking = {method: ask for method, ask in asking.items() if callable(ask)}
@@ -395,9 +395,9 @@ VARIABLE_POSITIONAL, COROUTINE = 0x04, 0x80  # flags of code objects, as inspect
 
 
 def _submitter(name: str, ask: "Any", keywords: "dict[str, Any]") -> "Callable[[_Order], object] | None":
-    """A function that hands an order over by calling `ask`, as its parameters say; None where they say something else.
+    """A function that submits an order by calling `ask` as its parameters require; None if they fit no known form.
 
-    Those that any number of arguments go through, as through the proxies of a manager, say nothing: then the name does.
+    If it takes any arguments, as a manager's proxy does, its name decides.
     """
     function = getattr(ask, "__func__", ask)
     is_bound = function is not ask
@@ -423,7 +423,7 @@ def _submitter(name: str, ask: "Any", keywords: "dict[str, Any]") -> "Callable[[
 
 
 def _workers_of(pool: object) -> int:
-    """How many workers a pool has, as far as it tells; else as many as there are CPUs for this process."""
+    """How many workers a pool has, if it tells; else the number of CPUs of this process."""
     for name in ("_max_workers", "_processes"):  # of executors, of multiprocessing.Pool
         count = getattr(pool, name, None)
         if isinstance(count, int) and count > 0:
@@ -431,12 +431,12 @@ def _workers_of(pool: object) -> int:
     return len(os.sched_getaffinity(0))
 
 
-# What a pool raises that is broken, was shut down or gets no more processes, as does who starts them: one that is a
-# worker may have none, say. Others have types of their own packages for that.
+# Raised by a pool that is broken, was shut down or gets no more processes, and by starting a process where that is not
+# allowed, as in a daemonic worker. Some pools raise types of their own packages instead.
 REFUSALS = RuntimeError, ValueError, OSError, EOFError, AssertionError
 
-# What else workers that were killed, and orders that were cancelled, leave as an answer, in all sorts of packages.
-# (`work` itself raises neither these nor refusals, but for AccessError.)
+# What else killed workers and cancelled orders give as an answer, in various packages. (`work` itself raises neither
+# these nor refusals, except AccessError.)
 ENDS = {"CancelledError", "KilledWorker", "RayActorError", "WorkerCrashedError", "WorkerLostError", "EngineError"}
 
 
@@ -449,15 +449,13 @@ def _packages_of(pool: object) -> set[str]:
 
 
 class PoolAdapter:
-    """That of somebody else."""
+    """A pool of the user."""
 
     inherits = False
 
     def __init__(self, pool: object, submit: "Callable[[_Order], object]", count: int) -> None:
         self.count = count
-        self.failure: BaseException | None = (
-            None  # the first answer that tells of another one than that the pool has ended
-        )
+        self.failure: BaseException | None = None  # the first failure among the answers, other than the end of the pool
         self._packages = _packages_of(pool)
         self._name = type(pool).__qualname__
         self._submit = submit
@@ -465,7 +463,7 @@ class PoolAdapter:
         self._asked: list[Any] = []
 
     def ask(self, order: "_Order") -> bool:
-        """Ask for a worker. False if the pool takes no more work: it is broken, say, or was shut down."""
+        """Ask for a worker. Returns False if the pool takes no more work: it is broken, say, or was shut down."""
         try:
             self._asked.append(self._submit(order))
         except Exception as error:
@@ -477,7 +475,7 @@ class PoolAdapter:
         return True
 
     def release(self, have_come: bool) -> None:
-        """Ask no more of it. `have_come`: whether any worker has, so that answers are on their way."""
+        """End the use of the pool. `have_come`: whether any worker has joined, so that answers are on their way."""
         if have_come and self._may_be_cut_short:
             # A multiprocessing.Pool hangs for good if it is terminated while a worker sends its answer.
             end = monotonic() + GRACE_SECONDS
@@ -485,8 +483,8 @@ class PoolAdapter:
                 sleep(0.0001)
         for answer in self._asked:
             self.failure = self.failure or _failure_of(answer)
-        # Not cancelled: a ProcessPoolExecutor that breaks while it has a cancelled future is left half alive. Workers
-        # that come to it later find nothing to do.
+        # Orders are not cancelled: a ProcessPoolExecutor that breaks while it has a cancelled future does not shut down
+        # completely. Workers that get to an order later find nothing to do.
         self._asked.clear()
 
 
@@ -500,7 +498,7 @@ def _has_come(answer: "Any") -> bool:
 
 
 def _failure_of(answer: "Any") -> BaseException | None:
-    """What an answer of a pool says that has failed by now, but for what comes of the end of a pool; else None."""
+    """The error of a pool's answer, if it has failed by now and not because the pool has ended; else None."""
     done, ready = getattr(answer, "done", None), getattr(answer, "ready", None)
     try:
         if callable(done):
@@ -519,11 +517,11 @@ def _failure_of(answer: "Any") -> BaseException | None:
 
 
 def _start_servers(method: str) -> None:
-    """Those of multiprocessing, which start with the first process; all processes begin as a forkserver itself did."""
+    """Start multiprocessing's servers before signals are blocked: a forkserver's processes inherit its own mask."""
     if method == "spawn":
         from multiprocessing import resource_tracker  # noqa: PLC0415
 
-        resource_tracker.ensure_running()  # which unblocks Ctrl-C when it is started
+        resource_tracker.ensure_running()  # starting it unblocks Ctrl-C
     elif method == "forkserver":
         from multiprocessing import forkserver  # noqa: PLC0415
 
@@ -531,13 +529,13 @@ def _start_servers(method: str) -> None:
 
 
 class OwnProcesses:
-    """Started for one call: simple processes, which share nothing that could be left locked."""
+    """Processes that are started for one call, and share nothing that could be left locked."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.failure: BaseException | None = None
-        self.inherits = False  # the memory of a call, since they are forked during it
-        self._started: dict[Any, Any] = {}  # each with what tells it from a later one with its number
+        self.inherits = False  # whether they are forked, and so have the call's memory
+        self._started: dict[Any, Any] = {}  # process to its identity
 
     def ask(self, order: "_Order") -> bool:
         import multiprocessing  # noqa: PLC0415
@@ -548,33 +546,33 @@ class OwnProcesses:
         try:
             _start_servers(method)
             call_undisturbed(self._start, process)
-        except (*REFUSALS, AttributeError) as error:  # AttributeError: loky has it for that, in its workers
+        except (*REFUSALS, AttributeError) as error:  # AttributeError: from loky, in its workers
             raise_again_if_callers(error)
             return False
         return True
 
     def _start(self, process: "Any") -> None:
-        self._started[process] = None  # before it can be interrupted
+        self._started[process] = None  # noted before start() can be interrupted
         process.start()
         self._started[process] = identity_of(process.pid)
 
     def release(self, have_come: bool) -> None:
-        """Wait for their end, or see to it. Can be called again if it was interrupted."""
+        """Wait for the processes to end, then kill them. Can be called again if it was interrupted."""
         end = monotonic() + EXIT_SECONDS
         while self._started:
             process, identity = next(iter(self._started.items()))
-            if process.pid is not None:  # else it was refused
-                _see_to_the_end(process, identity or identity_of(process.pid), end)
+            if process.pid is not None:  # else it could not be started
+                _end_process(process, identity or identity_of(process.pid), end)
             del self._started[process]
             process.close()
 
 
-def _see_to_the_end(process: "Any", identity: "_Process | None", end: float) -> None:
+def _end_process(process: "Any", identity: "_Process | None", end: float) -> None:
     process.join(max(end - monotonic(), 0))
     if process.exitcode is None and identity is not None and not is_dead(identity):
         process.kill()
         process.join()
     if process.exitcode is None:
-        # Somebody else has waited for it: another thread that starts processes, a handler of SIGCHLD, or the
-        # kernel, where that is ignored. multiprocessing would take it for alive for ever.
+        # Something else has reaped it: another thread that starts processes, a handler of SIGCHLD, or the kernel if
+        # SIGCHLD is ignored. multiprocessing would consider it alive for ever.
         process._popen.returncode = 0

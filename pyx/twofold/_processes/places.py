@@ -1,7 +1,6 @@
 """Where the bytes of an array are, so that another process on this machine finds them: a segment, or a file.
 
-A worker opens a file by the descriptor that the caller has, and compares what it got: so it has the same file, whatever
-has become of its name meanwhile.
+A worker opens a file by the caller's descriptor, and checks that it is the same file, so its name may change meanwhile.
 """
 
 import mmap
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """Bytes `first` to `first + nbytes` of the memory that process `pid` has under the descriptor `fd`.
+    """Where bytes are: `first` to `first + nbytes` of the memory that process `pid` has under the descriptor `fd`.
 
-    `name` tells the memory from any other: (token, its bytes) of a segment, (device, inode) of a file.
+    `name` identifies the memory: (token, its bytes) of a segment, (device, inode) of a file.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
@@ -37,7 +36,7 @@ class Place:
         self.nbytes = nbytes
 
     def is_same(self, other: "Place") -> bool:
-        """Whether it is the same memory, by whatever descriptor."""
+        """Whether it is the same memory, through any descriptor."""
         return (self.name, self.first, self.nbytes) == (other.name, other.first, other.nbytes)
 
     def overlaps(self, other: "Place") -> bool:
@@ -53,7 +52,7 @@ def segment_place(segment: Segment, first: int, nbytes: int) -> Place:
 
 
 class HeldPlace:
-    """A context whose value is a place, or None; the file that it is in, if any, is open until the end of the block."""
+    """A context whose value is a place, or None; if the place is in a file, that is open until the end of the block."""
 
     def __init__(self, place: Place | None = None, file: OpenFile | None = None) -> None:
         self._place = place
@@ -68,7 +67,7 @@ class HeldPlace:
 
 
 def place_of(array: "NDArray[Any]") -> HeldPlace:
-    """The `HeldPlace` of an array that is contiguous and not empty; of None where no other process finds it."""
+    """The `HeldPlace` of a contiguous array that is not empty; of None if no other process can find it."""
     found = find_segment(array)
     if found is not None:
         return HeldPlace(segment_place(*found, array.nbytes))
@@ -82,12 +81,12 @@ def place_of(array: "NDArray[Any]") -> HeldPlace:
 
 
 def open_place(place: Place) -> memoryview:
-    """Its bytes, as a buffer. Raises what opening it does, ValueError where there is something else by now."""
+    """The bytes of a place, as a buffer. Raises what opening it raises, or ValueError if it is another file by now."""
     if not place.is_file:
         token, nbytes = place.name
         segment: Any = Segment.attach(place.pid, place.fd, token, nbytes)
         return memoryview(segment)[place.first : place.first + place.nbytes]
-    # Whatever has that descriptor by now, to open it should do nothing.
+    # The descriptor may be another file by now; opening that must have no effect.
     harmless = os.O_NONBLOCK | os.O_NOCTTY
     path = f"{PROC}/{place.pid}/fd/{place.fd}"
     is_writable = bool(int(_first_line(f"{PROC}/{place.pid}/fdinfo/{place.fd}", "flags:"), 8) & os.O_RDWR)
@@ -109,11 +108,11 @@ def _first_line(path: str, key: str) -> str:
         return next(line.removeprefix(key) for line in lines if line.startswith(key))
 
 
-# ---- arrays that are files mapped into memory, as those of numpy.memmap
+# ---- arrays that are mapped files, as those of numpy.memmap
 
 
 def _open_file_of(array: "NDArray[Any]") -> tuple[OpenFile, int] | None:
-    """The file that an array is mapped from, opened, and its first byte there; None where it is none."""
+    """The file that an array is mapped from, opened, and the array's first byte in it; None if it is not mapped."""
     if not is_file_mapping(array):
         return None
     address = array.__array_interface__["data"][0]
@@ -138,7 +137,7 @@ def _open_file_of(array: "NDArray[Any]") -> tuple[OpenFile, int] | None:
 
 
 def is_file_mapping(array: "NDArray[Any]") -> bool:
-    """Whether its memory may be that of a file."""
+    """Whether the array's memory may be a mapped file."""
     return isinstance(_end_of_bases(array), mmap.mmap)
 
 
@@ -155,13 +154,13 @@ class _Mapping:
     def __init__(self, begin: int, offset: int, file: tuple[str, str], is_shared: bool, path: str) -> None:
         self.begin = begin
         self.offset = offset
-        self.file = file  # (device, inode) as the kernel shows them here; on some file systems fstat has others
-        self.is_shared = is_shared  # and not copied when it is written to
+        self.file = file  # (device, inode) as the kernel shows them here; fstat differs on some file systems
+        self.is_shared = is_shared  # not copied on write
         self.path = path
 
 
 def _mapping_at(address: int) -> _Mapping | None:
-    # Names of files are bytes, of any encoding. But for line feeds, the kernel writes them as they are.
+    # File names are bytes, of any encoding. Except line feeds, the kernel writes them unchanged.
     try:
         opened = open(f"{PROC}/self/maps", encoding="utf-8", errors="surrogateescape", newline="\n")  # noqa: SIM115
     except FileNotFoundError as error:  # there is no /proc
@@ -177,7 +176,7 @@ def _mapping_at(address: int) -> _Mapping | None:
 
 
 def _is_mapped_as(fd: int, mapping: _Mapping) -> bool:
-    """Whether `fd` is the file of the mapping: then it looks the same when it is mapped, too."""
+    """Whether `fd` is the mapping's file: then a new mapping of it shows the same device and inode."""
     with mmap.mmap(fd, 1, access=mmap.ACCESS_READ) as page:
         address = find_numpy().frombuffer(page, "u1").__array_interface__["data"][0]
         other = _mapping_at(address)

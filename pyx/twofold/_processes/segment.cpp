@@ -22,7 +22,7 @@ namespace {
 
 // ---- the header
 
-constexpr std::uint64_t layout = 0x32'64'6c'6f'66'6f'77'74;  // "twofold2": raised with each change of the header
+constexpr std::uint64_t layout = 0x32'64'6c'6f'66'6f'77'74;  // "twofold2": changes with the header
 
 struct header {
     std::uint64_t layout;
@@ -46,10 +46,10 @@ struct mapping {
     header* head;
     std::size_t capacity;
     int descriptor;
-    dev_t device;  // of the file, which has that descriptor unless somebody else has closed it: a daemon closes all
+    dev_t device;  // of the file that had that descriptor, which others may have closed: a daemon closes all
     ino_t inode;
     bool is_hidden = false;
-    bool is_lost = false;  // hidden, in the child of a fork: nothing but zeros, and no descriptor
+    bool is_lost = false;  // hidden, in the child of a fork: all zeros, and no descriptor
 
     [[nodiscard]] std::size_t bytes() const noexcept { return page_bytes() + capacity; }
     [[nodiscard]] char* payload() const noexcept { return reinterpret_cast<char*>(head) + page_bytes(); }
@@ -63,19 +63,19 @@ bool is_file_of(mapping const& mapped, int descriptor) noexcept {
            status.st_ino == mapped.inode;
 }
 
-// Else the descriptor is closed, or another file's.
+// False if the descriptor is closed or another file's.
 bool has_file(mapping const& mapped) noexcept {
     return is_file_of(mapped, mapped.descriptor);
 }
 
-// Undoes `map`, and nothing else: what becomes of the memory is for those to say who still have the file.
+// Undoes `map`, and nothing else: the memory belongs to the processes that still have the file.
 void dispose(mapping* mapped) noexcept {
     munmap(mapped->head, mapped->bytes());
     if (has_file(*mapped)) close(mapped->descriptor);
     delete mapped;
 }
 
-// Maps an open file that is a segment, or will be one. Null where that cannot be; then the file stays open.
+// Maps an open file that is a segment, or will be one. Null if that fails; then the file stays open.
 mapping* map(int descriptor, std::size_t capacity) noexcept {
     struct stat status{};
     if (fstat(descriptor, &status) != 0) return nullptr;
@@ -89,11 +89,11 @@ mapping* map(int descriptor, std::size_t capacity) noexcept {
 
 // ---- holders
 
-// What costs less to make than to keep: a call of the system or two.
+// Smaller segments are cheaper to make than to keep, which takes a system call or two.
 constexpr std::size_t min_kept_bytes = std::size_t{256} << 10;
 
-// F_RDLCK: one of the holders; F_WRLCK: nobody else is; F_UNLCK: none. Returns 0, or EAGAIN where others do not allow
-// it, or why else not.
+// F_RDLCK: one of the holders; F_WRLCK: the only holder; F_UNLCK: no holder. Returns 0, EAGAIN if other holders prevent
+// it, or another error.
 int lock(mapping const& mapped, short kind) noexcept {
     if (!has_file(mapped)) return EBADF;
     struct flock first_byte{};
@@ -103,8 +103,8 @@ int lock(mapping const& mapped, short kind) noexcept {
     return fcntl(mapped.descriptor, F_OFD_SETLK, &first_byte) == 0 ? 0 : errno == EACCES ? EAGAIN : errno;
 }
 
-// The same memory by an open file description of its own, at the same address and under the same descriptor: the
-// children of a fork have the one before, and so the lock stays theirs. False: it is as before, or gone.
+// Opens the same memory with a new open file description, at the same address and under the same descriptor: children
+// of a fork keep the old one, with its lock. Returns false if it is unchanged, or gone.
 bool open_anew(mapping& mapped) noexcept {
     char path[32];
     std::snprintf(path, sizeof(path), "/proc/self/fd/%d", mapped.descriptor);
@@ -118,32 +118,33 @@ bool open_anew(mapping& mapped) noexcept {
     return is_open;
 }
 
-// Releases the lock. True: nobody else holds the segment, and nobody will by the references there are; it is locked.
+// Releases the lock. Returns true if no other process holds the segment; then it is locked exclusively, and all
+// existing references are invalid.
 bool retire(mapping const& mapped) noexcept {
-    // Each holder leaves first, and then looks whether anybody is left. So one of them finds that nobody is.
+    // Each holder first leaves, and then checks whether any is left. So the last one finds none.
     if (lock(mapped, F_UNLCK) != 0 || lock(mapped, F_WRLCK) != 0) return false;
     ++mapped.head->use;
     return true;
 }
 
-// Gives the memory of a retired segment back, also where others keep the mapping for a next use.
+// Gives the memory of a retired segment back, even if other processes keep the mapping for reuse.
 void empty(mapping const& retired) noexcept {
     if (!has_file(retired)) return;
     fallocate(retired.descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(page_bytes()),
               static_cast<off_t>(retired.capacity));
 }
 
-// ---- what is kept for a next use
+// ---- what is kept for reuse
 
-// At most that many bytes of either kind.
+// The maximum number of bytes of either kind.
 constinit std::atomic<std::size_t> max_kept{0};
 
-// A thread that exchanges a slot for null has what was there, whatever others do meanwhile; and a fork at any moment
-// leaves something whole in each slot.
+// A thread that exchanges a slot for null owns what was there, whatever other threads do meanwhile; and a fork at any
+// moment leaves each slot consistent.
 template <void (*drop)(mapping*) noexcept>
 class shelf {
 public:
-    // The first that is wanted; null if none is.
+    // Takes the first mapping that is wanted; null if there is none.
     template <class IsWanted>
     [[nodiscard]] mapping* take(IsWanted const& is_wanted) noexcept {
         for (std::atomic<mapping*>& slot : slots_) {
@@ -162,7 +163,7 @@ public:
     void put(mapping* mapped) noexcept {
         bytes_ += mapped->capacity;
         put_somewhere(mapped);
-        // Put first, then looked at: of threads that do this together, the last sees what all have put.
+        // Put first, then check: of several threads that do this at once, the last sees what all have put.
         while (bytes_ > max_kept) {
             mapping* const one = take([](mapping const&) noexcept { return true; });
             if (one == nullptr) return;
@@ -180,7 +181,7 @@ public:
         return bytes;
     }
 
-    // What is kept is the parent's.
+    // What is kept belongs to the parent.
     void start_as_child() noexcept {
         for (std::atomic<mapping*>& slot : slots_) {
             if (mapping* const mapped = slot.exchange(nullptr); mapped != nullptr) dispose(mapped);
@@ -211,7 +212,7 @@ private:
     std::atomic<std::size_t> bytes_{0};
 };
 
-// Segments that this process made, retired. The exclusive lock stays, so nobody else holds them.
+// Retired segments that this process made. They stay exclusively locked, so no other process holds them.
 
 void drop_unused(mapping* mapped) noexcept {
     empty(*mapped);
@@ -220,18 +221,18 @@ void drop_unused(mapping* mapped) noexcept {
 
 constinit shelf<drop_unused> unused;
 
-// One that fits, and wastes no more than a quarter of itself.
+// Takes one that fits, and wastes no more than a quarter of itself.
 mapping* take_unused(std::size_t bytes) noexcept {
     return unused.take([bytes](mapping const& candidate) noexcept {
         return candidate.capacity >= bytes && candidate.capacity - bytes <= candidate.capacity / 4;
     });
 }
 
-// Segments of other processes, as they are mapped here; this process does not hold them.
+// Mappings of other processes' segments, which this process does not hold.
 
 constinit shelf<dispose> idle;
 
-// Whose last holder was killed, or whose file is gone. Nobody will use those again.
+// Drops segments whose last holder was killed, or whose file is gone: they will not be used again.
 void drop_abandoned() noexcept {
     while (mapping* const mapped =
                idle.take([](mapping const& candidate) noexcept { return retire(candidate) || !has_file(candidate); })) {
@@ -246,14 +247,14 @@ std::size_t drop_all_kept() noexcept {
     return bytes + unused.drop_all();
 }
 
-// Whether what is kept may be all that is missing.
+// Whether releasing what is kept may help.
 bool is_shortage(int error) noexcept {
     return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
 // ---- what is hidden from children
 
-constinit std::array<std::atomic<mapping*>, 64> hidden{};  // where there are more, children have those, too
+constinit std::array<std::atomic<mapping*>, 64> hidden{};  // children inherit any more than these
 
 void forget_hidden(mapping& mapped) noexcept {
     mapped.is_hidden = false;
@@ -263,7 +264,7 @@ void forget_hidden(mapping& mapped) noexcept {
     }
 }
 
-// Whoever goes on with a call of the parent's finds zeros, and hears of it from `show`.
+// A child that goes on with a call of its parent finds zeros, and `show` returns false.
 void lose(mapping& mapped) noexcept {
     void* const zeros = mmap(mapped.head, mapped.bytes(), PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -276,7 +277,7 @@ void lose(mapping& mapped) noexcept {
 
 constinit std::atomic<std::uint64_t> forks{0};
 
-// Before and after: a segment that another thread makes meanwhile may or may not be the child's, too.
+// Called before and after: a segment that another thread makes meanwhile may or may not be shared with the child.
 void at_fork() noexcept {
     ++forks;
 }
@@ -294,20 +295,20 @@ void in_child() noexcept {
 
 // ---- making and opening
 
-// From this size on memory is asked for before it is taken: asking costs as much as making a small segment.
+// From this size on, available memory is checked before it is taken: the check costs as much as making a small segment.
 constexpr std::size_t min_checked_bytes = std::size_t{1} << 20;
 
-// Beyond the limit the system grants memory and then kills. Some of what it calls available it needs for itself.
+// Beyond the limit the system grants memory and then kills. It needs some of what it calls available for itself.
 bool is_room_for(std::size_t bytes) noexcept {
     if (bytes < min_checked_bytes) return true;
     std::uint64_t const room = twofold::detail::memory_room();
     return room == 0 || bytes <= room - room / 32;
 }
 
-// No array is as large, and sums with the size of a page stay below the largest number.
+// No array is as large, and adding the size of a page does not overflow.
 constexpr std::size_t max_bytes = SIZE_MAX / 4;
 
-// In slices, which take a fraction of a millisecond: a signal undoes the one that it interrupts, and profilers send
+// In slices that take a fraction of a millisecond: a signal undoes the slice that it interrupts, and profilers send
 // many.
 int allocate(int descriptor, std::size_t bytes) noexcept {
     constexpr std::size_t slice = std::size_t{1} << 20;
@@ -325,11 +326,11 @@ constexpr unsigned MFD_NOEXEC_SEAL = 8;  // since Linux 6.3
 #endif
 
 int make_file(std::size_t bytes, int& made) noexcept {
-    // Asked for first: who writes beyond the limit is ended by SIGXFSZ.
+    // Checked first, since SIGXFSZ ends a process that writes beyond the limit.
     rlimit limit{};
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes) return EFBIG;
     constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-    // Without it, a system may refuse (vm.memfd_noexec = 2); with it, an older one does.
+    // Without MFD_NOEXEC_SEAL a system may refuse (vm.memfd_noexec = 2); with it, an older one does.
     int descriptor = memfd_create("twofold", flags | MFD_NOEXEC_SEAL);
     if (descriptor < 0 && errno == EINVAL) descriptor = memfd_create("twofold", flags);
     if (descriptor < 0) return errno;
@@ -365,7 +366,8 @@ int make(std::size_t bytes, mapping*& made) noexcept {
     return 0;
 }
 
-// Whether the path is that of a segment's file, which is then safe to open: 0, ESTALE, or why that cannot be known.
+// Returns 0 if the path is a segment's file, which is then safe to open, ESTALE if it is not, or the error of reading
+// the link.
 int look_at_link(char const* path) noexcept {
     constexpr char expected[] = "/memfd:twofold (deleted)";
     constexpr std::size_t expected_length = sizeof(expected) - 1;
@@ -439,9 +441,9 @@ int attach(pid_t pid, int descriptor, identity const& id, std::size_t bytes, seg
     if (error == 0 && head.is_counted) error = lock(*mapped, F_RDLCK);
     if (error != 0) {
         dispose(mapped);
-        return error == EAGAIN ? ESTALE : error;  // somebody has found that nobody holds it
+        return error == EAGAIN ? ESTALE : error;  // EAGAIN: a process has retired it
     }
-    // In this order: while somebody holds it, the number stays.
+    // After locking: while a process holds the segment, the number does not change.
     if (head.use != id.use) {
         if (head.is_counted && retire(*mapped)) empty(*mapped);
         dispose(mapped);
@@ -460,7 +462,7 @@ void release(segment& held) noexcept {
     held = segment{};
     if (mapped->is_hidden) forget_hidden(*mapped);
     header& head = *mapped->head;
-    // A child has the same lock: to unlock would be to unlock for it, too.
+    // A child shares the lock, so unlocking would unlock it for the child, too.
     bool const is_alone = has_file(*mapped) && head.is_counted && (!has_forked || open_anew(*mapped));
     bool const is_ours = was_owner && head.owner == getpid();
     bool const may_be_kept = mapped->capacity <= max_kept;
@@ -474,7 +476,7 @@ void release(segment& held) noexcept {
 }
 
 void hide(segment const& held) noexcept {
-    // Where the system lets nobody look, a worker has what it has from a fork, or nothing.
+    // If other processes may not open this one's memory, workers can only inherit it by a fork.
     if (prctl(PR_GET_DUMPABLE) != 1) return;
     for (std::atomic<mapping*>& slot : hidden) {
         mapping* none = nullptr;
@@ -497,7 +499,7 @@ bool is_lost(segment const& held) noexcept {
 void fill(segment const& made, void const* values) noexcept {
     auto const* const from = static_cast<char const*>(values);
     std::size_t done = 0;
-    // Through the file, new pages are neither cleared nor mapped before. Measured by `benchmarks/shared_arrays.py`.
+    // Through the file, new pages are neither cleared nor mapped first. Measured by `benchmarks/shared_arrays.py`.
     while (made.is_zero && done < made.bytes && has_file(*made.mapped)) {
         ssize_t const written =
             pwrite(made.descriptor, from + done, made.bytes - done, static_cast<off_t>(page_bytes() + done));

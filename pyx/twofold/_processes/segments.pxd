@@ -16,7 +16,7 @@ cdef extern from "_processes/segment.hpp" namespace "twofold_segments" nogil:
 cdef class Segment:
     cdef segment held
     cdef object __weakref__
-    cdef readonly bytes token  # tells this memory, with these contents, from any other
-    # From the beginning of a page on, `nbytes` of them.
+    cdef readonly bytes token  # identifies this memory with these contents
+    # `nbytes` bytes, aligned to a page.
     cdef char* payload
     cdef readonly size_t nbytes

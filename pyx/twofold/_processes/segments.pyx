@@ -1,5 +1,5 @@
 # distutils: language = c++
-"""Memory that processes share, as an object that exports it: see segment.hpp."""
+"""Memory that processes share, as an object with a buffer: see segment.hpp."""
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from libc.errno cimport EACCES, EFBIG, ENOENT, ENOMEM, ENOSYS, EPERM, EPROTO, ESTALE
@@ -38,14 +38,14 @@ cdef extern from "_processes/segment.hpp" namespace "twofold_segments" nogil:
 cdef extern from "Python.h":
     const Py_ssize_t PY_SSIZE_T_MAX
 
-# Those of this process, by their tokens: a reference to one of them is that one. As in the child of a fork, which has
-# those of its parent. Weak, but without callbacks, as those of a WeakValueDictionary, in which what a signal handler
-# raises is lost: a segment that goes takes its entry away.
+# The segments of this process by token, so that a reference to one of them gives the same object. The child of a fork
+# has those of its parent. Weak references without callbacks, unlike a WeakValueDictionary's, in which an exception of a
+# signal handler is lost: a segment removes its own entry when it is deallocated.
 cdef dict known = {}
 
 cdef size_t cap_of_tests = <size_t>-1
 
-# To look there and put something there at once, also in a free-threaded Python. With the GIL nothing comes between.
+# Makes a look-up and an insertion in `known` atomic in a free-threaded Python. With the GIL they are anyway.
 cdef object noting = object()
 
 
@@ -56,30 +56,30 @@ class SharedArrayError(RuntimeError):
 
 
 class AccessError(SharedArrayError):
-    """This process can open nothing that the other one has, now or later."""
+    """This process can never open the memory of the other one."""
 
 
 class NoSharedMemoryError(OSError):
-    """The system lets this process make no memory that it could share."""
+    """The system does not let this process make memory that can be shared."""
 
 
 @cython.final
 cdef class Segment:
     """Memory that other processes can attach to; a writable buffer of bytes. `create` or `attach` make one.
 
-    The reference for other processes is `pid`, `fd`, `token` and `nbytes`. It is good while this object lives, or
+    The reference for other processes is `pid`, `fd`, `token` and `nbytes`. It is valid while this object lives, or
     another one in a process that has attached.
     """
 
     def __dealloc__(self):
-        if self.token is not None and known_segment(self.token) is None:  # since weak references go first
+        if self.token is not None and known_segment(self.token) is None:  # weak references are cleared first
             known.pop(self.token, None)
         release(self.held)
 
     @staticmethod
     def create(nbytes):
-        """New memory of `nbytes`, not filled. MemoryError if there is not that much: asked before it is taken. OSError
-        beyond another limit; NoSharedMemoryError if memory of that kind is not to be had at all."""
+        """New memory of `nbytes`, not filled. MemoryError if there is not that much, checked before any is taken;
+        OSError beyond another limit; NoSharedMemoryError if the system makes no such memory at all."""
         cdef Segment made = Segment.__new__(Segment)
         cdef size_t wanted = nbytes
         cdef int error
@@ -94,7 +94,7 @@ cdef class Segment:
 
     @staticmethod
     def attach(pid, fd, bytes token not None, nbytes):
-        """The memory that process `pid` refers to by the other three. SharedArrayError where that cannot be opened."""
+        """The memory that process `pid` refers to by the other three. SharedArrayError if it cannot be opened."""
         cdef Segment found = known_segment(token)
         if found is not None:
             return found
@@ -116,7 +116,7 @@ cdef class Segment:
 
     @property
     def pid(self):
-        """This process, whose descriptor `fd` is."""
+        """This process, to which the descriptor `fd` belongs."""
         return getpid()
 
     @property
@@ -129,16 +129,16 @@ cdef class Segment:
 
     @property
     def is_zero(self):
-        """Whether all of it was zero when it was made. (Memory that was used before is not.)"""
+        """Whether all of it was zero when it was made. (Reused memory is not.)"""
         return self.held.is_zero
 
     @property
     def is_owner(self):
-        """Whether this process made it, or one that it was forked from."""
+        """Whether this process made it, or a process that it was forked from."""
         return self.held.is_owner
 
     def fill(self, values):
-        """Copy as many bytes into what has just been made."""
+        """Copy as many bytes as it has into a segment that has just been made."""
         cdef Py_buffer source
         PyObject_GetBuffer(values, &source, PyBUF_SIMPLE)
         try:
@@ -150,7 +150,7 @@ cdef class Segment:
             PyBuffer_Release(&source)
 
     def map_ahead(self, first, nbytes):
-        """Map some of it now, which is faster than to write to it first."""
+        """Map some of its pages now, which is faster than writing to them first."""
         cdef size_t begin = first, size = nbytes
         if begin > self.nbytes or size > self.nbytes - begin:
             raise ValueError(f"bytes {begin} to {begin + size} of {self.nbytes}")
@@ -158,18 +158,18 @@ cdef class Segment:
             map_ahead(self.held, begin, size)
 
     def hide(self):
-        """Children of a fork are not to have it until `show`, as it belongs to a running call."""
+        """Hide it from children of a fork until `show`, since it belongs to a running call."""
         hide(self.held)
 
     def show(self):
-        """RuntimeError in a child of a fork since `hide`, where this is nothing but zeros."""
+        """RuntimeError in a child that was forked since `hide`, in which it is all zeros."""
         if not show(self.held):
             raise RuntimeError("a call of double_in_processes does not go on in the child of a fork")
 
     def draw_ticket(self):
-        """For a reference that is sent off: until the receiver hands it in, the sender is to keep this object.
+        """A ticket for a reference that is sent: until the receiver hands it in, the sender must keep this object.
 
-        None where there are no more of them.
+        None if there are no more of them.
         """
         cdef unsigned int ticket = draw_ticket(self.held)
         return None if ticket == no_ticket else ticket
@@ -197,11 +197,11 @@ cdef Segment known_segment(bytes token):
     return None if there is None or is_lost(there.held) else there
 
 cdef Segment noted(Segment segment):
-    """As an object; that which is there already if another thread has attached to the same memory meanwhile.
+    """The segment, entered into `known`; or the one that another thread has entered for the same memory meanwhile.
 
-    So whoever compares addresses, as NumPy does, sees which arrays overlap.
+    So comparing addresses, as NumPy does, shows which arrays overlap.
     """
-    # As much is kept as of other memory for results, by the same rule, which reads the environment at its first use.
+    # As much is kept as of recycled memory, by the same rule, which reads the environment at its first use.
     keep_at_most(min(recycling_cap(), cap_of_tests) if recycling_is_on() else 0)
     segment.payload = segment.held.payload
     segment.nbytes = segment.held.bytes
@@ -250,7 +250,7 @@ cdef str why_no_access(pid_t pid):
     return f"{refusal}, although it is of the same user: it lacks capabilities, or the other one is not dumpable"
 
 
-# Why processes do not share what they have.
+# Why other processes cannot open this one's memory.
 NO_PROC = "there is no /proc (of this PID namespace) here, by which processes open each other's memory"
 NOT_DUMPABLE = (
     "it has given up privileges (by setuid, say), and since then the kernel shows what it has open to no other process;"
@@ -259,12 +259,12 @@ NOT_DUMPABLE = (
 )
 
 def is_dumpable():
-    """Whether other processes of the same user may open what this one has open. (1 says so; -1: it is not told.)"""
+    """Whether other processes of the same user may open this one's files. (1: yes; -1: the system does not tell.)"""
     return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) not in (0, 2)
 
 
 def segment_beneath(owner):
-    """The segment at the end of a chain of bases, as views of NumPy have them; None where something else is."""
+    """The segment at the end of a chain of bases, as NumPy's views have them; None if there is none."""
     while owner is not None and type(owner) is not Segment:
         owner = owner.obj if type(owner) is memoryview else getattr(owner, "base", None)
     return owner
@@ -272,21 +272,21 @@ def segment_beneath(owner):
 
 @cython.final
 cdef class AnyMemory:
-    """A buffer as long as any, without memory: for the strides that NumPy gives to an array, and nothing else."""
+    """A buffer of maximum length without memory: only for the strides that NumPy gives to an array."""
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, <void*>self, PY_SSIZE_T_MAX, True, flags)
 
 
 def kept():
-    """The bytes of dropped segments that are kept, to be used again."""
+    """The bytes of dropped segments that are kept for reuse."""
     return kept_bytes()
 
 def keep(size_t nbytes):
-    """For tests: from now on no more than so much is kept."""
+    """For tests: from now on at most this much is kept."""
     global cap_of_tests
     cap_of_tests = nbytes
 
 def release_memory():
-    """Gives them back to the system, and returns how many they were."""
+    """Give them back to the system, and return how many they were."""
     return release_kept()

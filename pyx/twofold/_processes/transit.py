@@ -1,8 +1,8 @@
-"""Segments whose references go from process to process.
+"""Sends and receives references to segments between processes.
 
-A reference is good for as long as some process has the segment, and a sender may drop the array before the receiver has
+A reference is valid as long as some process has the segment, but a sender may drop the array before the receiver has
 opened it: a temporary handed to a pool, or the last result of a worker. So each reference has a ticket, which is handed
-in when it is opened, and the sender keeps the segment until then.
+in when the reference is opened, and the sender keeps the segment until then.
 """
 
 import itertools
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# How long a worker of a process pool that ends waits for its last results to be opened.
+# How long a worker of a process pool waits at its end for its last results to be opened.
 EXIT_SECONDS = 5
 
 # Where processes find each other's descriptors.
 PROC = "/proc"
 
-_has_proc = False  # is not known
+_has_proc = False  # not known yet
 
-# Until somebody has looked and seen that the ticket was handed in: its segment, it, and a number of its own.
+# References whose tickets were not yet seen to be handed in: the segment, the ticket, and a unique number.
 _sent: "dict[tuple[Segment, int, int], None]" = {}
 _numbers = itertools.count()
 
@@ -51,7 +51,7 @@ def create(nbytes: int) -> Segment:
 def send(segment: Segment) -> int | None:
     """A ticket for a reference to the segment, which stays until that is handed in.
 
-    SharedArrayError where no other process could open it: of who receives it, nothing is known here.
+    SharedArrayError if no other process could open it: the sender does not know which process receives it.
     """
     reason = why_closed(segment)
     if reason is not None:
@@ -59,7 +59,8 @@ def send(segment: Segment) -> int | None:
     _sweep_if_cheap()
     ticket = segment.draw_ticket()
     if ticket is not None:
-        # Other threads may draw the same ticket again while one looks whether it was handed in.
+        # With a unique number, since another thread may draw the same ticket again while one checks whether it was
+        # handed in.
         _sent[segment, ticket, next(_numbers)] = None
         _watch()
         _wait_if_late()
@@ -67,7 +68,7 @@ def send(segment: Segment) -> int | None:
 
 
 def why_closed(segment: Segment) -> str | None:
-    """Why no other process can open what this one has, but for those forked since; None where they can."""
+    """Why other processes, except those forked since, cannot open this one's memory; None if they can."""
     global _has_proc  # noqa: PLW0603
     if not _has_proc:
         _has_proc = os.access(f"{PROC}/{segment.pid}/fd/{segment.fd}", os.F_OK)
@@ -77,7 +78,7 @@ def why_closed(segment: Segment) -> str | None:
 
 
 def receive(where: tuple[int, int, bytes, int], ticket: int | None) -> Segment:
-    """The segment that a reference came for."""
+    """The segment that a reference refers to."""
     _sweep_if_cheap()
     _watch()
     segment = Segment.attach(*where)
@@ -86,25 +87,25 @@ def receive(where: tuple[int, int, bytes, int], ticket: int | None) -> Segment:
 
 
 def find_segment(array: "NDArray[Any]") -> tuple[Segment, int] | None:
-    """The segment that holds the array, and how many bytes from its beginning; None where none does."""
+    """The segment that holds the array, and the array's offset in it; None if no segment does."""
     segment = segment_beneath(array)
     if segment is None:
         return None
     data, first, end = extent_of(array)
     begin = segment.address
-    if first < begin or end > begin + segment.nbytes:  # of an object between them that has memory of its own
+    if first < begin or end > begin + segment.nbytes:  # an object in between has memory of its own
         return None
     return segment, data - begin
 
 
 def _sweep_if_cheap() -> None:
-    """Where there are few; where there are many, each time that they have doubled."""
+    """Sweep if few references are open; if many are, only each time their number has doubled."""
     if len(_sent) < 64 or len(_sent).bit_count() == 1:
         sweep()
 
 
 def sweep() -> int:
-    """Release what has arrived. Returns how much has not."""
+    """Release segments whose references have arrived. Returns how many references have not."""
     for sent in list(_sent):
         segment, ticket, _ = sent
         if not segment.is_open(ticket):
@@ -116,18 +117,19 @@ def sweep() -> int:
 
 PACKAGES = ("multiprocessing", "multiprocess")  # billiard uses modules of the first one
 
-# Where the wait is registered: `util` of multiprocessing, or of a package made of it; none if not a worker.
+# The `util` modules, of multiprocessing or a fork of it, with which the wait is registered; none if not a worker.
 _utils: "list[Any]" = []
-_hooked: "set[str]" = set()  # the packages whose workers register it when they begin
-_is_waiting = False  # a thread does, in the place of what is registered, for which it was too late
+_hooked: "set[str]" = set()  # the packages whose workers register it at their start
+_is_waiting = False  # in a thread, instead of the registered finalizer, for which it was too late
 _end = 0.0
 
 
 def _watch() -> None:
-    """A worker of a process pool that ends has the results that it sent until they are opened.
+    """Have a worker of a process pool keep the results that it sent, at its end, until they are opened.
 
-    Registered when it begins, if twofold is there by then, or when it makes or receives a segment, before it sends it:
-    the feeder of a queue does so when finalizers may already run. (Workers forget what was registered earlier.)
+    Registered when the worker starts, if twofold is loaded by then, or when it makes or receives a segment. When it
+    sends it that may be too late: a queue's feeder thread sends when finalizers may already run. (Workers forget what
+    was registered earlier.)
     """
     if _utils:
         return
@@ -135,11 +137,11 @@ def _watch() -> None:
         process: Any
         util: Any
         process, util = map(sys.modules.get, (f"{package}.process", f"{package}.util"))
-        # By look-ups alone: either module may be at its import, in another thread.
+        # Only look-ups, since another thread may be importing either module.
         current = getattr(process, "_current_process", None)
-        # The latter while a spawned one is told what to do. It forgets no finalizers, and runs no hooks.
+        # A spawned process has `_inheriting` while it unpickles its task. It forgets no finalizers, and runs no hooks.
         if getattr(current, "_parent_pid", None) is not None or hasattr(current, "_inheriting"):
-            # Last: the queues have ends of their own, in which they send what they still hold.
+            # Last: queues have finalizers of their own, in which they send what they still hold.
             util.Finalize(None, _wait_for_receivers, exitpriority=-100)
             _utils.append(util)
     _hook()
@@ -154,7 +156,7 @@ def _hook() -> None:
 
 
 def _begin(_: object) -> None:
-    """In a worker that has just forgotten the finalizers of its parent."""
+    """Called in a worker that has just forgotten the finalizers of its parent."""
     _utils.clear()
     _watch()
 
@@ -163,7 +165,7 @@ def _wait_for_receivers() -> None:
     global _end  # noqa: PLW0603
     _end = time.monotonic() + EXIT_SECONDS
     _wait()
-    release_memory()  # which others may have mapped, who would keep it
+    release_memory()  # other processes may have it mapped, and would keep it
 
 
 def _wait() -> None:
@@ -174,7 +176,7 @@ def _wait() -> None:
 
 
 def _wait_if_late() -> None:
-    """Where a worker sends something when its finalizers may have run: its end waits for threads, too."""
+    """If a worker sends something after its finalizers may have run, wait in a thread: its exit waits for threads."""
     global _end, _is_waiting  # noqa: PLW0603
     if not any(util.is_exiting() for util in _utils):
         return
@@ -185,7 +187,7 @@ def _wait_if_late() -> None:
     try:
         # multiprocessing has imported it.
         sys.modules["threading"].Thread(target=_wait_in_thread, daemon=False).start()
-    except RuntimeError as error:  # there are no more threads to be had
+    except RuntimeError as error:  # no more threads
         _is_waiting = False
         raise_again_if_callers(error)
 
@@ -194,13 +196,13 @@ def _wait_in_thread() -> None:
     global _is_waiting  # noqa: PLW0603
     _wait()
     _is_waiting = False
-    _wait()  # for what was sent by those who have seen that this thread waits
+    _wait()  # for references of senders that saw _is_waiting set
 
 
 def _start_as_child() -> None:
     global _has_proc, _is_waiting  # noqa: PLW0603
-    _has_proc = False  # It may have a PID namespace of its own.
-    _sent.clear()  # what the parent sent is kept by the parent
+    _has_proc = False  # the child may have a PID namespace of its own
+    _sent.clear()  # the parent keeps what it has sent
     _utils.clear()
     _is_waiting = False
     _hook()
