@@ -1,4 +1,4 @@
-"""The engine as Python has it: pointers in, with the GIL, signals and threads seen to; and its kernels in C++.
+"""The engine for Python: it is called with pointers, and handles the GIL, signals and threads; and its C++ kernels.
 
-It is handed an operation, and knows no container of Python's; of NumPy the loops of ufuncs alone.
+It is handed an operation, and knows no containers; of NumPy it knows only the loops of ufuncs.
 """

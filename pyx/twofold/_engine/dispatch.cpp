@@ -20,11 +20,12 @@ namespace {
 
 namespace engine = twofold::detail;
 
-// Not a static with an initializer in chosen_kernels: a fork while another thread is in that would leave the child
-// waiting for ever. Threads that come first together decide the same.
+// Not a static local with an initializer: if another thread is in that during a fork, the child would wait for ever.
+// Several threads that decide at the same time decide the same.
 constinit std::atomic<int> chosen{-1};
 
-// Of initial-exec would be faster, but takes from what the loader sets aside for all libraries that are loaded late.
+// The initial-exec model would be faster, but uses up the space that the loader reserves for all libraries that are
+// loaded late.
 thread_local unsigned thread_limit = 0;
 
 int choose(char const* wanted) {
@@ -62,7 +63,7 @@ engine::array_operation on_element(operation const& what, int set, int element) 
             what.strided[i]};
 }
 
-// Durations that overflow are errors, as NumPy has it, unless they are clamped.
+// Durations that overflow are errors, as in NumPy, unless they are clamped.
 twofold::overflow_policy policy_for(int element, twofold::overflow_policy policy) noexcept {
     using enum twofold::overflow_policy;
     return element_rows[element].kind == 'm' && policy == wrap ? raise : policy;
@@ -74,8 +75,8 @@ std::array<instruction_set, instruction_set_count> instruction_sets() noexcept {
 #if defined(__x86_64__)
     __builtin_cpu_init();
 #endif
-    // Asks the operating system too: a processor may have registers that the kernel does not save. xsimd does not
-    // before 13.1.
+    // This asks the operating system, too, which xsimd before 13.1 does not: a processor may have registers that the
+    // kernel does not save.
 #define TWOFOLD_ALSO(feature) &&__builtin_cpu_supports(#feature)
 #define TWOFOLD_ALSO_1(feature, ...) TWOFOLD_ALSO(feature) __VA_OPT__(TWOFOLD_ALSO_2(__VA_ARGS__))
 #define TWOFOLD_ALSO_2(feature, ...) TWOFOLD_ALSO(feature) __VA_OPT__(TWOFOLD_ALSO_3(__VA_ARGS__))
@@ -102,7 +103,7 @@ int chosen_set() {
     int set = set_if_chosen();
     if (set < 0) {
         set = choose(std::getenv("TWOFOLD_SIMD"));
-        // Here under the GIL, since it reads the environment; the calls that want it next run without the GIL.
+        // Here with the GIL, since it reads the environment; the calls that need it next run without the GIL.
         static_cast<void>(engine::cache_size());
         chosen.store(set, std::memory_order_release);
     }
@@ -144,7 +145,7 @@ unsigned recently_decided_threads() noexcept {
     return engine::sharing::recently_decided_threads(engine::now_ns());
 }
 
-// What <cfenv> would take ten times as long for; float_modes has its numbers for these flags.
+// <cfenv> would take ten times as long; float_modes uses its values for these flags.
 int raised_float_flags() noexcept {
     return static_cast<int>(engine::float_modes::raised()) & (FE_OVERFLOW | FE_INVALID);
 }
@@ -154,17 +155,17 @@ void clear_float_flags() noexcept {
 }
 
 bool is_time_for_signals(std::size_t bytes) noexcept {
-    // A piece costs its caller about as much as these bytes; so many bytes are some ten microseconds' work, and with a
-    // cast by NumPy, which may be slow, some milliseconds'.
+    // Calling a piece costs about as much as processing `piece_bytes`; `unchecked_bytes` are some ten microseconds'
+    // work, or with a cast by NumPy, which may be slow, some milliseconds'.
     constexpr std::size_t piece_bytes = 256;
-    constexpr std::size_t looked_after_bytes = std::size_t{128} << 10;
+    constexpr std::size_t unchecked_bytes = std::size_t{128} << 10;
     constexpr std::int64_t interval_ns = 10'000'000;
     thread_local constinit struct {
         std::size_t bytes = 0;
         std::int64_t seen_ns = 0;
     } done;
     done.bytes += bytes + piece_bytes;
-    if (done.bytes < looked_after_bytes) [[likely]] {
+    if (done.bytes < unchecked_bytes) [[likely]] {
         return false;
     }
     done.bytes = 0;

@@ -1,5 +1,5 @@
-// Which of the wheel's instruction sets runs; and the engine on pointers and element numbers, as twofold_engine.pyx
-// calls it.
+// Chooses the wheel's instruction set; and runs the engine on pointers and element numbers, as called by
+// twofold_engine.pyx.
 #pragma once
 
 #include <array>
@@ -16,8 +16,8 @@
 #include "kernels/wheel_elements.hpp"
 
 extern "C" {
-/// The version, as a C string. The one symbol that the extension module shows to those who look at loaded libraries, as
-/// threadpoolctl does.
+/// The version, as a C string. The only symbol that the extension module exports, for tools that inspect loaded
+/// libraries, as threadpoolctl does.
 [[gnu::visibility("default")]] char const* twofold_version() noexcept;
 }
 
@@ -27,7 +27,7 @@ namespace twofold_wheel {
 struct instruction_set {
     char const* name;
     bool supported;  // by the processor and by the operating system
-    int number;      // its place in the table
+    int number;      // its index in the table
 };
 
 /// All that were built, weakest first.
@@ -38,37 +38,37 @@ std::array<instruction_set, instruction_set_count> instruction_sets() noexcept;
 /// std::invalid_argument for a name that is unknown or not supported.
 int chosen_set();
 
-/// The same, or -1 where nobody has decided yet. Reads no environment.
+/// The same, or -1 if it is not decided yet. Does not read the environment.
 int set_if_chosen() noexcept;
 
 /// The number of the element of that kind (see element_types.def) and size in bytes; -1 where there is none.
 int find_element(char kind, std::size_t bytes) noexcept;
 
-/// The least number of bytes with which a call may use more than one thread.
+/// The smallest number of bytes for which a call may use more than one thread.
 inline constexpr std::size_t threads_pay_bytes = twofold::detail::threads_pay_awake_bytes;
 
-/// Limits the threads of calls that this thread makes; 0: no limit. Returns the limit before.
+/// Limits the threads of calls that this thread makes; 0: no limit. Returns the previous limit.
 unsigned exchange_thread_limit(unsigned limit) noexcept;
 
 /// The limit of this thread; 0: none.
 unsigned current_thread_limit() noexcept;
 
-/// Of this thread alone, also once it has ended, as no identifier of the system's is.
+/// A number that no other thread ever has, even after this one has ended; the system's identifiers are reused.
 std::uint64_t number_of_this_thread() noexcept;
 
-/// How many threads a call of this thread may use that does not say, and by which rule. Reads the environment.
-/// `pool_worker`: whether this process is a worker of a process pool.
+/// How many threads a call of this thread may use if it does not request a number, and by which rule. Reads the
+/// environment. `pool_worker`: whether this process is a worker of a process pool.
 twofold::detail::thread_decision decide_threads(bool pool_worker) noexcept;
 
-/// The same number, which then holds for recently_decided_threads, of every thread that has no limit.
+/// The same number, which then is valid for recently_decided_threads on every thread without a limit.
 unsigned decided_threads(bool pool_worker) noexcept;
 
 /// The same, or 0 if the environment would have to be read for it.
 unsigned recently_decided_threads() noexcept;
 
-/// Whether so much time has passed since this last said so, on this thread, that signals should be seen to. Asked after
-/// each piece of a call that is cut by others; `bytes` says how much was done, since the clock is not read for a
-/// little.
+/// Whether enough time has passed on this thread, since this last returned true, that signals should be handled. Called
+/// after each piece of a call that NumPy has cut; `bytes` says how much was done, since the clock is not read for small
+/// amounts.
 bool is_time_for_signals(std::size_t bytes) noexcept;
 
 using twofold::detail::array_side;
@@ -77,23 +77,23 @@ using twofold::detail::interrupted;
 
 /// Runs an operation with the kernels of that set on n elements of element number `element`. `in` and `out` are the
 /// same or do not overlap. Returns n, or with overflow_policy::raise the index of the first element whose result
-/// overflows; then `out` is what it was if it is `in`, else unspecified. Or `interrupted`.
+/// overflows; then `out` is unchanged if it is `in`, else unspecified. Or `interrupted`.
 std::size_t run_elements(operation const& what, int set, int element, void const* in, void* out, std::size_t n,
                          twofold::detail::allowance threads, twofold::overflow_policy policy,
                          go_on_function go_on = nullptr) noexcept;
 
 /// The same for N-dimensional arrays: `in` and `out` are the same array (data and strides), or share no byte; no two
-/// elements of `out` share one. The index that it returns counts in C order of the shape, and `n` is the number of
+/// elements of `out` share one. The index that it returns is in C order of the shape, and `n` is the number of
 /// elements. Any alignment will do. ndim <= 64.
 std::size_t run_array(operation const& what, int set, int element, array_side in, array_side out,
                       std::size_t const* shape, int ndim, twofold::detail::allowance threads,
                       twofold::overflow_policy policy, go_on_function go_on = nullptr) noexcept;
 
-/// Copies N-dimensional arrays of that shape as they are, whatever their byte order. They share no byte.
+/// Copies N-dimensional arrays of that shape bit by bit, whatever their byte order. They share no byte.
 void copy_elements(int element, array_side in, array_side out, std::size_t const* shape, int ndim) noexcept;
 
-/// Of the floating-point flags of this thread, overflow and invalid (FE_OVERFLOW and FE_INVALID of <cfenv>): what has
-/// happened since they were cleared, whichever thread did it for a call.
+/// The floating-point flags of this thread, of which overflow and invalid (FE_OVERFLOW and FE_INVALID of <cfenv>):
+/// those raised since they were cleared, including by helpers of its calls.
 [[nodiscard]] int raised_float_flags() noexcept;
 void clear_float_flags() noexcept;
 

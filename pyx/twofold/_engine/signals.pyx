@@ -1,8 +1,8 @@
-"""What no signal cuts short.
+"""Code that no signal interrupts.
 
-Python runs a signal's handler between two steps of Python code: also where a file has been opened and nobody has noted
-it, or in a `with` that has been entered, but does not yet see to exceptions (from 3.14 on). What the handler raises
-leaves such things behind. It runs none in what is written in C.
+Python runs a signal's handler between two steps of Python code: for example after a file was opened and before its
+descriptor is stored, or (since 3.14) in a `with` that has been entered, but does not handle exceptions yet. If the
+handler raises, the file stays open. It runs no handler within C code.
 """
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrnoWithFilenameObject
@@ -17,14 +17,14 @@ import os
 cdef extern from "<signal.h>":
     int pthread_sigmask(int how, const sigset_t* mask, sigset_t* before) noexcept
 
-# What tells of a fault of the process itself, and what ends it from a terminal where nothing else does.
+# Signals of a fault of the process itself, and the one that ends it from a terminal if nothing else does.
 cdef int[8] never_blocked = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGSYS, SIGTRAP]
 
-# A handler runs in this thread also where another thread has taken the signal.
+# Blocking is not enough: a handler also runs in this thread if another thread has received the signal.
 cdef int max_tries = 3
 
 cdef sigset_t block_signals() noexcept:
-    """Returns the signals that were blocked before."""
+    """Block signals; returns those that were blocked before."""
     cdef sigset_t signals, before
     sigfillset(&signals)
     for signal in never_blocked:
@@ -33,17 +33,17 @@ cdef sigset_t block_signals() noexcept:
     return before
 
 def call_undisturbed(function, *arguments):
-    """What a function returns. Signals that come meanwhile come afterwards; what it starts begins with them blocked."""
+    """Call a function. Signals are delivered after it; processes that it starts begin with signals blocked."""
     cdef sigset_t before = block_signals()
     try:
-        PyErr_CheckSignals()  # for those that have come already
+        PyErr_CheckSignals()  # for signals that have come already
         return function(*arguments)
     finally:
         pthread_sigmask(SIG_SETMASK, &before, NULL)
 
 def call_and_end(function, end):
-    """What `function` returns. `end` is called in any case, undisturbed; again if it raises something, as
-    a handler may in it.
+    """Call a function, then `end` in any case, with signals blocked. `end` is called again if it raises, as a handler
+    may in it.
     """
     cdef sigset_t before
     try:
@@ -67,7 +67,7 @@ cdef int call_to_the_end(function, int tries) except -1:
 
 @cython.final
 cdef class OpenFile:
-    """A descriptor, closed at the latest when nobody has this object any more."""
+    """A descriptor, closed at the latest when this object is deallocated."""
 
     cdef readonly int fd
     cdef bint is_open

@@ -1,4 +1,4 @@
-"""How many threads a call may use: what users say about it, and what they can ask."""
+"""How many threads a call may use: functions to set it, and to query it."""
 
 from twofold._engine.twofold_engine import ThreadLimit, call_with_limit, decided_by, set_thread_limit
 
@@ -28,13 +28,13 @@ def set_num_threads(n: "SupportsIndex | None") -> None:
     Parameters
     ----------
     n : int or None
-        The most threads that a call may use, at least 1; `threads=` of a call goes before it. None takes the limit
-        away: then the environment or the CPUs decide again.
+        The maximum number of threads of a call, at least 1; `threads=` of a call overrides it. None removes the limit:
+        then the environment or the CPUs decide again.
 
     See Also
     --------
     num_threads : for a block or a function only
-    threads_info : what holds now
+    threads_info : what is in effect now
 
     Examples
     --------
@@ -48,9 +48,9 @@ def set_num_threads(n: "SupportsIndex | None") -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call of this thread may use that does not say so itself.
+    """Return how many threads a call of this thread may use if it does not say so itself.
 
-    Short calls use fewer, as do calls in which more have not paid.
+    Short calls use fewer, as do calls in which more have not paid off.
 
     Returns
     -------
@@ -67,13 +67,14 @@ def get_num_threads() -> int:
     return decided_by()[0]
 
 
-class num_threads(ThreadLimit):  # noqa: N801 - used as a function is, like decimal.localcontext
+class num_threads(ThreadLimit):  # noqa: N801 - used like a function, as decimal.localcontext is
     """Limit the threads of the calls that this thread makes in a block, or in a function.
 
-    Afterwards the limit is what it was before, also after an exception. Blocks may be nested: the innermost one holds,
-    also where it allows more. Threads that are started in the block have no limit.
+    Afterwards the previous limit is restored, also after an exception. Blocks may be nested: the innermost limit is in
+    effect, even if it allows more. Threads that are started in the block have no limit.
 
-    As a decorator it holds while the function runs; of a generator or a coroutine, that is not its body.
+    As a decorator it is in effect while the function runs; for a generator or a coroutine, that does not include its
+    body.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ class num_threads(ThreadLimit):  # noqa: N801 - used as a function is, like deci
         self._n = n
 
     def __call__(self, function: "Callable[_P, _R]") -> "Callable[_P, _R]":
-        import functools  # noqa: PLC0415 - which costs as much as a fifth of `import twofold`; README says so
+        import functools  # noqa: PLC0415 - importing it costs a fifth of `import twofold`; README says so
 
         @functools.wraps(function)
         def limited(*args: "_P.args", **kwargs: "_P.kwargs") -> "_R":

@@ -1,12 +1,12 @@
-# The engine, for the other modules of twofold, which are built together with it. It may change at any time.
+# The engine, for the other modules of twofold, which are built together with it. This interface may change at any time.
 from cpython.object cimport PyObject
 
-cdef enum Policy:  # as twofold::overflow_policy has them
+cdef enum Policy:  # the values of twofold::overflow_policy
     WRAP
     SATURATE
     RAISE
 
-# The kernels of an operation, a twofold_wheel::operation, which is known here by its address alone.
+# The kernels of an operation: a twofold_wheel::operation, which is only a pointer here.
 cdef extern from *:
     """
     typedef struct twofold_kernels_of_operation twofold_kernels_of_operation;
@@ -14,34 +14,33 @@ cdef extern from *:
     ctypedef struct Kernels "twofold_kernels_of_operation":
         pass
 
-# Some items of a list of n, from i to `end`: those that Python itself knows, up to the first one of another kind, whose
-# index is returned. With `finite_only` also up to a finite float whose result is infinite.
+# Computes items i to `end` of a list of n as long as they are of Python's built-in types, and returns the index of the
+# first that is not. With `finite_only` it also ends at a finite float whose result is infinite.
 ctypedef Py_ssize_t (*item_loop)(PyObject** items, PyObject** results, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
                                  bint finite_only) except -1
 
-# What a call does to each element. Public functions have one, and containers and pools are handed it.
+# What a call does to each element. Public functions have one, which containers and pools are handed.
 cdef class Operation:
     cdef const Kernels* kernels
     cdef readonly str name  # "module:attribute", by which a worker finds it: see operation_named
     cdef readonly str noun  # what messages call a result: "double"
-    cdef readonly str participle  # and what has been done to it: "doubled"
-    # By Python's own arithmetic, for one object: items of lists, and arrays of objects.
+    cdef readonly str participle  # what messages say was done to values: "doubled"
+    # Computes one object by Python's own arithmetic: items of lists, and of arrays of objects.
     cdef object (*of_object)(object item)
-    # Faster forms of it, for items of lists that Python itself knows, and for ranges. Null: of_object is called for each
-    # item, which is slower.
+    # Faster forms, for list items of Python's built-in types, and for ranges. Null: of_object is called for each item,
+    # which is slower.
     cdef item_loop of_plain_items
     cdef object (*of_range)(object values)
     cdef public object function  # the public one
-    # Of NumPy, by policy, once that is there: see ufunc_loops; and in which public module they stand, what they say of
-    # themselves.
+    # The NumPy ufuncs by policy, once NumPy is loaded: see ufunc_loops; their public module, and their docstrings.
     cdef public tuple ufuncs
     cdef public str ufunc_module
     cdef public tuple ufunc_docs
 
-# `kernels` has to last for ever. The others are null: to be set.
+# `kernels` must live for ever. The other fields are null and can be set.
 cdef Operation new_operation(const Kernels* kernels, str participle, object (*of_object)(object item))
 
-# Of the operation that ships, which are linked into this module.
+# The kernels of doubling, which are linked into this module.
 cdef const Kernels* kernels_of_doubling() noexcept
 
 # Runs an operation on n contiguous elements, `nbytes` bytes, with or without the GIL. `values` and `out` are the same or
@@ -49,16 +48,16 @@ cdef const Kernels* kernels_of_doubling() noexcept
 cdef size_t run(const Kernels* kernels, int element, const void* values, void* out, size_t n, size_t nbytes,
                 Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
 
-# The same, and the GIL is released where that pays. Call it with the GIL.
+# The same, called with the GIL, which is released if that pays off.
 cdef size_t run_with_gil(const Kernels* kernels, int element, const void* values, void* out, size_t n, size_t nbytes,
                          Policy policy, unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
-# The same for pointers from outside, by kind and size of an element; integers wrap. Where `values` and `out` overlap and
-# are not the same: ValueError, and nothing is written.
+# The same for a user's pointers, by kind and size of an element; integers wrap. If `values` and `out` overlap and are
+# not the same, ValueError is raised, and nothing is written.
 cdef int run_pointers(const Kernels* kernels, char kind, size_t size, const void* values, void* out,
                       size_t n) except -1 nogil
 
-# One side of a call, of whatever container: what is asked of it stands in view.pxd.
+# One side of a call, whatever its container: view.pxd has the checks of it.
 cdef struct View:
     void* data  # the element whose indices are all 0
     const Py_ssize_t* shape  # the container's own, as are the strides
@@ -67,22 +66,22 @@ cdef struct View:
     Py_ssize_t itemsize  # bytes
     int ndim  # at most 64
     int element
-    bint contiguous  # in C's order, one element after another
+    bint contiguous  # in C order
     bint swapped  # not in the byte order of this machine
     bint writable
 
-# The same for arrays of one shape and element type, which are the same array or share no byte. Returns the number of
-# elements, or with RAISE the index, in C order, of the first that does not fit.
+# The same as `run` for arrays of one shape and element type, which are the same array or share no byte. Returns the
+# number of elements, or with RAISE the index, in C order, of the first that does not fit.
 cdef size_t run_array(const Kernels* kernels, const View* values, const View* out, Policy policy,
                       unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
 cdef size_t run_array_with_gil(const Kernels* kernels, const View* values, const View* out, Policy policy,
                                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
 
-# Lets Python's signal handlers run, if this is the main thread and they have not for some time: called after each piece
-# of a call that somebody else has cut. `nbytes` says how much was done.
+# Lets Python's signal handlers run, if this is the main thread and they have not run for some time: called after each
+# piece of a call that NumPy has cut. `nbytes` says how much was done.
 cdef int see_to_signals_in_time(size_t nbytes) except -1 nogil
 
-# Copies the elements of one array into another one of its shape, as they are: `swapped` means nothing here.
+# Copies the elements of one array into another one of its shape bit by bit: `swapped` is ignored.
 cdef void copy_array(const View* values, const View* out) noexcept nogil
 
 # Whether two arrays of one shape may share some byte without being the same array.
@@ -98,7 +97,7 @@ cdef int raised_float_flags() noexcept nogil  # FE_OVERFLOW, FE_INVALID
 # Element types by number, as element_types.def counts them.
 cdef int find_element_of(char kind, size_t size) noexcept nogil  # -1: there is none
 cdef size_t element_size(int element) noexcept nogil  # in bytes
-# elements[letter] for all letters that rows of element_types.def have in that field; -1 for others. There are 256.
+# Sets elements[letter], of 256, for all letters that rows of element_types.def have in that field; to -1 for others.
 cdef int fill_by_letter(signed char* elements, str field) except -1
 
-cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF  # as the engine wants it: 0 for None
+cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF  # in the engine's form: 0 for None

@@ -1,5 +1,5 @@
 # distutils: language = c++
-"""The engine as Cython has it: pointers in, threads and signals seen to. The only module that holds kernels."""
+"""The engine for Cython: called with pointers, handles threads and signals. The only module that holds kernels."""
 from cpython.number cimport PyNumber_Index
 from libcpp cimport bool as cpp_bool
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -27,8 +27,8 @@ cdef extern from *:
     #endif
         return found;
     }
-    // Whether that module is loaded and has a variable of that name that is not None. Runs no Python code, and leaves
-    // an exception that is set as it is: both are dicts whose keys are strings.
+    // Whether that module is loaded and has a variable of that name that is not None. Runs no Python code, and keeps an
+    // exception that is set: both dicts have only strings as keys.
     static bool twofold_has_variable(PyObject* module_name, PyObject* name) {
         PyObject* module = twofold_look_up(PyImport_GetModuleDict(), module_name);
         PyObject* value =
@@ -120,8 +120,8 @@ __version__ = TWOFOLD_VERSION.decode()
 
 register_at_fork()
 
-# Below this size in bytes a call is over in less time than it takes to give the GIL away and get it back.
-# Measured by `benchmarks/gil_threshold.py`.
+# A call on fewer bytes takes less time than releasing the GIL and getting it back. Measured by
+# `benchmarks/gil_threshold.py`.
 cdef size_t keep_gil_bytes = 1 << 14
 
 
@@ -151,7 +151,7 @@ def all_operations():
     return list(operations.values())
 
 def operation_named(str name not None):
-    """The operation of that name, "module:attribute", whose module is imported where nobody has."""
+    """The operation of that name, "module:attribute"; its module is imported if it has not been."""
     if name not in operations:
         __import__(name.partition(":")[0])
     if name not in operations:
@@ -165,26 +165,26 @@ cdef const Kernels* kernels_of_doubling() noexcept:
 # ---- the engine, called with pointers
 
 cdef inline overflow_policy as_policy(Policy policy) noexcept nogil:
-    return <overflow_policy><int>policy  # which counts as C++ does
+    return <overflow_policy><int>policy  # the values are the same as in C++
 
 cdef inline int set_of_kernels() except -1 nogil:
     cdef int chosen = set_if_chosen()
-    # The environment is read with the GIL alone: os.environ is changed under it, and getenv must not run meanwhile.
+    # The environment is read only with the GIL: os.environ is changed under it, and getenv must not run meanwhile.
     if chosen < 0:
         with gil:
             chosen = chosen_set()
     return chosen
 
 cdef bint is_pool_worker() noexcept:
-    """Whether this process is a child that multiprocessing started, as the workers of its pools are, and of executors.
+    """Whether this process is a child that multiprocessing started, as are the workers of its pools and of executors.
 
-    What multiprocessing.parent_process() returns, without a call of it, in which a signal handler could run. Looked at
-    anew each time: hooks of os.register_at_fork run before it is set.
+    This is what multiprocessing.parent_process() returns, without calling it, since a signal handler could run in the
+    call. Looked up each time, since hooks of os.register_at_fork run before it is set.
     """
     return has_variable("multiprocessing.process", "_parent_process")
 
 cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogil:
-    """The threads for a call on arrays of `nbytes` that asks for `threads` of them, or for none in particular: 0."""
+    """The threads for a call on arrays of `nbytes` that requests `threads` of them; 0 requests no particular number."""
     cdef allowance threads_of_call
     threads_of_call.limit = threads
     threads_of_call.requested = threads != 0
@@ -197,8 +197,9 @@ cdef inline allowance allowed(size_t nbytes, unsigned int threads) noexcept nogi
                 threads_of_call.limit = decided_threads(is_pool_worker())
     return threads_of_call
 
-# Between slices of a long call. Python's signal handlers run in the main thread alone. No other one asks for the GIL
-# here: when the interpreter ends, that ends a daemon thread, in the middle of C++ that cannot be unwound.
+# Called between slices of a long call. Python's signal handlers run only in the main thread. Other threads do not ask
+# for the GIL here: when the interpreter shuts down, that would end a daemon thread, in the middle of C++ that cannot be
+# unwound.
 cdef cpp_bool see_to_signals() noexcept nogil:
     if not is_main_thread():
         return True
@@ -253,14 +254,14 @@ cdef bint overlaps_itself(const View* view) noexcept nogil:
 cdef class ThreadLimit:
     """A context that limits the threads of calls that this thread makes; None: no limit.
 
-    In C, so that no signal handler can run, and raise something, between what is changed and what is noted. From Python
-    3.14 on one can where `with` has called __enter__, but does not yet see to exceptions: then this object goes, and
-    takes back what it has set.
+    In C, so that no signal handler can run, and raise, between a change and the note of it. Since Python 3.14 one can
+    run after `with` has called __enter__, but before it handles exceptions: then this object is deallocated, which
+    restores the limit.
     """
     cdef unsigned int limit
-    cdef list before  # one for each time that this object was entered
+    cdef list before  # the previous limit, for each time that this object was entered
     cdef bint is_entered
-    cdef unsigned int outermost  # what was before the first time
+    cdef unsigned int outermost  # the limit before the first time
     cdef uint64_t thread
 
     def __init__(self, limit):
@@ -281,7 +282,7 @@ cdef class ThreadLimit:
         return self
 
     def __exit__(self, kind, error, trace):
-        exchange_thread_limit(self.before[-1])  # first, as what else is done may fail for want of memory
+        exchange_thread_limit(self.before[-1])  # first, since the rest may fail for lack of memory
         self.is_entered = len(self.before) > 1
         del self.before[-1]
 
@@ -290,7 +291,7 @@ cdef class ThreadLimit:
             exchange_thread_limit(self.outermost)
 
 def call_with_limit(limit, function, /, *arguments, **keywords):
-    """What a function returns that is called under such a limit. In C, as ThreadLimit is, and for the same reason."""
+    """Call a function with such a limit. In C, for the same reason as ThreadLimit."""
     cdef unsigned int before = exchange_thread_limit(threads_argument(limit))
     try:
         return function(*arguments, **keywords)
@@ -298,12 +299,12 @@ def call_with_limit(limit, function, /, *arguments, **keywords):
         exchange_thread_limit(before)
 
 def set_thread_limit(limit):
-    """Limits the threads of calls that this thread makes; None: no limit."""
+    """Limit the threads of calls that this thread makes; None: no limit."""
     exchange_thread_limit(threads_argument(limit))
 
 def decided_by():
-    """How many threads a call of this thread may use that does not say, which rule says so, and two things behind it:
-    this thread's limit, or None, and whether this process is a worker of a process pool."""
+    """How many threads a call of this thread may use if it does not request a number, and which rule says so; and this
+    thread's limit, or None, and whether this process is a worker of a process pool."""
     cdef bint pool_worker = is_pool_worker()
     cdef thread_decision decision = decide_threads(pool_worker)
     return decision.count, name_of_rule(decision.rule).decode(), current_thread_limit() or None, pool_worker
@@ -316,7 +317,7 @@ cdef void clear_float_flags() noexcept nogil:
 cdef int raised_float_flags() noexcept nogil:
     return raised_float_flags_here()
 
-# ---- for the door: cython_api
+# ---- for cython_api
 
 cdef int run_pointers(const Kernels* kernels, char kind, size_t size, const void* values, void* out,
                       size_t n) except -1 nogil:
@@ -336,7 +337,7 @@ cdef size_t element_size(int element) noexcept nogil:
     return element_rows_here[element].bits // 8
 
 def element_rows():
-    """The rows of element_types.def, in the order of their numbers: of each, its fields."""
+    """The rows of element_types.def, in the order of their numbers: the fields of each."""
     cdef size_t i
     return [element_rows_here[i] for i in range(element_count)]
 
@@ -348,7 +349,7 @@ cdef int fill_by_letter(signed char* elements, str field) except -1:
     return 0
 
 cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
-    """`threads` of a call as the engine wants it: 0 for None."""
+    """`threads` of a call in the engine's form: 0 for None."""
     if threads is None:
         return 0
     try:
@@ -364,9 +365,9 @@ cdef unsigned int threads_argument(threads) except? 0xFFFFFFFF:
 # ---- instruction sets
 
 def simd_target():
-    """The name of the instruction set that doubles arrays: the best of this machine, or what `TWOFOLD_SIMD` names.
+    """The name of the instruction set that doubles arrays: the best one of this machine, or what `TWOFOLD_SIMD` names.
 
-    Decided once in a process, by the first call that needs it.
+    The first call that needs it decides, once in a process.
 
     Raises
     ------
@@ -387,5 +388,5 @@ def supported_simd_targets():
     return [sets[i].name.decode() for i in range(instruction_set_count) if sets[i].supported]
 
 def cache_size():
-    """What the engine takes for the size of the last-level cache, in bytes."""
+    """The size of the last-level cache that the engine assumes, in bytes."""
     return cache_size_here()

@@ -1,8 +1,8 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
 """The loops of ufuncs, and the NumPy ufuncs of an operation: one for each policy.
 
-They are made when NumPy is there, which `import twofold` does not import. Their loops are of NumPy's newer kind, which
-return whether they have failed; `types` lists those of the older kind alone, and is empty.
+They are made when NumPy is loaded, which `import twofold` does not import. Their loops are of NumPy's newer kind, which
+return whether they have failed; `types` lists only loops of the older kind, and is empty.
 """
 from cpython.mem cimport PyMem_RawMalloc
 from cpython.object cimport PyObject
@@ -25,12 +25,12 @@ cdef extern from *:
     #include <numpy/ufuncobject.h>
     #include <numpy/dtype_api.h>
 
-    // Without loops, which come later, by the other way.
+    // Without legacy loops; add_loop adds loops later.
     static PyObject* twofold_new_ufunc(const char* name, const char* doc) {
         return PyUFunc_FromFuncAndData(NULL, NULL, NULL, 0, 1, 1, PyUFunc_None, name, doc, 0);
     }
 
-    // `resolve` may be null: then a result has the type of what comes in, in the byte order of this machine.
+    // `resolve` may be null: then a result has the input's type, in this machine's byte order.
     static int twofold_add_loop(PyObject* ufunc, PyObject* dtype, void* loop, void* resolve, int flags) {
         PyArray_DTypeMeta* dtypes[] = {(PyArray_DTypeMeta*)dtype, (PyArray_DTypeMeta*)dtype};
         PyType_Slot slots[] = {{NPY_METH_strided_loop, loop},
@@ -51,7 +51,7 @@ cdef extern from *:
         return failed;
     }
 
-    // The unit of what comes in is that of what goes out.
+    // The result has the unit of the input.
     static NPY_CASTING twofold_resolve_unit(
         struct PyArrayMethodObject_tag* method, PyArray_DTypeMeta* const* dtypes, PyArray_Descr* const* given,
         PyArray_Descr** loop, npy_intp* view_offset) {
@@ -80,10 +80,10 @@ cdef extern from *:
 
 # ---- loops
 #
-# A loop gets a one-dimensional piece of the arrays, the whole of them where they are contiguous, and returns -1 with an
-# exception set if it fails: then NumPy calls it no more.
+# A loop gets a one-dimensional piece of the arrays, or all of them if they are contiguous. If it fails it returns -1
+# with an exception set, and NumPy calls it no more.
 
-# What a ufunc is to do, which its loops look up by the ufunc, their caller. Of this there are few, and none ever goes.
+# What a ufunc does. Its loops look this up by the ufunc, their caller. There are few of these, and they live for ever.
 cdef struct LoopData:
     PyObject* ufunc
     PyObject* operation
@@ -99,7 +99,7 @@ cdef inline const LoopData* loop_data_of(const PyObject* ufunc) except NULL nogi
         loop_data = loop_data.next
     if loop_data is NULL:
         with gil:
-            raise RuntimeError("a loop of twofold was called for a ufunc of somebody else")
+            raise RuntimeError("a loop of twofold was called for another ufunc than its own")
     return loop_data
 
 memset(element_of_type, -1, sizeof(element_of_type))
@@ -134,8 +134,8 @@ cdef int number_loop(Context* context, char** data, const npy_intp* shape, const
             raise OverflowError(f"an element's {(<Operation>loop_data.operation).noun} does not fit {element_name(element)}")
     return see_to_signals_in_time(nbytes)
 
-# NumPy hands over operands that overlap where, first to last, none is written before it is read, and `out` may be one
-# element again and again. So that order is kept: on this thread, and by way of a buffer, into which some are read
+# NumPy passes overlapping operands if, processed first to last, no element is written before it is read, and `out` may
+# be one element repeated. So that order is kept: on this thread, through a buffer, into which some elements are read
 # before any of them is written.
 cdef enum:
     BUFFER_BYTES = 1 << 13  # a part of a first-level cache
@@ -188,28 +188,28 @@ cdef object result_of(Operation operation, object item):
         raise TypeError(f"{short(item)} ({type_name(item)}) is no number")
     return operation.of_object(item)
 
-# Without a loop for it NumPy would take bool for int8.
+# Without a loop for it, NumPy would promote bool to int8.
 cdef int refuse_bool(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1 nogil:
     with gil:
         raise TypeError("bool is not supported; convert it to an integer type first")
 
-# Before anything is written.
+# Called before anything is written.
 cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop, npy_intp* view_offset) except -1:
     raise TypeError("bool is not supported; convert it to an integer type first")
 
 
-# ---- which type a call computes in, where that is not the type of what comes in
+# ---- which type a call computes in, if it is not the input's type
 
-# In the order in which a type is looked for that others can be cast to.
+# In the order in which types are tried to cast others to.
 cdef str element_letters = b"".join([row["numpy_letters"] for row in element_rows() if row["kind"] != c'm']).decode()
 
 cdef object timedelta_class = None
 cdef set classes = set()  # those that have loops
 
 cdef int promote(PyObject* ufunc, PyObject** op_dtypes, PyObject** signature, PyObject** promoted) except? -1:
-    """What `dtype=` and `signature=` say, else the first type that the input can be cast to safely. -1 without an
-    exception: those two go together with no loop, which NumPy has words for."""
+    """What `dtype=` and `signature=` say, else the first type that the input can be cast to safely. Returns -1 without
+    an exception if no loop has their types: NumPy then raises its own error."""
     given = <object>op_dtypes[0]
     if signature[0] is not NULL:
         wanted = <object>signature[0]
@@ -249,7 +249,7 @@ cdef object new_ufunc(Operation operation, Policy policy):
     name = operation.participle + ("", "_saturating", "_checked")[policy]
     names.extend((name.encode(), operation.ufunc_docs[policy].encode()))
     ufunc = new_bare_ufunc(names[-2], names[-1])
-    if hasattr(ufunc, "__dict__"):  # of NumPy 2.2 and later: pickle then need not search all modules for it
+    if hasattr(ufunc, "__dict__"):  # since NumPy 2.2: pickle then need not search all modules for it
         ufunc.__module__ = operation.ufunc_module
     for element, row in enumerate(element_rows()):
         for dtype in map(np.dtype, row["numpy_letters"].decode()):
@@ -271,10 +271,10 @@ cdef list names = []  # NumPy keeps pointers to these for as long as the ufuncs 
 cdef object np = None  # once a ufunc has been asked for
 
 def begin():
-    """Make the ufuncs of all operations that have none. Nothing is imported but NumPy itself, where nobody has.
+    """Make the ufuncs of all operations that have none. Nothing is imported but NumPy itself, if it has not been.
 
-    No lock is held: of threads that do it at the same time the ufuncs of the first stay, and a child that is forked in
-    the middle of it begins anew.
+    No lock is held: if several threads do this at once, the first one's ufuncs stay, and a child that is forked in the
+    middle of it starts over.
     """
     global np, timedelta_class
     cdef Operation operation

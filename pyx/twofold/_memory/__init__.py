@@ -1,4 +1,4 @@
-"""Memory of large results, which is used again; NumPy: how it is found, and given that memory; checked sizes.
+"""Recycled memory for large results; how NumPy is found, and given that memory; checked arithmetic for sizes.
 
-It knows neither what is computed nor which container asks, and imports nothing of the other folders.
+It knows neither the operation nor the container, and imports nothing from the other folders.
 """

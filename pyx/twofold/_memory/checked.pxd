@@ -1,4 +1,4 @@
-# Arithmetic with numbers that other libraries hand over: see checked.h.
+# Checked arithmetic with numbers from other libraries: see checked.h.
 from libc.stdint cimport uint64_t, uintptr_t
 
 cdef extern from "_memory/checked.h" nogil:

@@ -1,5 +1,6 @@
-# NumPy's C API, without the classes that Cython's own numpy.pxd takes from NumPy when a module is loaded: so modules that
-# use it are loaded with twofold, which imports no NumPy. Arrays and dtypes are objects, known to be ones by who calls.
+# NumPy's C API, without the classes that Cython's own numpy.pxd imports from NumPy when a module is loaded: so modules
+# that use it can be loaded with twofold, which does not import NumPy. Arrays and dtypes are plain objects; the caller
+# checks their types.
 from cpython.object cimport PyObject
 
 cdef extern from *:
@@ -22,8 +23,8 @@ cdef extern from *:
     #define TWOFOLD_NEW_ARRAY(descr, ndim, shape, strides) \
         PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr*)(descr), ndim, shape, strides, NULL, 0, NULL)
     """
-    # Finds the functions of NumPy, which is imported, for the module that calls it: before any other of these. Twice
-    # does no harm.
+    # Looks up the functions of NumPy, which must be imported, for the calling module; must be called before any other
+    # of these. Calling it twice is harmless.
     int find_functions "_import_array"() except -1
 
     ctypedef Py_ssize_t npy_intp
@@ -47,7 +48,7 @@ cdef extern from *:
     bint PyArray_ISNOTSWAPPED "TWOFOLD_ISNOTSWAPPED"(object array) noexcept
     bint PyArray_ISWRITEABLE "TWOFOLD_ISWRITEABLE"(object array) noexcept
     object PyArray_ToScalar "TWOFOLD_TO_SCALAR"(void* data, object array)
-    # An exact array; the call takes over a reference to `descr`.
+    # A new exact array; steals a reference to `descr`.
     object new_exact_array "TWOFOLD_NEW_ARRAY"(Descr* descr, int ndim, const npy_intp* shape, const npy_intp* strides)
 
 cdef inline int check_is_array(object value) except -1:
@@ -55,7 +56,7 @@ cdef inline int check_is_array(object value) except -1:
         raise TypeError(f"a numpy.ndarray is wanted, not {type(value).__name__}")
     return 0
 
-# Of what an array says is its dtype, which in a subclass may be anything.
+# Checks what an array gives as its dtype, which a subclass may set to anything.
 cdef inline Descr* descr_of(object dtype) except NULL:
     if not PyArray_DescrCheck(dtype):
         raise TypeError(f"a numpy.dtype is wanted, not {type(dtype).__name__}")

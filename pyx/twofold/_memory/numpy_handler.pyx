@@ -1,8 +1,8 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_1_22_API_VERSION
-"""New arrays of NumPy, whose memory is recycled where they are large.
+"""New NumPy arrays, whose memory is recycled if they are large.
 
-NumPy asks the memory handler of the moment (NEP 49) for an array's memory, and later goes back to that same handler to
-resize or to free it. So ours is set for the time of one allocation, and nobody else's arrays have anything to do with it.
+NumPy asks the current memory handler (NEP 49) for an array's memory, and later uses the same handler to resize or free
+it. So ours is set only during an allocation, and does not affect other arrays.
 """
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
@@ -43,17 +43,17 @@ cdef extern from "_memory/recycled_memory.hpp" namespace "twofold_memory" nogil:
     size_t release_kept() noexcept
 
 
-# ---- NumPy, for all that needs it; or one sentence that says which NumPy that is, and what was found
+# ---- NumPy, for all modules that need it; or an error that says which NumPy is needed, and which was found
 
 NEEDED = "NumPy 2.0 or later is needed for arrays, twofold.share and twofold.ufuncs"
 
 def find_numpy():
-    """The module `numpy`, which is imported where nobody has done so.
+    """The module `numpy`, which is imported if it has not been.
 
-    Where it is there already, this takes no lock of an import.
+    If it has been, this takes no import lock.
     """
     try:
-        numpy = __import__("numpy")  # which Cython's import statement would take for there where it is hidden: None
+        numpy = __import__("numpy")  # Cython's import statement would accept None in sys.modules
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
@@ -66,10 +66,10 @@ def find_numpy():
     return numpy
 
 
-# ---- memory, for others
+# ---- memory, for other modules
 
 cdef void* new_memory(size_t nbytes) except NULL:
-    is_on()  # which reads the environment once, for which it wants the GIL
+    is_on()  # reads the environment once, with the GIL
     cdef void* block = allocate(nbytes)
     if block is NULL:
         raise MemoryError(f"{nbytes} bytes for the result")
@@ -100,7 +100,7 @@ cdef void* handler_realloc(void* ctx, void* block, size_t size) noexcept nogil:
 cdef void handler_free(void* ctx, void* block, size_t size) noexcept nogil:
     release(block)
 
-# Never destroyed: there are arrays that outlive everything else.
+# Never destroyed, since some arrays outlive everything else.
 cdef PyDataMem_Handler recycling
 strcpy(recycling.name, b"twofold_recycled_memory")
 recycling.version = 1
@@ -120,7 +120,7 @@ cdef bint has_begun = False
 cdef int begin() except -1:
     global has_begun
     if not has_begun:
-        find_numpy()  # whose error is clearer
+        find_numpy()  # its error is clearer
         find_functions()
         has_begun = True
     return 0
@@ -129,9 +129,9 @@ cdef enum:
     MAX_DIMENSIONS = 64  # of an array of NumPy
 
 cdef void fill_strides_like(object values, npy_intp* strides) noexcept:
-    """The strides of a ufunc's new result: without gaps, and the dimensions in the order that they have in `values`.
+    """The strides of a ufunc's new result: contiguous, with the dimensions in the order that they have in `values`.
 
-    That of PyArray_NewLikeArray differs where values are broadcast: it takes what has stride 0 for the innermost.
+    PyArray_NewLikeArray differs for broadcast values: it makes dimensions of stride 0 the innermost.
     """
     cdef const npy_intp* shape = PyArray_DIMS(values)
     cdef int ndim = PyArray_NDIM(values)
@@ -156,7 +156,7 @@ cdef void fill_strides_like(object values, npy_intp* strides) noexcept:
         nbytes *= shape[axes[i]]
 
 cdef inline npy_intp stride_or_none(object values, int axis) noexcept:
-    """Without its sign; 0, which says nothing of the order, where there is but one."""
+    """The stride's absolute value; 0, which says nothing about the order, if the dimension has at most one element."""
     cdef npy_intp stride = PyArray_STRIDES(values)[axis] if PyArray_DIMS(values)[axis] > 1 else 0
     return stride if stride >= 0 else -stride
 
@@ -183,7 +183,7 @@ cdef object new_like(object values, size_t nbytes):
 def empty_like(values):
     """As `numpy.empty_like(values, subok=False)`, with memory that is recycled.
 
-    Broadcast values are an exception: this has the layout of their sum.
+    For broadcast values the layout differs: it is that of a ufunc's result.
     """
     begin()
     check_is_array(values)
@@ -191,9 +191,10 @@ def empty_like(values):
 
 
 def extent_of(array):
-    """Three addresses: of the element at index 0, of the first byte, and of that behind the last one.
+    """Three addresses: of the element at index 0, of the first byte, and of the byte behind the last one.
 
-    In Python's ints, which do not overflow; and not by `__array_interface__`, in which NumPy crashes where memory fails.
+    In Python's ints, which do not overflow; and not from `__array_interface__`, in which NumPy crashes if memory is
+    short.
     """
     begin()
     check_is_array(array)
@@ -215,13 +216,13 @@ def release_memory():
     return release_kept()
 
 def recycled_memory():
-    """What is kept for results to come.
+    """What is kept for later results.
 
     Returns
     -------
     dict
         `on`: whether memory is recycled, which the environment variable `TWOFOLD_RECYCLE_MEMORY=0` turns off; `bytes`:
-        how much is kept right now; `cap`: how much is at most.
+        how much is kept right now; `cap`: the maximum.
 
     Examples
     --------

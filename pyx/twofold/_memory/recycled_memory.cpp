@@ -22,7 +22,7 @@ static_assert(recycled_bytes % huge_page == 0);
 
 struct header {
     std::size_t bytes;     // as asked for
-    std::size_t capacity;  // of a mapped block, in whole huge pages; 0 of a block of malloc's
+    std::size_t capacity;  // of a mapped block, in bytes of whole huge pages; 0 for a block from malloc
 };
 static_assert(sizeof(header) <= min_alignment);
 
@@ -38,17 +38,17 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) noexcept {
     return (bytes + unit - 1) / unit * unit;
 }
 
-// No array is as large, and sums with the sizes of some pages stay below the largest number.
+// No array is as large, and adding the sizes of some pages does not overflow.
 constexpr std::size_t max_bytes = SIZE_MAX / 4;
 
 void unmap(void* block, std::size_t capacity) noexcept {
     munmap(static_cast<char*>(block) - page_bytes(), page_bytes() + capacity);
 }
 
-// Pages of zeros, and the header's page in front of them.
+// Maps pages of zeros, and the header's page in front of them.
 void* map(std::size_t capacity) noexcept {
     std::size_t const page = page_bytes();
-    std::size_t const length = page + capacity + huge_page;  // enough for a place that begins with a huge page
+    std::size_t const length = page + capacity + huge_page;  // enough to align it to a huge page
     void* const all = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED) return nullptr;
     char* const first = static_cast<char*>(all);
@@ -64,14 +64,15 @@ void* map(std::size_t capacity) noexcept {
 
 // ---- the table of kept blocks
 
-// A word holds the address of a block, and in the bits that are 0 there how many huge pages it has: that is all there
-// is to know of it, so a thread that exchanges a word for 0 has the block, whatever others did meanwhile.
+// A word holds the address of a block and, in the bits that are 0 in an aligned address, its number of huge pages. That
+// is all there is to know about a block, so a thread that exchanges a word for 0 owns the block, whatever other threads
+// do meanwhile.
 struct kept_block {
     std::atomic<std::uintptr_t> word{0};
-    std::atomic<std::uint64_t> number{0};  // the first freed has the least
+    std::atomic<std::uint64_t> number{0};  // in the order of being freed
 };
 
-// As many as can be within the cap.
+// As many as fit into the cap.
 constinit std::array<kept_block, max_kept_bytes / recycled_bytes> kept{};
 constinit std::atomic<std::uint64_t> last_number{0};
 
@@ -85,13 +86,13 @@ void* block_of(std::uintptr_t word) noexcept {
     return reinterpret_cast<void*>(word - word % huge_page);
 }
 
-// Whether the word was there, and is no more. Its block then belongs to this thread.
+// Removes the word if it is still there. Then its block belongs to this thread.
 bool take(kept_block& from, std::uintptr_t word) noexcept {
     return from.word.compare_exchange_strong(word, 0);
 }
 
-// The smallest kept block of at least `capacity` bytes that wastes no more than a quarter of them: what lies behind the
-// bytes asked for serves nobody for as long as the block is in use. Null if there is none.
+// Takes the smallest kept block of at least `capacity` bytes that wastes no more than a quarter of them: the rest of a
+// block is unused as long as the block is in use. Null if there is none.
 void* take_fitting(std::size_t capacity) noexcept {
     for (;;) {
         kept_block* best = nullptr;
@@ -142,11 +143,11 @@ void keep(void* block, std::size_t capacity) noexcept {
     if (!watches_forks.exchange(true)) pthread_atfork(nullptr, nullptr, [] { release_kept(); });
     madvise(block, capacity, MADV_FREE);
     while (!put(reinterpret_cast<std::uintptr_t>(block) + capacity / huge_page)) drop_oldest();
-    // Put first, then looked at: of threads that do this together, the last sees what all have put.
+    // Put first, then check: of several threads that do this at once, the last sees what all have put.
     while (kept_bytes() > cap()) drop_oldest();
 }
 
-// ---- blocks of malloc's, with the header in front
+// ---- blocks from malloc, with the header in front
 
 void* allocate_small(std::size_t bytes) noexcept {
     void* const all = std::aligned_alloc(min_alignment, min_alignment + round_up(bytes, min_alignment));
@@ -156,7 +157,7 @@ void* allocate_small(std::size_t bytes) noexcept {
     return block;
 }
 
-// A mapped block, new or kept before.
+// A mapped block, new or recycled.
 void* allocate_large(std::size_t bytes, bool zeros) noexcept {
     if (bytes > max_bytes) return nullptr;
     std::size_t capacity = round_up(bytes, huge_page);
@@ -165,7 +166,7 @@ void* allocate_large(std::size_t bytes, bool zeros) noexcept {
         capacity = header_of(block).capacity;
     } else {
         block = map(capacity);
-        // What is kept may be all that is missing to a limit of this process.
+        // Releasing what is kept may bring this process below a limit.
         if (block == nullptr && release_kept() != 0) block = map(capacity);
         if (block == nullptr) return nullptr;
     }

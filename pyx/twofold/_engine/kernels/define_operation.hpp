@@ -1,9 +1,9 @@
-// Defines the value of an operation. The including file says which:
+// Defines an operation as a value. The including file says which operation:
 //
 //     #define TWOFOLD_OPERATION twofold::detail::doubling       its type
-//     #define TWOFOLD_TABLES twofold_kernels                    its kernels, as kernels.hpp calls them
-//     #define TWOFOLD_OPERATION_VALUE doubling_operation        what it is called here, in namespace twofold_wheel
-//     #define TWOFOLD_OPERATION_NAME "twofold:double"           and what a worker finds it by
+//     #define TWOFOLD_TABLES twofold_kernels                    the prefix of its kernel tables, as in kernels.hpp
+//     #define TWOFOLD_OPERATION_VALUE doubling_operation        the name of the value, in namespace twofold_wheel
+//     #define TWOFOLD_OPERATION_NAME "twofold:double"           the name by which a worker finds it
 //     #include "define_operation.hpp"
 #include <array>
 #include <cstddef>

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <xsimd/xsimd.hpp>
 
-// What a row of another machine holds is ignored.
+// Rows of other machines are ignored.
 #if defined(__x86_64__)
 #define TWOFOLD_ON_x86_64(...) __VA_ARGS__
 #define TWOFOLD_ON_aarch64(...)
@@ -17,7 +17,7 @@
 
 namespace twofold_wheel {
 
-/// What xsimd calls the instruction sets of the table.
+/// xsimd's types for the instruction sets of the table.
 namespace arch {
 #define TWOFOLD_INSTRUCTION_SET(name, machine, xsimd_type, ...) TWOFOLD_ON_##machine(using name = xsimd::xsimd_type;)
 #include "instruction_sets.def"

@@ -1,15 +1,16 @@
-// Defines the kernels of an operation for one instruction set. The including file names both, the set as
-// instruction_sets.def does:
+// Defines the kernels of an operation for one instruction set. The including file names the set as in
+// instruction_sets.def:
 //
 //     #define TWOFOLD_KERNELS_FOR avx2
 //     #include "kernels.hpp"
 //
-// Another operation than doubling is named by TWOFOLD_OPERATION, a type of TWOFOLD_OPERATION_HEADER in a namespace of
-// its own, and its tables by TWOFOLD_TABLES: they are called twofold_kernels_avx2, or <TWOFOLD_TABLES>_avx2.
+// For another operation than doubling, define TWOFOLD_OPERATION, its type, TWOFOLD_OPERATION_HEADER, which defines that
+// type, and TWOFOLD_TABLES, the prefix of its tables: they are called <TWOFOLD_TABLES>_avx2 instead of
+// twofold_kernels_avx2.
 //
-// The table is the only global symbol of its object file. An inline function that got out of here could be the copy
-// that the linker keeps for the whole program, and would crash machines without the instruction set. So the namespace
-// of all functions has no name here, and tests_cpp/_engine/test_kernel_symbols.py reads the objects.
+// The table is the only global symbol of its object file. If an inline function were visible outside, it could be the
+// copy that the linker keeps for the whole program, and crash machines without the instruction set. So the namespace of
+// all functions is unnamed here, and tests_cpp/_engine/test_kernel_symbols.py checks the objects.
 #define TWOFOLD_FLAGS_NAMESPACE
 
 #include <cfenv>
@@ -40,7 +41,7 @@ using arch = twofold_wheel::arch::TWOFOLD_KERNELS_FOR;
 template <class T>
 struct kernels : engine::kernels<TWOFOLD_OPERATION, arch, T> {};
 
-// 16-bit floats are computed by integer arithmetic. NumPy looks at the flags that floating-point arithmetic would
+// 16-bit floats are computed by integer arithmetic, but NumPy expects the flags that floating-point arithmetic would
 // raise.
 template <class T>
     requires engine::is_half_float<T>
@@ -58,7 +59,7 @@ struct kernels<T> : engine::kernels<TWOFOLD_OPERATION, arch, T> {
 template <class T>
 constexpr engine::kernel_row row() noexcept {
     engine::kernel_row made = engine::row_of<kernels<T>>;
-    if (engine::is_half_float<T>) made.wrap_swapped[0] = made.wrap_swapped[1] = nullptr;  // which would raise no flag
+    if (engine::is_half_float<T>) made.wrap_swapped[0] = made.wrap_swapped[1] = nullptr;  // it would raise no flags
     return made;
 }
 

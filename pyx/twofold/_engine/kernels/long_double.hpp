@@ -1,4 +1,4 @@
-// Kernels for `long double`, which no machine has vectors of.
+// Kernels for `long double`, of which no machine has vectors.
 #pragma once
 
 #include <algorithm>
@@ -13,13 +13,13 @@
 
 namespace twofold_wheel {
 
-/// Stands for their instruction set.
+/// Their instruction set.
 struct no_vectors;
 
 }  // namespace twofold_wheel
 
-// Of an operation's two overloads, for a number and for a batch, the second one's parameter is looked at, too; and some
-// versions of xsimd do not compile a batch of numbers that they do not know.
+// The compiler checks the parameters of both overloads of an operation, for a number and for a batch; and in some
+// versions of xsimd a batch of unknown numbers does not compile.
 template <>
 class xsimd::batch<long double, twofold_wheel::no_vectors> {};
 
@@ -39,7 +39,7 @@ struct doubling::overflows<Arch, long double> {
 namespace twofold_wheel {
 namespace {
 
-/// The kernels of an operation on them, of the form that kernel_set.hpp has.
+/// An operation's kernels for them, in the form of kernel_set.hpp.
 template <class Operation>
 struct long_double_kernels {
     using stores = twofold::detail::stores;
@@ -50,8 +50,8 @@ struct long_double_kernels {
     }
     template <stores>
     static void wrap_swapped(void const* in, void* out, std::size_t n) noexcept {
-        // By way of a buffer: what was written in two halves can be read as a whole only when it has left for the
-        // cache.
+        // Through a buffer: a number that was written in two halves cannot be forwarded from the store buffer, so it
+        // can be read only once it is in the cache.
         constexpr std::size_t buffer_size = 128;
         long double buffer[buffer_size];
         for (std::size_t done = 0; done < n; done += buffer_size) {
@@ -80,7 +80,7 @@ struct long_double_kernels {
         while (i < n && !overflows(get(in, i))) ++i;
         return i;
     }
-    /// On a block with any strides, of elements of so many scalars.
+    /// Maps a block with any strides of elements of `Scalars` scalars.
     template <std::size_t Scalars>
     static void wrap_each(twofold::detail::packing::source from, twofold::detail::packing::target to, std::size_t rows,
                           std::size_t columns) noexcept {
@@ -93,7 +93,7 @@ struct long_double_kernels {
 private:
     using map = typename Operation::template map<no_vectors, long double>;
 
-    // At any address. Read and written as a number, not as bytes: a processor's 80-bit registers take no others.
+    // At any address. Read and written as a number, not as bytes, since only that uses the 80-bit registers directly.
     struct [[gnu::packed, gnu::may_alias]] unaligned {
         long double value;
     };

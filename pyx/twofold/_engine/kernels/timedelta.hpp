@@ -1,5 +1,5 @@
-// Durations of NumPy, which doubling treats by rules of their own: a number of ticks, of which one is none and stays as
-// it is.
+// NumPy's durations, for which doubling has rules of its own: numbers of ticks, of which one value means "not a time"
+// and is not changed.
 #pragma once
 
 #include <bit>
@@ -73,11 +73,11 @@ bool double_each_duration(twofold::detail::packing::source from, twofold::detail
     using pair = twofold::detail::packing::vector<bits>;
     using halves = twofold::detail::packing::vector<std::uint32_t>;
     constexpr auto none = static_cast<bits>(timedelta64::not_a_time);
-    // What fits, and no more than that, is positive after half of the range was added, and after one less was.
+    // A number of ticks fits if and only if it is not negative after adding `half`, and after adding `half` + 1.
     constexpr auto half = static_cast<bits>(timedelta64::max_ticks / 2);
     pair beyond{};
     twofold::detail::each_pair<SwapIn, SwapOut>(from, to, rows, columns, [&beyond](pair const& x) {
-        // By halves, since the weakest x86-64 compares no more at once.
+        // By halves, since baseline x86-64 has no comparison of 64-bit lanes.
         auto const equal = std::bit_cast<halves>(x) == std::bit_cast<halves>(pair{none, none});
         auto const is_none = std::bit_cast<pair>(equal & __builtin_shufflevector(equal, equal, 1, 0, 3, 2));
         beyond |= ((x + half) | (x + (half + 1))) & ~is_none;

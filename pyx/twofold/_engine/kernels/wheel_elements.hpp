@@ -1,5 +1,5 @@
-// The element types of the wheel: those of the library, and what only Python's arrays hold; and a table with the
-// kernels of an operation for all that have vectors.
+// The element types of the wheel: those of the library, and those that only Python's arrays hold; and the table of an
+// operation's kernels for all that have vectors.
 #pragma once
 
 #include <complex>
@@ -14,13 +14,13 @@
 
 namespace twofold_wheel {
 
-/// A duration as NumPy has it: a number of ticks, of which the least one stands for "not a time".
+/// A duration as in NumPy: a number of ticks, of which the smallest means "not a time".
 struct timedelta64 {
     std::int64_t ticks;
     static constexpr std::int64_t not_a_time = (std::numeric_limits<std::int64_t>::min)();
     static constexpr std::int64_t max_ticks = (std::numeric_limits<std::int64_t>::max)();
 
-    // Half of the least number becomes the least one, and so would no longer be a time.
+    // Half of the smallest number would become the smallest, which is not a time.
     [[nodiscard, gnu::always_inline]] static constexpr bool overflows(std::int64_t x) noexcept {
         return (x > max_ticks / 2) | ((x < -(max_ticks / 2)) & (x != not_a_time));
     }
@@ -42,14 +42,14 @@ inline constexpr std::size_t element_count = std::tuple_size_v<wheel_element_typ
 template <std::size_t I>
 using element_number = std::tuple_element_t<I, wheel_element_types>;
 
-/// What kernels run on, of elements that the library does not know, too.
+/// What kernels run on, also for elements that only the wheel knows.
 template <class T>
 using scalar_of = typename twofold::detail::scalar<T>::type;
 
 template <class T>
 inline constexpr std::size_t scalars_per_element = sizeof(T) / sizeof(scalar_of<T>);
 
-/// The place of T in a list of types; their number if it is not among them.
+/// The index of T in a list of types; the length of the list if it is not in it.
 template <class T, class Types>
 inline constexpr std::size_t index_in = 0;
 template <class T, class... Types>
@@ -88,7 +88,7 @@ template <class T>
     return element_rows[index_in<T, wheel_element_types>];
 }
 
-/// use(type_identity<T>) for the type T that has this number.
+/// Calls use(type_identity<T>) for the type T that has this number.
 template <class Use>
 void with_element(int number, Use const& use) noexcept {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -103,7 +103,7 @@ using kernel_scalar_types = typename twofold::detail::scalars_among<wheel_elemen
 
 inline constexpr std::size_t kernel_scalar_count = std::tuple_size_v<kernel_scalar_types>;
 
-/// The place of a scalar among them; their number if it has no such kernels.
+/// The index of a scalar among them; their number if it has no such kernels.
 template <class T>
 inline constexpr std::size_t kernel_number_of = index_in<T, kernel_scalar_types>;
 
