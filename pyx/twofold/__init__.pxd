@@ -2,6 +2,6 @@
 #
 #     from twofold cimport double_u32
 #
-# The functions are those of the installed extension module, so a consumer needs neither our headers nor C++, and its
-# calls run on the best instruction set of the machine. cython_api.pxd says what they do.
+# The functions come from the installed extension module, so a consumer needs neither our headers nor C++, and its calls
+# use the best instruction set of the machine. cython_api.pxd describes them.
 from twofold.cython_api cimport *

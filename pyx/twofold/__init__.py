@@ -14,7 +14,7 @@ from twofold._engine.config import show_config
 from twofold._engine.threads import get_num_threads, num_threads, set_num_threads, threads_info
 from twofold._engine.twofold_engine import __version__, simd_target
 
-TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
+TYPE_CHECKING = False  # as in typing, which would take longer to import than all of this
 if TYPE_CHECKING:
     from twofold.shared import SharedArray
 
@@ -34,9 +34,9 @@ __all__ = [
     "threads_info",
 ]
 
-# All that calls need is imported here, and NumPy, which is not, is looked up when there are arrays of it: a call that
-# imports would leave the lock of that to the child of a fork in another thread.
-if sys.platform == "linux":  # whose means these take
+# All that calls need is imported here, except NumPy, which is looked up at the first array: if a call imported
+# anything, a fork in another thread could leave its child with the import lock taken.
+if sys.platform == "linux":  # these use features of Linux
     from twofold.pools import double_in_processes
     from twofold.shared import share
 else:
@@ -44,25 +44,25 @@ else:
 
 for _public in map(globals().get, __all__):
     if callable(_public):
-        _public.__module__ = "twofold"  # by which it is pickled: the modules that hold it are nobody else's business
+        _public.__module__ = "twofold"  # it is pickled by this name; the modules that define it are private
 del _public
 
-if hasattr(sys.modules.get("threadpoolctl"), "register"):  # of 3.2 and later. Else it may be imported by hand
+if hasattr(sys.modules.get("threadpoolctl"), "register"):  # since 3.2. Otherwise it may be imported by hand
     import twofold.threadpoolctl  # noqa: F401
 
 
 def __getattr__(name: str) -> object:
-    if name in __all__:  # SharedArray, which is made when it is asked for, and then imports NumPy where nobody has
+    if name in __all__:  # SharedArray, which is made on first use, and then imports NumPy
         return sys.modules["twofold.shared"].SharedArray
     raise AttributeError(f"module 'twofold' has no attribute {name!r}")
 
 
 def release_memory() -> int:
-    """Give all memory that is kept for results to come back to the system.
+    """Give all memory that is kept for later results back to the system.
 
-    New arrays of NumPy of 32 MiB and more are made of the memory of earlier ones, which otherwise is kept: at most
-    512 MiB, or a sixteenth of the memory that this process may use. As much again is kept of arrays that processes
-    share. Arrays that are in use stay as they are.
+    New NumPy arrays of 32 MiB and more reuse the memory of earlier ones, which is kept for that: at most 512 MiB, or a
+    sixteenth of the memory that this process may use. As much again is kept of arrays that processes share. Arrays that
+    are in use are not affected.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def release_memory() -> int:
     """
     if "twofold._processes.transit" in sys.modules:
         sys.modules["twofold._processes.transit"].sweep()
-    # The second one is there on Linux alone.
+    # The second module exists only on Linux.
     memories = map(sys.modules.get, ("twofold._memory.numpy_handler", "twofold._processes.segments"))
     return sum(memory.release_memory() for memory in memories if memory is not None)
 

@@ -1,10 +1,11 @@
-# The header-free door for Cython: one function per element type, named after its kind and width in bits.
+# The header-free API for Cython: one function per element type, named after its kind and width in bits.
 #
 # out[i] = 2 * values[i] for i in [0, n); n counts elements. Integers wrap modulo 2 to the power of their width, floats
 # follow IEEE 754; 16-bit floats are given as their bits. `out` may be `values` itself; if the two overlap otherwise,
-# ValueError, and nothing is written. Any alignment will do.
+# ValueError is raised, and nothing is written. Any alignment will do.
+#
 # Call them with or without the GIL. A large call takes the GIL for a moment, to read how many threads it may use, and
-# between slices of some tens of megabytes, to see to signals: KeyboardInterrupt then leaves whole slices doubled.
+# between slices of some tens of megabytes, to handle signals: KeyboardInterrupt then leaves whole slices doubled.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef int double_i8(const int8_t* values, int8_t* out, size_t n) except -1 nogil

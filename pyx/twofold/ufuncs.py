@@ -1,8 +1,8 @@
 """The NumPy ufuncs: `doubled`, `doubled_saturating` and `doubled_checked`.
 
 Real `numpy.ufunc`s of one input: `out=`, `where=`, `casting=`, `dtype=`, broadcasting and `numpy.errstate` work, and so
-do the containers of other libraries that know ufuncs. They pickle by name. Made when one is asked for, which imports
-NumPy where nobody has: `import twofold` does not.
+do the containers of other libraries that know ufuncs. They pickle by name. They are made on first use, which imports
+NumPy if it has not been; `import twofold` does not.
 
 >>> import numpy as np
 >>> from twofold.ufuncs import doubled, doubled_saturating
@@ -75,6 +75,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'twofold.ufuncs' has no attribute {name!r}")
     _loops.begin()
     globals().update({ufunc.__name__: ufunc for ufunc in _doubling.ufuncs})
-    # In a module that has it, Python looks up everything in the slow way: 50 ns a call.
+    # With it, Python looks up every attribute of the module the slow way: 50 ns a call.
     globals().pop("__getattr__", None)
     return globals()[name]

@@ -1,4 +1,4 @@
-"""Arrays of other libraries, by Arrow's C data interface: their memory comes in, and new memory goes out.
+"""Arrays of other libraries, through Arrow's C data interface: their memory comes in, and new memory goes out.
 
 https://arrow.apache.org/docs/format/CDataInterface.html. No library is imported, as in dlpack.pyx.
 """
@@ -54,14 +54,14 @@ cdef extern from *:
 cdef bint counts_down_to_zero(long* references) noexcept nogil:
     return add_and_fetch(references, -1, in_order) == 0
 
-# Whoever takes a result over may release it at any time, without the GIL. So what a result is made of is counted.
+# The consumer of a result may release it at any time, without the GIL. So the parts of a result are reference-counted.
 
 cdef struct Schema:
     ArrowSchema source
     long references
 
-cdef struct Values:  # before the new elements, in one piece of memory
-    ArrowArray source  # which has the validity bitmap
+cdef struct Values:  # in front of the new elements, in one block of memory
+    ArrowArray source  # owns the validity bitmap
     const void* buffers[2]
     int64_t offset
     long references
@@ -101,7 +101,7 @@ cdef void export_values(Values* values, ArrowArray* out) noexcept nogil:
     add_and_fetch(&values.references, 1, in_order)
 
 
-# The structs in capsules, which outlive whoever takes them out; they are released if nobody does.
+# Capsules that own their structs, and release them if no consumer has.
 
 cdef void destroy_schema_capsule(object capsule) noexcept:
     cdef ArrowSchema* schema = <ArrowSchema*>pointer_of(capsule)
@@ -129,7 +129,7 @@ cdef void* new_struct(size_t nbytes) except NULL:
     return memory
 
 cdef object new_capsule(size_t nbytes, const char* name, PyCapsule_Destructor destructor):
-    """A capsule with a struct that is all zeros, and so released."""
+    """A capsule with a struct that is all zeros, which means released."""
     cdef void* memory = new_struct(nbytes)
     try:
         return PyCapsule_New(memory, name, destructor)
@@ -141,7 +141,7 @@ cdef object new_capsule(size_t nbytes, const char* name, PyCapsule_Destructor de
 @cython.internal
 @cython.final
 cdef class SchemaHolder:
-    """The type of a result, as it was the type of what came in."""
+    """The type of a result, which is the input's type."""
     cdef Schema* schema
     cdef int element
 
@@ -172,7 +172,7 @@ cdef class SchemaHolder:
 
 cdef dict units = {c's': "seconds", c'm': "milliseconds", c'u': "microseconds", c'n': "nanoseconds"}  # of durations
 
-cdef signed char element_of_letter[256]  # by the only letter of a format; -1: none of ours
+cdef signed char element_of_letter[256]  # by a format's only letter; -1: none of ours
 fill_by_letter(element_of_letter, "arrow_letter")
 
 cdef int element_of_schema(ArrowSchema* schema) except -2:
@@ -181,11 +181,11 @@ cdef int element_of_schema(ArrowSchema* schema) except -2:
     if schema.dictionary is not NULL or extension_name(schema.metadata):
         return -1
     if format[0] == c't' and format[1] == c'D' and format[2] in units and format[3] == 0:
-        return find_element_of(c'm', 8)  # durations, whose limits and missing values are those of timedelta64
+        return find_element_of(c'm', 8)  # durations have the limits and missing values of timedelta64
     return -1 if format[0] == 0 or format[1] != 0 else element_of_letter[<unsigned char>format[0]]
 
 cdef bytes extension_name(const char* metadata):
-    """The value of ARROW:extension:name, which gives the elements a meaning of their own."""
+    """The value of ARROW:extension:name, which gives the elements another meaning; empty if there is none."""
     cdef const char* key = "ARROW:extension:name"
     cdef bint is_name = False
     cdef int32_t pairs, size
@@ -235,7 +235,7 @@ cdef class NewArrow:
         drop_values(self.values)
 
     cdef int64_t run(self, Operation operation, ArrowArray* array, Policy policy, unsigned int threads) except -2:
-        """Takes the array over. Returns the index of the first valid element that does not fit, -1 if all do."""
+        """Take the array over. Returns the index of the first valid element that does not fit, or -1."""
         cdef int element = self.schema.element
         cdef size_t itemsize = element_size(element)
         cdef size_t n, nbytes, index, lead = 0, i
@@ -246,7 +246,7 @@ cdef class NewArrow:
         n = array.length
         nbytes = n * itemsize
         if n != 0 and array.buffers[0] is not NULL and array.null_count != 0:
-            # The bitmap is shared from a word on, so that only the elements up to its first bit are made for nothing.
+            # The bitmap is shared from the start of a word on, so at most 63 elements are made in vain.
             lead = array.offset % 64
             valid = <const uint8_t*>array.buffers[0] + (array.offset - lead) // 8
         self.values = <Values*>new_memory(sizeof(Values) + 2 * CACHE_LINE + lead * itemsize + nbytes)
@@ -262,7 +262,7 @@ cdef class NewArrow:
         if n == 0:
             return -1
         index = run_with_gil(operation.kernels, element, source, target, n, nbytes, policy, threads)
-        if index < n and valid is not NULL:  # it may be what stands where nothing is valid
+        if index < n and valid is not NULL:  # it may be an invalid element
             memcpy(target, source, nbytes)
             for i in range(n):
                 if not (valid[(lead + i) >> 3] >> ((lead + i) & 7) & 1):
@@ -271,7 +271,7 @@ cdef class NewArrow:
         return -1 if index >= n else <int64_t>index
 
     cdef object overflow_at(self, Operation operation, int64_t index, int64_t before):
-        """The OverflowError for an element, read from memory, of an array behind so many others."""
+        """The OverflowError for an element, read from memory, of an array that follows `before` other elements."""
         cdef ArrowArray* source = &self.values.source
         cdef bint is_duration = self.schema.schema.source.format[0] == c't'
         cdef int element = find_element_of(c'i', 8) if is_duration else self.schema.element
@@ -291,7 +291,7 @@ cdef class NewArrow:
 
 
 cdef const void* checked_elements(ArrowArray* array, Py_ssize_t itemsize) except? NULL:
-    """Where the elements of an array are, whose numbers are looked at, all of them. NULL: it has none."""
+    """Where the elements of an array are; all of its fields are checked. NULL: it has no elements."""
     cdef Py_ssize_t end, nbytes
     cdef void* elements
     if array.release is NULL:
@@ -307,7 +307,7 @@ cdef const void* checked_elements(ArrowArray* array, Py_ssize_t itemsize) except
     if array.buffers[1] is NULL or array.buffers[0] is NULL and array.null_count > 0:
         raise BufferError("values exports an array with elements, but no memory that holds them")
     if add(array.offset, array.length, &end) and multiply(end, itemsize, &nbytes):
-        elements = at(array.buffers[1], nbytes)  # in which order the two are added does not matter
+        elements = at(array.buffers[1], nbytes)  # the order of the additions does not matter
         if elements is not NULL and (array.buffers[0] is NULL or at(array.buffers[0], end // 8) is not NULL):
             return <const char*>array.buffers[1] + array.offset * itemsize
     raise ValueError(f"values exports an array of {array.length} elements from {array.offset} on, which is more than any "
@@ -329,7 +329,7 @@ cdef bint is_polars_series(type kind) except -1:
     return series is not None and issubclass(kind, series)
 
 cdef object in_its_library(values, str maker, result):
-    """The result as an array of the kind of `values`; as it is, where nothing is known to make one."""
+    """The result as an array of the kind of `values`; unchanged if its library has no way to make one."""
     cdef type kind = type(values)
     if is_polars_series(kind):
         return kind(result)
@@ -451,8 +451,8 @@ cdef int check_stream(ArrowArrayStream* stream, int code) except -1:
 # ---- columns
 
 cdef object run_columns(Operation operation, values, Policy policy, unsigned int threads):
-    """Columns that Arrow has the memory of, although their library knows ufuncs: for those it would go through floats, or
-    through Python objects, and takes dates for numbers. None for all else.
+    """Run on columns in Arrow memory whose library supports ufuncs, too: a ufunc would convert them to floats or Python
+    objects, and treat dates as numbers. None for other columns.
     """
     if is_polars_series(type(values)):
         return run_chunks(operation, values, None, policy, threads)
@@ -462,7 +462,7 @@ cdef bint is_arrow_dtype(dtype) except -1:
     return hasattr(dtype, "pyarrow_dtype")  # of pandas.ArrowDtype
 
 cdef object run_arrow_backed(Operation operation, values, Policy policy, unsigned int threads):
-    """An array of pandas that Arrow has the memory of, or a Series or an Index of it."""
+    """Run on a pandas array in Arrow memory, or on a Series or an Index of one."""
     array = getattr(values, "array", values)
     result = type(array)(run_chunks(operation, array.__arrow_array__(), None, policy, threads))
     if array is values:

@@ -1,6 +1,6 @@
-"""Buffers in, buffers out: array.array, bytes, bytearray, memoryview, mmap, ctypes and whatever else exports its memory.
+"""Buffers in, buffers out: array.array, bytes, bytearray, memoryview, mmap, ctypes and other exporters of buffers.
 
-Arrays of NumPy have a module of their own; as `out` they come here, too.
+NumPy arrays have a module of their own, but as `out` of other containers they come here.
 """
 cimport cython
 from cpython.buffer cimport (
@@ -36,11 +36,11 @@ cdef signed char element_of_letter[256]  # by the letter of a native format; -1:
 fill_by_letter(element_of_letter, "struct_letters")
 
 cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swapped) noexcept:
-    """The element of a buffer's items, as the struct module writes formats, and NumPy complex ones. -1: none of ours."""
+    """The element of a buffer's items, from a format of the struct module, or NumPy's for complex. -1: none of ours."""
     cdef char letter
     cdef int element
     swapped[0] = False
-    if format is NULL:  # the buffer protocol's way of saying "B"
+    if format is NULL:  # in the buffer protocol this means "B"
         format = b"B"
     if format[0] in b"@=<>!":
         swapped[0] = itemsize > 1 and (format[0] == c'<' and not is_little or format[0] in b">!" and is_little)
@@ -48,7 +48,7 @@ cdef int element_from_format(const char* format, Py_ssize_t itemsize, bint* swap
     letter = format[0]
     if letter == c'Z' and (format[1] == c'f' or format[1] == c'd'):
         format += 1
-        letter = c'F' if format[0] == c'f' else c'D'  # as the struct module has them, from Python 3.14 on
+        letter = c'F' if format[0] == c'f' else c'D'  # as in the struct module since Python 3.14
     element = element_of_letter[<unsigned char>letter]
     if element < 0 or format[1] != 0:
         return -1
@@ -100,7 +100,7 @@ cdef class Span:
 @cython.internal
 @cython.final
 cdef class Memory:
-    """New memory that exports a buffer of the format and shape of `model`; it is not filled. It does not keep `model`."""
+    """New memory, not filled, that exports a buffer of the format and shape of `model`; it does not keep `model`."""
     cdef Py_ssize_t* shape  # allocated together with the strides and the memory itself, in this order
     cdef Py_ssize_t* strides
     cdef char* start
@@ -164,7 +164,7 @@ cdef int run_span(Operation operation, Span values, Span out, Policy policy, uns
     return 0
 
 cdef object new_like(values, Span source):
-    """A container of the kind of `values`, with memory of its layout that is not filled."""
+    """A new container of the kind of `values`, not filled."""
     if is_array(values):
         return new_array(values, source.view.n, source.view.itemsize)
     return PyMemoryView_FromObject(Memory(source))
@@ -191,7 +191,7 @@ cdef object run_list_into(Operation operation, list values, out, dtype, Policy p
     cdef View source
     if dtype is not None and element_from_dtype(dtype) != element:
         raise TypeError(f"out holds {element_name(element)}, and dtype is {short(dtype)}; they must be the same")
-    n = len(values)  # once: to look at the dtype, or at an item, may be to run any code, which changes the list
+    n = len(values)  # read once: resolving dtype or reading an item may run code that changes the list
     source.shape, source.strides, source.n, source.ndim = &n, &itemsize, n, 1
     source.element, source.itemsize, source.contiguous, source.swapped = element, itemsize, True, False
     check_output(&target.view, &source)
@@ -213,10 +213,9 @@ cdef Span as_output(Operation operation, out):
     return Span(operation, out, "out")
 
 
-# ---- for calls whose memory is elsewhere: of processes, where there is no NumPy. Elements are native, and in C order where
-# they are written to.
+# ---- for calls in processes without NumPy, whose memory is passed in. Elements are native; outputs are in C order.
 
-# By format, as memoryviews have it, which know no complex numbers.
+# By a memoryview's format, which has no complex numbers.
 cdef dict names_by_format = {
     chr(x): row["name"].decode() for row in element_rows() if row["kind"] != ord("c") for x in row["struct_letters"]
 }
@@ -242,7 +241,7 @@ def as_plain_output(out):
 
 
 def fill_plain(target, view):
-    """The bytes `target` with those of a buffer's elements."""
+    """Fill the bytes `target` with a buffer's elements."""
     memoryview(target)[:] = view.cast("B") if view.c_contiguous else view.tobytes()
 
 

@@ -1,7 +1,7 @@
-"""Tensors of other libraries, by DLPack: their memory comes in, and new memory goes out.
+"""Tensors of other libraries, through DLPack: their memory comes in, and new memory goes out.
 
-https://dmlc.github.io/dlpack/latest/c_api.html. No library is imported: whoever has such a tensor has its library, and
-what makes a tensor of that kind from ours is found there.
+https://dmlc.github.io/dlpack/latest/c_api.html. No library is imported: whoever has such a tensor has loaded its
+library, in which the function is found that makes a tensor from ours.
 """
 cimport cython
 from cpython.object cimport PyObject
@@ -38,7 +38,7 @@ cdef struct DLTensor:
     int32_t ndim
     DLDataType dtype
     int64_t* shape
-    int64_t* strides  # in elements; null for C's order
+    int64_t* strides  # in elements; null for C order
     uint64_t byte_offset
 
 cdef struct DLManagedTensor:
@@ -54,7 +54,7 @@ cdef struct DLManagedTensorVersioned:
     uint64_t flags
     DLTensor dl_tensor
 
-# What a library's class may have, too: the same without a call of Python.
+# What a library's class may also have: the same without calling Python.
 cdef struct DLPackExchangeAPI:
     uint32_t major
     uint32_t minor
@@ -102,7 +102,7 @@ cdef str name_of_type(DLDataType dtype):
 
 
 cdef DLPackExchangeAPI* exchange_api_of(type kind) except? NULL:
-    """NULL: it has none. Looked for in the very class, since a subclass may have another __dlpack__."""
+    """The API of a class, or NULL. Not looked up in base classes, since a subclass may have another __dlpack__."""
     cdef DLPackExchangeAPI* api
     capsule = kind.__dict__.get("__dlpack_c_exchange_api__")
     if capsule is None:
@@ -117,10 +117,10 @@ cdef int check_device(device, str name) except -1:
     return 0
 
 cdef int check_nothing_is_lost(owner, str name) except -1:
-    """Tensors of PyTorch have properties that DLPack has no word for; not all of its doors ask for all of them."""
+    """PyTorch tensors have properties that DLPack cannot express; not all of its interfaces check all of them."""
     if getattr(owner, "requires_grad", False):
         raise BufferError(f"{name} requires a gradient, which would be lost; call {name}.detach() first")
-    # PyTorch has tangents within a level of torch.autograd.forward_ad alone; to ask elsewhere, too, takes long.
+    # PyTorch has tangents only within a level of torch.autograd.forward_ad; asking outside of one takes long.
     level = attribute_if_loaded("torch.autograd.forward_ad", "_current_level")
     if level is not None and level >= 0 and is_instance_of_loaded(owner, "torch", "Tensor"):
         if sys.modules["torch.autograd.forward_ad"].unpack_dual(owner).tangent is not None:
@@ -136,7 +136,7 @@ cdef int check_nothing_is_lost(owner, str name) except -1:
 @cython.final
 cdef class Tensor:
     """A tensor of another library, held until this object goes."""
-    cdef DLManagedTensorVersioned* versioned  # one of the two, and ours to delete
+    cdef DLManagedTensorVersioned* versioned  # one of these two is set, and ours to delete
     cdef DLManagedTensor* plain
     cdef View view
     cdef Py_ssize_t strides[MAX_DIMENSIONS]  # bytes
@@ -155,7 +155,7 @@ cdef class Tensor:
         check_device(owner.__dlpack_device__()[0], name)
         try:
             capsule = owner.__dlpack__(max_version=(1, 0))
-        except TypeError as error:  # of a library that knows no versions yet
+        except TypeError as error:  # the library does not know versions yet
             raise_again_if_callers(error)
             capsule = owner.__dlpack__()
         if PyCapsule_IsValid(capsule, "dltensor_versioned"):
@@ -168,7 +168,7 @@ cdef class Tensor:
             self.read(operation, &self.plain.dl_tensor, name)
 
     cdef bint take(self, owner, DLPackExchangeAPI* api) except -1:
-        """Whether the short way works. Where it does not, the long one has the clearer words for it."""
+        """Take the tensor through the C API. Returns whether that works; otherwise `__dlpack__` gives a clearer error."""
         try:
             return api.tensor_of_object(<PyObject*>owner, &self.versioned) == 0 and self.versioned is not NULL
         except (BufferError, RuntimeError) as error:
@@ -201,19 +201,19 @@ cdef class Tensor:
         view.shape, view.strides = <Py_ssize_t*>tensor.shape, self.strides
         fill_c_strides(view, self.strides)
         for i in range(view.ndim if tensor.strides is not NULL else 0):
-            if view.shape[i] > 1:  # others are never used, and may be anything
+            if view.shape[i] > 1:  # other strides are never used, and may be anything
                 self.strides[i] = product_or_limit(tensor.strides[i], view.itemsize)
         return measure(view, name)
 
     cdef int check_as_output_of(self, Tensor values) except -1:
-        # Arrays that must not be changed, as those of JAX, come by the older DLPack, which cannot say so.
+        # Immutable arrays, as those of JAX, come through the older DLPack, which cannot express that.
         if not self.writable_is_known:
             raise ValueError("out does not say whether it may be written, as an array that knows DLPack 1.0 does; "
                              "those of JAX never may")
         return check_output(&self.view, &values.view)
 
     cdef bint fills_its_memory(self) noexcept:
-        """Whether its elements, if there are any, lie one after another, the dimensions in any order."""
+        """Whether it has elements, and they are contiguous, with the dimensions in any order."""
         cdef Py_ssize_t expected = self.view.itemsize
         cdef int left = 0
         if self.view.n == 0:
@@ -241,7 +241,7 @@ cdef void delete_versioned(DLManagedTensorVersioned* tensor) noexcept nogil:
     free_memory(tensor.manager_ctx)
 
 cdef void destroy_tensor_capsule(object capsule) noexcept:
-    """For a capsule that nobody has taken the tensor out of."""
+    """Frees the tensor of a capsule from which it was not taken."""
     if PyCapsule_IsValid(capsule, "dltensor"):
         free_memory((<DLManagedTensor*>pointer_of(capsule)).manager_ctx)
     elif PyCapsule_IsValid(capsule, "dltensor_versioned"):
@@ -251,7 +251,7 @@ cdef void destroy_tensor_capsule(object capsule) noexcept:
 @cython.internal
 @cython.final
 cdef class NewTensor:
-    """New memory of the type, shape and, where it has no gaps, the layout of `model`, for one library to take over."""
+    """New memory of the type and shape of `model`, and of its layout if that has no gaps, which a library takes over."""
     cdef TensorBlock* block  # null once it has been taken over
     cdef View view
     cdef Py_ssize_t strides[MAX_DIMENSIONS]
@@ -311,12 +311,12 @@ cdef class NewTensor:
             raise BufferError("the library of values takes no memory for the result")
         self.block = NULL
         result = <object>taken
-        Py_DECREF(result)  # which `taken` was already a reference to
+        Py_DECREF(result)  # `taken` was already a new reference
         return result
 
 
 cdef object find_from_dlpack(values):
-    """What makes an array of the library of `values` from one that has `__dlpack__`."""
+    """The `from_dlpack` of the library of `values`."""
     homes = homes_of(type(values))
     if hasattr(type(values), "__array_namespace__"):
         homes.append(values.__array_namespace__())
@@ -348,7 +348,7 @@ cdef object run_tensor(Operation operation, values, out, dtype, Policy policy, u
     target = source if out is values else Tensor(operation, out, "out")
     target.check_as_output_of(source)
     written = version_of_torch(out)
-    cdef bint is_as_before = False  # else a part of it may have been written, as when a signal handler raises something
+    cdef bint is_as_before = False  # otherwise it may have been partly written, as when a signal handler raises
     try:
         index = run_view(operation, &source.view, &target.view, policy, threads)
         is_as_before = index < source.view.n and target is source
@@ -360,14 +360,14 @@ cdef object run_tensor(Operation operation, values, out, dtype, Policy policy, u
     return out
 
 cdef object version_of_torch(out):
-    """What tells PyTorch that a tensor was written to, so that it does not take a gradient of what was there before; None
-    for all else."""
+    """The function that tells PyTorch that a tensor was written to, so that it takes no gradient of its old values; None
+    for other tensors."""
     if not is_instance_of_loaded(out, "torch", "Tensor"):
         return None
     return attribute_if_loaded("torch.autograd.graph", "increment_version")
 
 cdef object of_class_of(values, result):
-    """A result in the class of `values`, where that is one of PyTorch's subclasses which operations keep."""
+    """A result in the class of `values`, if that is a subclass of PyTorch's that operations keep."""
     if not is_instance_of_loaded(values, "torch", "Tensor"):
         return result
     kind = type(values.detach())

@@ -1,11 +1,11 @@
 # distutils: language = c++
-"""The public `double`: looks at what comes in, and hands it to the module that knows such containers."""
+"""The public `double`: passes its argument to the module for that kind of container."""
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.number cimport PyNumber_Add
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_TYPE
 
-from _collections_abc import Sequence  # which Python itself has loaded, while `collections.abc` takes its time
+from _collections_abc import Sequence  # already loaded by Python itself; `collections.abc` takes longer
 
 from twofold._containers.arrow cimport run_arrow, run_chunks, run_columns
 from twofold._containers.buffers cimport run_buffer, run_list_into
@@ -18,8 +18,8 @@ from twofold._engine.twofold_engine cimport (
     Operation, Policy, WRAP, kernels_of_doubling, new_operation, threads_argument,
 )
 
-# Here, as all of twofold: a call imports nothing, or the child of a fork that comes meanwhile, in another thread, would
-# have the lock of an import that nobody ends.
+# Imported here, like all of twofold: if a call imported anything, a fork in another thread could leave its child with
+# the import lock taken.
 from twofold._containers import ufunc_route
 
 cdef extern from "_containers/items.hpp" namespace "twofold_wheel":
@@ -48,18 +48,18 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
         Where to put the result: of the shape and element type of `values`. It may be `values` itself, or overlap it. A
         list as `values` is read as the elements of `out`.
     dtype : str or dtype, optional
-        The element type to compute in, and of the result. A list is checked to be in its range; its
-        numbers, taken as Python floats, are rounded to a float type, of two nearest ones to the even one. An array is
-        cast as `casting` allows, and `overflow` also says what becomes of numbers that the type cannot hold. Without it,
-        a list has Python's own arithmetic, which has no limits, and an array its own type.
+        The element type to compute in, and of the result. The numbers of a list must be in its range; for a float type
+        they are taken as Python floats, and rounded, ties to even. An array is cast as `casting` allows, and `overflow`
+        also says what becomes of numbers that the type cannot hold. Without it, a list has Python's own arithmetic,
+        which has no limits, and an array its own type.
     overflow : {"wrap", "saturate", "raise"}
-        What becomes of an integer whose double its type cannot hold: it is taken modulo 2 to the power of its width, as
-        NumPy has it; or clamped to the type's limits; or `OverflowError`, which names the first index. Floats become
-        infinite, and with "raise" that is an error, too. What is masked or missing, or not selected by `where`, does not
-        count.
+        What becomes of an integer whose double its type cannot hold: it wraps modulo 2 to the power of its width, as in
+        NumPy; or is clamped to the type's limits; or raises `OverflowError`, which names the first index. Floats become
+        infinite, and with "raise" that is an error, too. Elements that are masked, missing or not selected by `where`
+        do not count.
     threads : int, optional
-        The threads that work on this call, at least 1, if it is long enough for more than one. Without it: as
-        `twofold.threads_info()` says, and one, if more have not paid in calls like this one.
+        The threads that work on this call, at least 1, if it is long enough for more than one. Without it: as many as
+        `twofold.threads_info()` says, or one if more have not paid off in similar calls.
     where, casting, order, subok, signature : optional
         The keywords of NumPy's ufuncs, for arrays. Where one is given, the call is that of the ufunc
         `twofold.ufuncs.doubled`.
@@ -86,10 +86,11 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     ValueError
         `out` is read-only or of another shape; `threads` is below 1; `overflow` is none of the three.
 
-    In all of these cases nothing has been written, but where ``overflow="raise"`` finds something in an exact array, a
-    buffer or a list: then `out` holds anything, unless it is `values` or overlaps it; then it is as it was.
+    In all of these cases nothing has been written, except if ``overflow="raise"`` finds an overflow in an exact array,
+    a buffer or a list: then the contents of `out` are unspecified, unless it is `values` or overlaps it; then it is
+    unchanged.
 
-    KeyboardInterrupt, in a call that takes long, leaves `out` doubled in part.
+    KeyboardInterrupt in a long call leaves `out` partly doubled.
 
     Examples
     --------
@@ -160,7 +161,7 @@ cdef bint is_of_numpy(values) except -1:
     return is_instance_of_loaded(values, "numpy", "ndarray") or is_instance_of_loaded(values, "numpy", "generic")
 
 cdef bint may_hold_arrow(type kind) except -1:
-    """Whether it is of a library with columns: pandas marks its classes, and the others export them."""
+    """Whether it is of a library with columns: pandas marks its classes, and others export Arrow streams."""
     return hasattr(kind, "__pandas_priority__") or hasattr(kind, "__arrow_c_stream__")
 
 cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
@@ -170,7 +171,7 @@ cdef int check_no_keywords(dict ufunc_keywords, values) except -1:
     return 0
 
 cdef object run_exchanged(Operation operation, values, out, dtype, Policy policy, unsigned int threads):
-    """What has `__arrow_c_array__`, `__arrow_c_stream__` or `__dlpack__`."""
+    """Run on an object with `__arrow_c_array__`, `__arrow_c_stream__` or `__dlpack__`."""
     cdef type kind = type(values)
     if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__"):
         if out is not None:

@@ -1,4 +1,4 @@
-// Numbers as 16-bit floats and back, for lists: one by one, with plain arithmetic.
+// Converts numbers to 16-bit floats and back, for lists: one by one, with ordinary arithmetic.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace twofold_wheel {
 template <class T>
 concept half_float = twofold::detail::is_half_float<T>;
 
-/// The nearest 16-bit float, and of two the even one. Infinite where that is too large.
+/// The nearest 16-bit float, ties to even. Infinite if the number is too large.
 template <half_float T>
 [[nodiscard]] T half_float_from(double value) noexcept {
     using format = twofold::detail::format_of<T>;
@@ -20,8 +20,8 @@ template <half_float T>
     if (std::isnan(value)) {
         bits |= format::quiet;
     } else if (std::isfinite(value)) {
-        // In units of the last place of the binade, subnormal numbers being in that of the least normal ones. What is
-        // rounded up into the next binade carries into the exponent.
+        // In units in the last place (ulp) of the binade; subnormal numbers use the binade of the smallest normal ones.
+        // Rounding up into the next binade carries into the exponent.
         int const exponent = value == 0 ? format::min_exponent : std::max(std::ilogb(value), format::min_exponent);
         if (exponent <= -format::min_exponent + 1) {
             int const units =
@@ -44,7 +44,7 @@ template <half_float T>
     } else if (bits < format::exponent_step) {
         magnitude = std::ldexp(mantissa, format::min_exponent - format::mantissa_bits);
     } else {
-        int const steps = bits / format::exponent_step - 1;  // from the least exponent
+        int const steps = bits / format::exponent_step - 1;  // from the smallest exponent
         magnitude = std::ldexp(mantissa + format::exponent_step, steps + format::min_exponent - format::mantissa_bits);
     }
     return std::copysign(magnitude, value.bits == bits ? 1.0 : -1.0);

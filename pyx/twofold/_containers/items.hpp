@@ -1,5 +1,8 @@
-// The items of lists that Python itself knows, read and made without running any Python code: ints, floats and complex
-// numbers. So nothing changes the list meanwhile, and its items need not be held. Needs the GIL.
+// List items of Python's built-in types (ints, floats and complex numbers), read and made without running any Python
+// code. So nothing changes the list meanwhile, and no references to its items are needed. Needs the GIL.
+//
+// The section "doubled exactly" knows one operation: doubling hands its loop to the lists as `of_plain_items`. All else
+// is for any operation.
 #pragma once
 
 #include <Python.h>
@@ -20,19 +23,19 @@
 
 namespace twofold_wheel {
 
-/// How many items ahead of the one at work their objects are fetched into the cache: those of a list that was sorted or
-/// shuffled lie anywhere. Measured by `benchmarks/lists.py`.
+/// How many items ahead objects are prefetched: the objects of a list that was sorted or shuffled are scattered in
+/// memory. Measured by `benchmarks/lists.py`.
 inline constexpr Py_ssize_t items_ahead = 16;
 
 inline void prefetch_ahead(PyObject* const* items, Py_ssize_t i, Py_ssize_t n) noexcept {
     __builtin_prefetch(items[std::min(i + items_ahead, n - 1)]);
 }
 
-/// From so many bytes on memory is asked to come in huge pages, as NumPy does for arrays. Each page that is met for the
-/// first time costs as much as some hundred items; those of the new objects, which are Python's own, cost as before.
+/// From this size on memory is advised to use huge pages, as NumPy does for arrays. The first access to a page costs as
+/// much as some hundred items. (This does not help the new objects, which Python allocates.)
 inline constexpr std::size_t huge_pages_pay_bytes = std::size_t{4} << 20;
 
-/// Asks for huge pages behind memory that is new. It is only advice.
+/// Advises huge pages for new memory.
 inline void advise_huge_pages([[maybe_unused]] void* start, [[maybe_unused]] std::size_t bytes) noexcept {
 #if defined(MADV_HUGEPAGE)
     constexpr std::uintptr_t page = 4096;
@@ -45,7 +48,7 @@ inline void advise_huge_pages([[maybe_unused]] void* start, [[maybe_unused]] std
 
 // ---- numbers of Python
 
-/// An int of one digit, which has some 30 bits: so are most of those that there are.
+/// Whether an int has at most one digit, of some 30 bits, as most ints do.
 [[nodiscard]] inline bool has_one_digit(PyObject* item) noexcept {
 #if PY_VERSION_HEX >= 0x030C0000
     return PyUnstable_Long_IsCompact(reinterpret_cast<PyLongObject*>(item)) != 0;
@@ -62,7 +65,7 @@ inline void advise_huge_pages([[maybe_unused]] void* start, [[maybe_unused]] std
 #endif
 }
 
-/// The value of an int, if it is a `long long`.
+/// The value of an int, if it fits a `long long`.
 [[nodiscard]] inline bool read_long_long(PyObject* item, long long& value) noexcept {
     if (has_one_digit(item)) {
         value = one_digit(item);
@@ -99,7 +102,7 @@ template <std::floating_point T>
 
 // ---- doubled exactly
 
-/// The double of an exact int, where both are a `long long`.
+/// The double of an exact int, if it fits a `long long`.
 [[nodiscard]] inline bool read_doubled(PyObject* item, long long& doubled, bool) noexcept {
     constexpr long long max_value = std::numeric_limits<long long>::max() / 2;
     long long value;
@@ -109,7 +112,7 @@ template <std::floating_point T>
     return true;
 }
 
-/// The double of an exact float; with `finite_only`, where it is not infinite, or the item itself was.
+/// The double of an exact float; with `finite_only`, only if it is finite or the item itself is not.
 [[nodiscard]] inline bool read_doubled(PyObject* item, double& doubled, bool finite_only) noexcept {
     if (!PyFloat_CheckExact(item)) return false;
     double const value = PyFloat_AS_DOUBLE(item);
@@ -117,11 +120,11 @@ template <std::floating_point T>
     return !finite_only || std::isfinite(doubled) || !std::isfinite(value);
 }
 
-/// How many items are read before new ones are made of them. Made one by one, they would be in the way of what is
-/// fetched ahead. Measured by `benchmarks/lists.py`.
+/// How many items are read before their results are made. Making results one by one would interfere with prefetching.
+/// Measured by `benchmarks/lists.py`.
 inline constexpr Py_ssize_t items_at_once = 256;
 
-/// Doubles items from i on that are alike: a T each. Returns the index reached; -1 with MemoryError.
+/// Doubles items from i on as long as each is a T. Returns the index reached; -1 with MemoryError.
 template <class T>
 Py_ssize_t double_alike_items(PyObject* const* items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
                               bool finite_only) noexcept {
@@ -153,7 +156,7 @@ inline Py_ssize_t double_plain_items(PyObject** items, PyObject** doubled, Py_ss
     return i;
 }
 
-// ---- as an element type has them
+// ---- converted to and from an element type
 
 /// The value of an int that fits.
 template <std::integral T>
@@ -173,7 +176,7 @@ template <std::integral T>
     return false;
 }
 
-/// Rounds to the nearest element, once. False if that is infinite and the value is not.
+/// Rounds to the nearest element, once. Returns false if that is infinite and the value is not.
 template <real_element T>
 [[nodiscard]] bool store_real(double value, T& out) noexcept {
     double stored;
@@ -226,8 +229,8 @@ template <std::floating_point T>
     return true;
 }
 
-/// Reads items [i, end) of n into out[i] and so on, as far as they are exact ints that fit: no bools, which are doubled
-/// to ints. Returns the index reached.
+/// Reads items [i, end) of n into out[i] and so on, as long as they are exact ints that fit; not bools, whose doubles
+/// are ints. Returns the index reached.
 inline Py_ssize_t read_exact_ints(PyObject* const* items, std::int64_t* out, Py_ssize_t i, Py_ssize_t end,
                                   Py_ssize_t n) noexcept {
     for (; i < end; ++i) {
@@ -237,9 +240,9 @@ inline Py_ssize_t read_exact_ints(PyObject* const* items, std::int64_t* out, Py_
     return i;
 }
 
-/// Lists as arrays of an element type, and back.
+/// Converts lists to arrays of an element type, and back.
 struct item_functions {
-    /// Reads items [i, end) of n into out[i] and so on, as far as they are numbers of Python that fit. Returns the
+    /// Reads items [i, end) of n into out[i] and so on, as long as they are built-in numbers that fit. Returns the
     /// index reached.
     Py_ssize_t (*read)(PyObject* const* items, void* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept;
     /// Makes items of values [i, end). Returns `end`; -1 with MemoryError.
@@ -266,7 +269,7 @@ inline constexpr item_functions item_functions_of{
     },
 };
 
-/// Null pointers for elements that Python has no numbers for.
+/// Null pointers for elements for which Python has no numbers.
 [[nodiscard]] inline item_functions item_functions_for(int element) noexcept {
     item_functions found{};
     with_element(element, [&]<class T>(std::type_identity<T>) {

@@ -1,8 +1,8 @@
 # distutils: language = c++
-"""Lists in, lists out: exact by Python's own arithmetic, or as an array of one element type has it.
+"""Lists in, lists out: exact by Python's own arithmetic, or computed as an array of one element type.
 
-Items that Python itself knows are read in loops that run no Python code. These stop at the first item of another kind:
-its arithmetic may be anybody's and may change the list, which is looked at anew afterwards.
+Items of Python's built-in types are processed in loops that run no Python code. These end at the first item of another
+type: its arithmetic may run any code and change the list, whose items are looked up again afterwards.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.complex cimport PyComplex_Check
@@ -38,7 +38,7 @@ cdef extern from "_containers/items.hpp" namespace "twofold_wheel":
     Py_ssize_t read_exact_ints(PyObject** items, int64_t* out, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n) noexcept
     void advise_huge_pages(void* start, size_t nbytes) noexcept
 
-# After so many items, which are some milliseconds' work, other threads and signal handlers may run.
+# Between slices of this many items, which are some milliseconds' work, other threads and signal handlers may run.
 cdef enum:
     SLICE = 1 << 16
 
@@ -59,7 +59,7 @@ cdef PyObject** items_of(values, Py_ssize_t n) except NULL:
     return PySequence_Fast_ITEMS(values)
 
 cdef list new_list(Py_ssize_t n):
-    """A list for n items that is not filled. Until it is, the garbage collector, which shows lists to anyone, has none."""
+    """A list for n items, not filled. Until it is, the garbage collector, which exposes lists, must not track it."""
     cdef list result = PyList_New(n)
     PyObject_GC_UnTrack(result)
     advise_huge_pages(PySequence_Fast_ITEMS(result), n * sizeof(PyObject*))
@@ -72,18 +72,18 @@ cdef object not_a_number(Py_ssize_t i, item, str what="a number"):
     return TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not {what}")
 
 cdef object check_number(item, Py_ssize_t i):
-    """TypeError for what is no number: by its type, by numbers.Number, or since it can stand for an int.
+    """TypeError unless the item is a number: by its type, by numbers.Number, or because it can be used as an int.
 
     Having __int__ or __float__ is not enough: strings of other libraries, UUIDs and addresses have them. Returns the
-    type of the item if all that are of it are numbers.
+    type of the item if all objects of that type are numbers.
     """
     cdef type kind = type(item)
     if PyLong_Check(item) or PyFloat_Check(item) or PyComplex_Check(item):
         return kind
-    if is_instance_of_loaded(item, "numbers", "Number"):  # whoever defines such a class imports that
+    if is_instance_of_loaded(item, "numbers", "Number"):  # a module with such a class imports `numbers`
         return kind if issubclass(kind, attribute_if_loaded("numbers", "Number")) else None
     try:
-        if PyIndex_Check(item) and not is_instance_of_loaded(item, "numpy", "bool"):  # NumPy 2.0 lets those be indices
+        if PyIndex_Check(item) and not is_instance_of_loaded(item, "numpy", "bool"):  # which NumPy 2.0 accepts as indices
             PyNumber_Index(item)
             return None
     except TypeError as error:  # an array of NumPy, say
@@ -109,7 +109,7 @@ cdef object result_of(Operation operation, item, Py_ssize_t i, Policy policy):
         raise not_a_number(i, item, "a number that can be added") from error
 
 cdef int check_result_is_finite(Operation operation, item, Py_ssize_t i) except -1:
-    """OverflowError for a finite float or complex number whose result is infinite. Others know their own limits."""
+    """OverflowError for a finite float or complex number whose result is infinite. Other types check their own limits."""
     cdef double real, imag = 0
     if PyComplex_Check(item):
         real, imag = item.real, item.imag
@@ -130,7 +130,7 @@ cdef list run_list(Operation operation, values, Policy policy):
     cdef PyObject** results = PySequence_Fast_ITEMS(result)
     cdef PyObject** items
     cdef Py_ssize_t end, i = 0
-    number = None  # the type of the last one that was looked at
+    number = None  # the type of the last checked item
     while i < n:
         items = items_of(values, n)
         end = end_of_slice(i, n)
@@ -149,10 +149,10 @@ cdef list run_list(Operation operation, values, Policy policy):
     return result
 
 
-# ---- as an element type has it
+# ---- computed in an element type
 
 cdef object plain_number(item, Py_ssize_t i, int element):
-    """The item as an int, a float or a complex number, as the element type wants it."""
+    """The item as an int, a float or a complex number, depending on the element type."""
     cdef str name = element_name(element)
     check_number(item, i)
     if "int" in name:
@@ -231,9 +231,9 @@ cdef list run_fixed_width(Operation operation, values, int element, Policy polic
         PyMem_RawFree(elements)
 
 
-# ---- for calls whose memory is elsewhere: of processes
+# ---- for calls in processes, whose memory is passed in
 #
-# Not by Cython's memoryviews, with which a module imports `collections` when it is imported.
+# Not as Cython's memoryviews, since a module that uses these imports `collections`.
 
 cdef int get_bytes(object buffer, Py_buffer* found, Py_ssize_t nbytes, int flags) except -1:
     PyObject_GetBuffer(buffer, found, flags)
@@ -244,7 +244,7 @@ cdef int get_bytes(object buffer, Py_buffer* found, Py_ssize_t nbytes, int flags
     return 0
 
 def read(Operation operation not None, values, element, out):
-    """read_list into the bytes of `out`; `values` is an exact list or tuple that is not empty."""
+    """read_list into the bytes of `out`; `values` is a non-empty exact list or tuple."""
     cdef Py_buffer elements
     cdef int number = element_from_dtype(element)
     cdef Py_ssize_t n = len(values)
@@ -255,7 +255,7 @@ def read(Operation operation not None, values, element, out):
         PyBuffer_Release(&elements)
 
 def read_ints(values, out):
-    """The same as int64. False, with nothing raised, if there is any item but exact ints that fit."""
+    """The same as int64. Returns False, and raises nothing, if any item is not an exact int that fits."""
     cdef Py_buffer elements
     cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
     cdef Py_ssize_t end, i = 0
@@ -272,7 +272,7 @@ def read_ints(values, out):
         PyBuffer_Release(&elements)
 
 def make(element, values):
-    """The bytes of elements, of which there are some, as a list of Python's numbers."""
+    """The bytes of elements, at least one, as a list of Python numbers."""
     cdef Py_buffer elements
     cdef int number = element_from_dtype(element)
     PyObject_GetBuffer(values, &elements, PyBUF_SIMPLE)

@@ -1,5 +1,5 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
-"""Arrays of NumPy, by its C API, which is found when the first one comes: `import twofold` does not import NumPy."""
+"""NumPy arrays, by NumPy's C API, looked up when the first one comes: `import twofold` does not import NumPy."""
 from cpython.object cimport PyObject
 
 from twofold._engine import ufunc_loops
@@ -24,13 +24,13 @@ cdef extern from "<fenv.h>":
     int FE_INVALID
     int FE_OVERFLOW
 
-cdef object np = None  # once the first array has come
+cdef object np = None  # set when the first array comes
 
 def begin():
-    """With NumPy, which is imported already: looks up in it what calls need, and has `double` call this module.
+    """With NumPy imported: look up what calls need of it, and have `double` call this module.
 
-    That is, nothing is imported in a call, and no lock is held: a child that is forked in the middle of it begins anew,
-    and threads that do so at the same time find the same.
+    Nothing is imported in a call, and no lock is held: a child that is forked in the middle of this starts over, and
+    threads that do this at the same time find the same.
     """
     global np, overflowing, signalling
     np = find_numpy()
@@ -50,8 +50,8 @@ def begin():
 cdef int timedelta64 = find_element_of(c'm', 8)
 
 cdef int element_of(const Descr* descr) except -2:
-    """The element of a dtype; -1 where it is none of ours."""
-    if 0 <= descr.type_num < <int>NPY_NTYPES_LEGACY:  # -1: one of the newer kind, which others have made
+    """The element of a dtype; -1 if it is none of ours."""
+    if 0 <= descr.type_num < <int>NPY_NTYPES_LEGACY:  # -1: a user-defined type of the newer kind
         return element_of_type[descr.type_num]
     if is_bfloat16(<object><PyObject*>descr):
         return find_element_of(c'b', 2)
@@ -77,7 +77,7 @@ cdef inline void fill_view(View* view, object array, int element) noexcept:
     view.writable = PyArray_ISWRITEABLE(array)
 
 cdef inline void fill_new_view(View* view, object array, const View* model) noexcept:
-    """The same of a new result of the type and shape of `model`, in fewer steps."""
+    """The same for a new result of the type and shape of `model`, in fewer steps."""
     view.data = PyArray_DATA(array)
     view.strides = <const Py_ssize_t*>PyArray_STRIDES(array)
     view.contiguous = model.contiguous or PyArray_IS_C_CONTIGUOUS(array)
@@ -95,11 +95,11 @@ cdef object as_array(out):
         raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
 
 cdef object as_output(out, object values, const View* source, View* target):
-    """`out` as an array, checked to be one that takes the results of `values`."""
+    """`out` as an array, checked to be one that can hold the results of `values`."""
     cdef object array = as_array(out)
     fill_view(target, array, element_of(PyArray_DESCR(array)))
     if target.writable and (source.element < 0 or target.element < 0 or target.element == timedelta64):
-        check_same_type(array, values)  # of which only NumPy knows the name, and the unit
+        check_same_type(array, values)  # only NumPy knows the type's name, and the unit
     check_that_it_fits(target, source)
     return array
 
@@ -130,7 +130,7 @@ cdef object run_ndarray(Operation operation, object values, object out_, Policy 
     else:
         out = as_output(out_, values, &source, &target)
         if not target.contiguous and overlaps_itself(&target):
-            # As NumPy has it: each is computed once.
+            # As in NumPy: each element is computed once.
             np.copyto(out, run_ndarray(operation, values, None, policy, threads))
             return out_
         index = run_view(operation, &source, &target, policy, threads)
@@ -142,7 +142,7 @@ cdef object run_ndarray(Operation operation, object values, object out_, Policy 
         return out if source.ndim else PyArray_ToScalar(PyArray_DATA(out), out)
     return out_
 
-# ---- floating-point flags, which numpy.errstate says what to do with
+# ---- floating-point flags, which numpy.errstate handles
 
 cdef bint may_raise_flags[64]  # by element
 
@@ -158,12 +158,12 @@ cpdef int report_float_flags(int flags, ufunc) except -1:
     return 0
 
 
-# ---- whatever else NumPy has: see ufunc_route
+# ---- other NumPy types: see ufunc_route
 
-plain_classes = set()  # whose arrays give their elements no meaning of their own
+plain_classes = set()  # classes that add no meaning to the elements
 
 def cannot_fail(values, dtype, ufunc_keywords):
-    """Whether an array or a scalar is for the ufunc, and all numbers of its type have a result, modulo 2 to their width."""
+    """Whether an array or a scalar goes to the ufunc, and no number of its type can fail: results wrap."""
     if not is_wrapped(values.dtype) or is_masked(values):
         return False
     if dtype is not None:
@@ -175,32 +175,32 @@ def cannot_fail(values, dtype, ufunc_keywords):
     return not ufunc_keywords or "signature" not in ufunc_keywords
 
 def is_masked(values):
-    """Whether it is numpy.ma.masked, of a module that is imported where somebody has it."""
+    """Whether it is numpy.ma.masked; if that module is not loaded, it cannot be."""
     return values is not None and values is attribute_if_loaded("numpy.ma.core", "masked")
 
 cdef bint is_wrapped(dtype) except -1:
     cdef int number = descr_of(dtype).type_num
     return 0 <= number < <int>NPY_NTYPES_LEGACY and element_of_type[number] not in (-1, timedelta64)
 
-cdef object run_objects = None  # of ufunc_route, which imports this module
+cdef object run_objects = None  # set by ufunc_route, which imports this module
 
 def call_for_other_dtypes(function):
-    """Has a function do exact arrays of types without loops of ours."""
+    """Set the function for exact arrays of types without loops of ours."""
     global run_objects
     run_objects = function
 
 def run_exact(Operation operation not None, values, out, Policy policy, unsigned int threads):
-    """An exact array, or one that is taken for its memory."""
+    """Run on an exact array, or on one of which only the memory counts."""
     check_is_array(values)
     return run_ndarray(operation, values, out, policy, threads)
 
 def check_out(out, values):
-    """`out` as an array, checked to be one that takes the results of `values`."""
+    """`out` as an array, checked to be one that can hold the results of `values`."""
     cdef View source, target
     check_is_array(values)
     fill_view(&source, values, element_of(PyArray_DESCR(values)))
     return as_output(out, values, &source, &target)
 
 def has_element(dtype):
-    """Whether our own loops know the type."""
+    """Whether our own loops support the type."""
     return element_of(descr_of(dtype)) >= 0

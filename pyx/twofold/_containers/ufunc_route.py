@@ -1,24 +1,24 @@
-"""What NumPy drives, or a library on top of it: all arrays but exact ones, and those of types without loops of ours.
+"""Calls that NumPy drives, or a library on top of it: all arrays but exact ones, and types without loops of ours.
 
-A ufunc meets an array in pieces, and has written some of them when it finds that another one overflows. So where a call
-may fail, what counts is computed aside first, as an exact array is; only then does NumPy get to write. A library that
-drives is handed a `Call` in place of the ufunc, so that its pieces come back to the public function.
+A ufunc processes an array in pieces, and may have written some of them when it finds an overflow in another. So if a
+call may fail, the elements that count are first computed aside, in an exact array; only then does NumPy write. A
+library that drives is handed a `Call` instead of the ufunc, so that its pieces come back to the public function.
 
-All of this is imported with twofold, but NumPy is not: `begin` has it, before any other function here is called.
+All of this is imported with twofold, but NumPy is not: `begin` looks it up, before any other function here is called.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from _functools import partial  # type: ignore[import-not-found]  # of functools, which takes its time to import
+from _functools import partial  # type: ignore[import-not-found]  # of functools, which takes longer to import
 
 from twofold._containers import ndarray
 from twofold._engine import signals, twofold_engine
 from twofold._engine.messages import raise_again_if_callers
 from twofold._memory.numpy_handler import find_numpy
 
-TYPE_CHECKING = False  # as typing has it, which would take longer to import than all of this
+TYPE_CHECKING = False  # as in typing, which would take longer to import than all of this
 if TYPE_CHECKING:
     from typing import Any
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     Dtype = np.dtype[Any]
     Keywords = dict[str, Any]
 
-WRAP, SATURATE, RAISE = range(3)  # as Policy in twofold_engine.pxd has them
+WRAP, SATURATE, RAISE = range(3)  # the values of Policy in twofold_engine.pxd
 
 OVERFLOWS = ("wrap", "saturate", "raise")
 
-# Of NumPy:
+# Set by `begin`:
 OF_NUMPY: tuple[type, ...] = ()
 NUMPYS_OWN: Any = None
 
 
 def begin() -> None:
-    """Have NumPy, and let calls know the arrays of it.
+    """Look up NumPy, and have calls recognize its arrays.
 
-    That it is done twice, by two threads or in the child of a fork that came in between, does no harm.
+    Doing this twice, by two threads or in the child of a fork that came in between, is harmless.
     """
     numpy = find_numpy()
     globals().update(
@@ -55,14 +55,14 @@ def begin() -> None:
 
 
 def take_for_plain(kind: type) -> None:
-    """Make a subclass of ndarray one that calls take for what its memory is; results are exact arrays."""
+    """Treat a subclass of ndarray as its memory alone; results are exact arrays."""
     ndarray.plain_classes.add(kind)
 
 
 def run_of_numpy(  # noqa: PLR0913, PLR0917
     operation: Operation, values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: Keywords | None
 ) -> Any:
-    """An array of any class, or a scalar, of NumPy."""
+    """Run on a NumPy array of any class, or on a NumPy scalar."""
     if policy == WRAP and out is None and not threads and ndarray.cannot_fail(values, dtype, ufunc_keywords):
         if dtype is None and not ufunc_keywords:
             return operation.ufuncs[WRAP](values)
@@ -86,9 +86,9 @@ def run_of_numpy(  # noqa: PLR0913, PLR0917
 def run_by_ufunc(  # noqa: PLR0913, PLR0917
     operation: Operation, values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: Keywords | None
 ) -> Any:
-    """Whatever has `__array_ufunc__`. `threads` then is a limit for all that this thread does meanwhile."""
+    """Run on any object with `__array_ufunc__`. `threads` limits everything that this thread does meanwhile."""
     keywords = dict(ufunc_keywords or ())
-    if isinstance(out, tuple) and len(out) == 1:  # as a ufunc takes it, too
+    if isinstance(out, tuple) and len(out) == 1:  # a ufunc also accepts that
         (out,) = out
     if out is not None:
         keywords["out"] = out
@@ -103,7 +103,7 @@ def run_by_ufunc(  # noqa: PLR0913, PLR0917
 
 
 def route_of(values: Any, out: Any) -> Any:
-    """Which of the functions below is for them."""
+    """Which of the functions below handles them."""
     if not isinstance(values, OF_NUMPY):
         names = {getattr(base, "__module__", "").partition(".")[0] for base in type(values).__mro__}
         for name, route in LIBRARIES.items():
@@ -126,7 +126,7 @@ def by_numpy(operation: Operation, values: Any, policy: int, keywords: Keywords)
     if ndarray.is_masked(values) and out is None:
         return values
     ndarray.has_element(values.dtype)  # so that the ufuncs know bfloat16, which may have been imported meanwhile
-    by_objects = out is not None and not {"dtype", "signature"}.isdisjoint(keywords)  # maybe, and `out` cannot hold all
+    by_objects = out is not None and not {"dtype", "signature"}.isdisjoint(keywords)  # which `out` may not hold
     if values.dtype.kind not in "mO" and ((policy == WRAP and not by_objects) or (policy == SATURATE and not keywords)):
         return ufunc(values, **keywords)
     array, where = np.asarray(values), keywords.get("where", True)
@@ -143,9 +143,9 @@ def by_numpy(operation: Operation, values: Any, policy: int, keywords: Keywords)
     results = computed_aside(operation, array, counts, (computed, stored), policy)
     if out is not None and counts is not None:
         keywords = {**keywords, "where": where}
-    if policy == RAISE and computed.kind not in "mO" and array.dtype.kind != "O":  # then nothing is left to fail
+    if policy == RAISE and computed.kind not in "mO" and array.dtype.kind != "O":  # then nothing can fail any more
         return with_errors({"all": "ignore"}, operation.ufuncs[WRAP], values, **keywords)
-    # An array of its class, with its mask, which NumPy then puts where it belongs.
+    # An array of the same class and mask, which NumPy then writes to `out`.
     holder: Any = np.empty_like(values, stored)
     np.copyto(np.asarray(holder), results)
     if counts is not None and stored.kind != "O" and np.can_cast(array.dtype, stored, "equiv"):
@@ -155,7 +155,7 @@ def by_numpy(operation: Operation, values: Any, policy: int, keywords: Keywords)
 
 
 def mask_of(values: Any) -> Any:
-    """Of a masked array, whose module is not imported to find out that there is none."""
+    """The mask of a masked array; does not import numpy.ma: if it is not loaded, there is none."""
     getmask = getattr(sys.modules.get("numpy.ma.core"), "getmask", None)
     return np.False_ if getmask is None else getmask(values)
 
@@ -173,7 +173,7 @@ def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: Keywords) -> tuple[Dtype, 
 
 
 def counting(where: Mask, shape: tuple[int, ...]) -> Mask:
-    """The elements that a `where`, which may be of more dimensions, selects at least once."""
+    """The elements that `where`, which may have more dimensions, selects at least once."""
     where = np.broadcast_to(where, np.broadcast_shapes(where.shape, shape))
     more = where.ndim - len(shape)
     repeated = [i for i, n in enumerate(shape, more) if n == 1]
@@ -183,7 +183,7 @@ def counting(where: Mask, shape: tuple[int, ...]) -> Mask:
 def computed_aside(
     operation: Operation, array: Array, counts: Mask | None, types: tuple[Dtype, Dtype], policy: int
 ) -> Array:
-    """The results of the elements that count, in memory of their own, computed in one type and then of another."""
+    """The results of the elements that count, in new memory, computed in the first type and converted to the second."""
     computed, stored = types
     known = array
     if counts is not None:
@@ -210,14 +210,14 @@ def is_finite(number: complex) -> bool:
 
 
 def check_that_none(lost: Any, values: Array, what: str, dtype: Any) -> None:
-    """OverflowError for the first element that is lost; `what` of it does not fit the type."""
+    """OverflowError for the first element that is lost: `what` ("which" or its result) does not fit the type."""
     if np.any(lost):
         first = tuple(map(int, np.unravel_index(np.argmax(lost), values.shape)))
         name = f"values[{', '.join(map(str, first))}]" if first else "values"
         raise OverflowError(f"{name} is {values[first]}, {what} does not fit {dtype}")
 
 
-# ---- from one type to another
+# ---- conversion between types
 
 
 def fits(dtype: Dtype, other: Dtype) -> bool:
@@ -226,7 +226,7 @@ def fits(dtype: Dtype, other: Dtype) -> bool:
 
 
 def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -> Array:
-    """An array as another type. The policy says what becomes of numbers beyond its limits: of `what` of `values`."""
+    """Convert an array to another type. The policy handles numbers beyond its limits; errors name `values`."""
     if policy == WRAP and array.dtype.kind == dtype.kind == "m":
         policy = RAISE
     if policy != WRAP and array.dtype.kind == "O" and dtype.kind in "iu":
@@ -252,7 +252,7 @@ def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -
 def with_errors(settings: Keywords, function: Any, /, *arguments: Any, **keywords: Any) -> Any:
     """What a function returns under these settings of np.errstate.
 
-    That is written in Python: what a signal's handler raises in it leaves the settings as they are just then.
+    np.errstate itself is written in Python: if a signal handler raises in it, the settings are not restored.
     """
     before = np.geterr()
     calls = partial(set_errors_and_call, settings, function, *arguments, **keywords)
@@ -270,19 +270,19 @@ def limits(dtype: Dtype) -> tuple[int, int]:
     return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
-SECONDS = {"Y": 31_556_952, "M": 2_629_746, "W": 604_800, "D": 86_400, "h": 3600, "m": 60, "s": 1}  # as NumPy has them
-PARTS = {"ms": 3, "us": 6, "ns": 9, "ps": 12, "fs": 15, "as": 18}  # of a second: the powers of ten
+SECONDS = {"Y": 31_556_952, "M": 2_629_746, "W": 604_800, "D": 86_400, "h": 3600, "m": 60, "s": 1}  # as in NumPy
+EXPONENTS = {"ms": 3, "us": 6, "ns": 9, "ps": 12, "fs": 15, "as": 18}  # units of 10**-n seconds
 
 
 def attoseconds(dtype: Dtype) -> int:
     unit, count = np.datetime_data(dtype)
-    return int(count) * (10 ** (18 - PARTS[unit]) if unit in PARTS else SECONDS[unit] * 10**18)
+    return int(count) * (10 ** (18 - EXPONENTS[unit]) if unit in EXPONENTS else SECONDS[unit] * 10**18)
 
 
 def to_unit(array: Array, dtype: Dtype) -> tuple[Array, Mask, Mask]:
-    """Durations in another unit, rounded down; and which are below and above its limits. These are 0 in the result.
+    """Durations converted to another unit, rounded down; and which are below and above its limits: 0 in the result.
 
-    By integers: near the limits NumPy wraps around or, from 2.5 on, raises an error of its own.
+    By integer arithmetic: near the limits NumPy wraps around or, since 2.5, raises an error of its own.
     """
     old = new = 1
     if "generic" not in (np.datetime_data(array.dtype)[0], np.datetime_data(dtype)[0]):
@@ -303,7 +303,7 @@ def to_unit(array: Array, dtype: Dtype) -> tuple[Array, Mask, Mask]:
 
 
 def misfits(array: Array, result: Array) -> tuple[Mask, Mask, Mask]:
-    """Which elements of an array are below and above the limits of the type of `result`, and which it lacks."""
+    """Which elements are below and above the limits of the type of `result`, and which it cannot express."""
     none = np.zeros(array.shape, bool)
     if array.dtype.kind == "m":
         array, none = array.astype(np.int64), np.isnat(array)
@@ -317,7 +317,7 @@ def misfits(array: Array, result: Array) -> tuple[Mask, Mask, Mask]:
     lowest, highest = limits(result.dtype)
     if array.dtype.kind in "iumO":
         return array < lowest, array > highest, none
-    # The limits are powers of two, or one below, which is no float.
+    # The limits are powers of two, or one less, which a float may not be able to express.
     whole = np.trunc(array.real.astype(np.longdouble))
     return whole < lowest, whole >= highest + 1, np.isnan(whole)
 
@@ -326,7 +326,7 @@ def misfits(array: Array, result: Array) -> tuple[Mask, Mask, Mask]:
 
 
 class Call:
-    """The public function with its arguments, as libraries take a ufunc."""
+    """The public function with its arguments, in a form that libraries accept as a ufunc."""
 
     signature = None
     nin = nout = 1
@@ -338,7 +338,7 @@ class Call:
     def __call__(self, values: Any, out: Any = None, **keywords: Any) -> Any:
         if isinstance(out, tuple):
             (out,) = out
-        # What is missing among objects is what their library has for it, so that its own arithmetic decides.
+        # Among objects, missing values are their library's, so the arithmetic of objects handles them.
         if isinstance(values, np.ndarray) and values.dtype.kind == "O":
             return run_by_ufunc(self.operation, values, out, self.dtype, OVERFLOWS.index(self.overflow), 0, keywords)
         return self.as_partial()(values, out, **keywords)
@@ -346,7 +346,7 @@ class Call:
     def as_partial(self) -> Any:
         return partial(self.operation.function, dtype=self.dtype, overflow=self.overflow)
 
-    def __reduce__(self) -> Any:  # in a pickle there are public names only
+    def __reduce__(self) -> Any:  # a pickle contains only public names
         return self.as_partial().__reduce__()
 
     def by(self, values: Any, keywords: Keywords) -> Any:
@@ -360,7 +360,7 @@ class Call:
 
 
 class SparseCall(Call):
-    """For arrays in which one number stands for all that are not stored. It is of their type, and may not be used."""
+    """For sparse arrays, in which one number stands for all elements that are not stored. It may not occur at all."""
 
     def __init__(self, of_stored: Call, array: Any) -> None:
         super().__init__(of_stored.operation, of_stored.overflow, of_stored.dtype)
@@ -401,7 +401,7 @@ def by_dask(operation: Operation, values: Any, policy: int, keywords: Keywords) 
     if is_left_to_the_ufunc(policy, keywords):
         return operation.ufuncs[policy](values, **keywords)
     call = Call(operation, OVERFLOWS[policy], keywords.get("dtype"))
-    if hasattr(values, "chunks"):  # else it tries the ufunc on memory that nobody has filled, which may overflow
+    if hasattr(values, "chunks"):  # else dask tries the ufunc on uninitialized memory, which may overflow
         return call.by(values, {"dtype": values.dtype, **keywords})
     return call.by(values, without(keywords, "dtype"))
 
@@ -417,7 +417,7 @@ def by_polars(operation: Operation, values: Any, policy: int, keywords: Keywords
         return Call(operation, OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
     if "out" in keywords:
         raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
-    operation.function(values.clear())  # TypeError for what it would take the numbers behind of: dates, categories
+    operation.function(values.clear())  # TypeError for types whose codes would be doubled: dates, categories
     results = by_numpy(operation, values.fill_null(strategy="zero").to_numpy(), policy, keywords)
     return type(values)(values.name, results).set(values.is_null(), None)
 
@@ -445,7 +445,7 @@ def by_pandas(operation: Operation, values: Any, policy: int, keywords: Keywords
             result = call.by(values, calling)
         except OverflowError as error:
             raise_again_if_callers(error)
-            if isinstance(values, sys.modules["pandas"].DataFrame):  # whose blocks have indices that nobody knows
+            if isinstance(values, sys.modules["pandas"].DataFrame):  # the indices were those of its internal blocks
                 call_on_frame(values, call, calling)
             raise
     if "out" in keywords:
@@ -454,7 +454,7 @@ def by_pandas(operation: Operation, values: Any, policy: int, keywords: Keywords
 
 
 def holds_other_arrays(values: Any) -> bool:
-    """Whether there are arrays in it to which pandas does not do what we do."""
+    """Whether it holds arrays that pandas handles differently from us."""
     is_frame = isinstance(values, sys.modules["pandas"].DataFrame)
     dtypes = values.dtypes if is_frame else [getattr(values, "dtype", None)]  # pandas.NA has none
     return any(hasattr(dtype, "pyarrow_dtype") or hasattr(dtype, "fill_value") for dtype in dtypes)
@@ -488,7 +488,7 @@ def call_on_arrow(values: Any, call: Call, calling: Keywords) -> Any:
 def assign(  # noqa: PLR0913, PLR0917
     operation: Operation, out: Any, result: Any, values: Any, keywords: Keywords, policy: int
 ) -> None:
-    """Writes a result of pandas."""
+    """Write a pandas result to `out`."""
     where, casting = keywords.get("where"), keywords.get("casting", "same_kind")
     if np.shape(out) != np.shape(result):
         raise ValueError(f"out has shape {np.shape(out)}, but values has {np.shape(result)}; they must be the same")
@@ -498,12 +498,12 @@ def assign(  # noqa: PLR0913, PLR0917
         if array.dtype.kind in "mfc" and not np.can_cast(array.dtype, out.dtype, casting):
             raise TypeError(f"out holds {out.dtype}, to which {array.dtype} is not cast with casting={casting!r}")
         if out.dtype.kind in "iu" and array is not result and np.any(result.isna()):
-            array = np.asarray(result, out.dtype)  # for which pandas has an error of its own
+            array = np.asarray(result, out.dtype)  # raises pandas' own error
         np.copyto(out, as_type(array, out.dtype, policy, np.asarray(values), f"whose {operation.noun}"), where=chosen)
     elif where is None:
         out[:] = result
     elif out.ndim == 2:
-        for i, rows in enumerate(chosen.T):  # not out.mask(), for which integers become floats
+        for i, rows in enumerate(chosen.T):  # not out.mask(), which converts integers to floats
             out.iloc[rows, i] = result.iloc[rows, i]
     else:
         out[chosen] = result[chosen]
@@ -516,7 +516,7 @@ LIBRARIES = {"pandas": by_pandas, "dask": by_dask, "xarray": by_xarray, "polars"
 
 
 def run_objects(operation: Operation, values: Any, out: Any, policy: int) -> Any:
-    """An exact array of a dtype without loops of ours: of objects, which are taken as those of a list are."""
+    """Run on an exact array of a dtype without loops of ours: of objects, which are treated as items of a list."""
     if values.dtype != object:
         raise TypeError(f"values holds {values.dtype}, which cannot be {operation.participle}")
     target: Any = None if out is None else values if out is values else ndarray.check_out(out, values)
@@ -527,7 +527,7 @@ def run_objects(operation: Operation, values: Any, out: Any, policy: int) -> Any
     except (TypeError, OverflowError) as error:
         raise_again_if_callers(error)
         if values.ndim == 1 or type(error) not in (TypeError, OverflowError) or not str(error).startswith("values["):
-            raise  # it is an item's own, or names the place
+            raise  # it is the item's own error, or already names the index
         raise type(error)(str(error).replace("values[", "values.flat[", 1)) from None
     result = np.empty_like(values) if out is None else target
     result[...] = np.fromiter(results, object, len(results)).reshape(values.shape)

@@ -1,4 +1,4 @@
-"""What is asked of a call's two sides, whatever container they are of: whether they fit each other, overlap, overflow."""
+"""The checks of a call's two sides, whatever their containers: whether they fit each other, overlap, overflow."""
 from libc.stdint cimport UINTPTR_MAX
 from libc.string cimport memcmp, memcpy
 
@@ -33,7 +33,7 @@ cdef int measure(View* view, str name) except -1:
             raise ValueError(f"{name} has shape {shape_of(view)}, and no size can be negative")
         has_elements = has_elements and view.shape[i] != 0
     view.n, view.contiguous = 0, True
-    if not has_elements:  # so nothing depends on the other sizes, nor on the strides
+    if not has_elements:  # then the other sizes and the strides do not matter
         view.swapped = False
         return 0
     if view.data is NULL:
@@ -42,7 +42,7 @@ cdef int measure(View* view, str name) except -1:
         view.contiguous = view.contiguous and (view.shape[i] == 1 or view.strides[i] == nbytes)
         fits = fits and multiply(nbytes, view.shape[i], &nbytes) and multiply(view.shape[i] - 1, view.strides[i], &extent)
         fits = fits and (add(low, extent, &low) if extent < 0 else add(high, extent, &high))
-    fits = fits and add(high, view.itemsize, &high) and add(high, -(low + 1), &extent)  # +1, since the least has no negative
+    fits = fits and add(high, view.itemsize, &high) and add(high, -(low + 1), &extent)  # +1, since the smallest cannot be negated
     if not fits or <uintptr_t>view.data > UINTPTR_MAX - <uintptr_t>high or <uintptr_t>view.data < -<uintptr_t>low:
         raise ValueError(f"{name} has shape {shape_of(view)}, {view.itemsize} bytes each, and strides with which that is "
                          "more than any memory holds")
@@ -72,7 +72,7 @@ cdef size_t run_strided_view(Operation operation, const View* values, const View
     cdef size_t index
     if not views_overlap(values, out):
         return run_array_with_gil(operation.kernels, values, out, policy, threads)
-    # The results are what is copied, and not the values: so nothing is written before all of them are known to fit.
+    # The results are copied, not the values, so nothing is written before all results are known to fit.
     aside = out[0]
     aside.strides = strides
     aside.contiguous = True
@@ -95,7 +95,7 @@ cdef void fill_c_strides(const View* view, Py_ssize_t* strides) noexcept nogil:
 
 
 cdef int check_dtype(dtype, values, int element) except -1:
-    """Refuses a dtype= that is not the type of `values`, whether it is named in our way or in that of its library."""
+    """Refuse a dtype= that is not the type of `values`, by our name or by its library's."""
     if dtype is None or dtype is getattr(values, "dtype", None):
         return 0
     try:
@@ -132,7 +132,7 @@ cdef tuple index_of(size_t index, const Py_ssize_t* shape, int ndim):
     return tuple(reversed(where))
 
 cdef object item_at(tuple where, const View* values):
-    """An element as a number of Python, read from memory: containers may have other ways, or none, to look at one."""
+    """An element as a Python number, read from memory, since containers may have no uniform access to one."""
     cdef char item[32]
     cdef char swapped[32]
     cdef const char* start = <const char*>values.data
