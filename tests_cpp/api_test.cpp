@@ -216,7 +216,7 @@ TEST_CASE("what becomes of overflow is said by an option", "[api]") {
     CHECK(twofold::doubled(std::vector{1, 2}, {.overflow = raise}) == std::vector{2, 4});
 }
 
-TEST_CASE("an overflow_error names the first element, to those who know the library and to those who do not", "[api]") {
+TEST_CASE("an overflow_error names the first element, to callers that know the library and to others", "[api]") {
     std::vector<std::uint16_t> values(100, 7);
     values[41] = values[63] = 40'000;
     auto const double_in_place = [&] { twofold::double_in_place(values, {.overflow = overflow_policy::raise}); };

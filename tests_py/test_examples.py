@@ -74,7 +74,7 @@ def test_a_dask_array_on_a_cluster_that_loses_a_worker():
     assert "Restarting worker" in done.stderr, "no worker was killed"
 
 
-def test_tasks_of_ray_of_which_a_worker_is_lost():
+def test_tasks_of_ray_that_lose_a_worker():
     pytest.importorskip("ray")
     command = [sys.executable, str(EXAMPLES / "ray_tasks.py")]
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # short, for the sake of Ray's sockets

@@ -557,7 +557,7 @@ def test_recycling_turned_off_keeps_nothing():
 
 
 @alone
-def test_what_arrived_is_let_go_of():
+def test_what_arrived_is_released():
     """A sender has it until then, and no longer than until its next array."""
     transit._sent.clear()  # of other tests
     a = share(np.arange(3))
@@ -839,7 +839,7 @@ def test_the_owner_may_end_first(end):
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, None])
-def test_what_nobody_opened_is_lost_with_its_owner(end):
+def test_what_was_never_opened_is_lost_with_its_owner(end):
     process, data = owner()
     if end is None:
         process.communicate("\n")

@@ -136,8 +136,7 @@ TEMPLATE_LIST_TEST_CASE("any array is doubled as a plain loop doubles it, and no
 
 // Beyond the cache, which is set as small as it may be: stores are streamed, whole lines from the buffer and others
 // not.
-TEMPLATE_LIST_TEST_CASE("large arrays are streamed, and right", "[arrays]",
-                        twofold_wheel::wheel_element_types) {
+TEMPLATE_LIST_TEST_CASE("large arrays are streamed, and right", "[arrays]", twofold_wheel::wheel_element_types) {
     using T = TestType;
     std::size_t const cache_before = twofold::detail::the_cache_size;
     // A small cache, so that arrays that are streamed are small, too: an emulator is slow.
@@ -320,7 +319,7 @@ TEST_CASE("between the slices of a long call it is asked whether to go on", "[ar
     CHECK(asked == 0);
 }
 
-TEST_CASE("a call that is told to stop leaves whole slices doubled", "[arrays][slices]") {
+TEST_CASE("an interrupted call leaves whole slices doubled", "[arrays][slices]") {
     std::size_t const slice = twofold::detail::slice_bytes / 8;
     std::vector<std::uint32_t> values(2 * slice + 7, 3);
     std::ptrdiff_t const step[] = {4};

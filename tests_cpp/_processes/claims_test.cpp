@@ -259,7 +259,7 @@ TEST_CASE("deaths over one chunk are counted, those over others are not", "[clai
     CHECK(all.is_right());
 }
 
-TEST_CASE("who takes over from one worker leaves the others alone", "[claims][death]") {
+TEST_CASE("taking over from one worker leaves the others alone", "[claims][death]") {
     for (step const where : {step::computed, step::ready}) {
         job const all({16 * 64, 64, 3, mode::in_place});
         std::size_t const dead = all.claims.join({17, 18});
@@ -280,7 +280,7 @@ TEST_CASE("who takes over from one worker leaves the others alone", "[claims][de
     }
 }
 
-TEST_CASE("when the maker of the table stops, nobody begins anything new", "[claims]") {
+TEST_CASE("after a cancellation no worker begins another chunk", "[claims]") {
     job const all({16 * 64, 64, 2, mode::out_of_place});
     std::size_t next = 0;
     auto const stops = [&](auto... arguments) {
@@ -292,7 +292,7 @@ TEST_CASE("when the maker of the table stops, nobody begins anything new", "[cla
     CHECK(all.claims.bytes_done() == 64);
 }
 
-TEST_CASE("after a stop, once nobody holds a chunk, nobody will", "[claims]") {
+TEST_CASE("after a cancellation, once no worker holds a chunk, none will", "[claims]") {
     // So that the caller, who then goes home, may use the memory for something else. Only the first of many chunks is
     // free, and the worker comes to it last: when it claims it, the caller has seen it free long ago.
     constexpr std::size_t many = 1 << 16;
@@ -345,7 +345,7 @@ TEST_CASE("a large chunk is left free where the work stops, or gives up, in the 
     }
 }
 
-TEST_CASE("the first failure is found, whoever comes first", "[claims]") {
+TEST_CASE("the first failure is found, whichever worker comes first", "[claims]") {
     for (mode const how : {mode::out_of_place, mode::check}) {
         for (std::size_t const first_bad : {0u, 1u, 4095u, 4096u, 100'000u, 262'143u}) {
             job const all({1 << 18, 4096, 4, how});
@@ -401,7 +401,7 @@ TEST_CASE("flags of all workers come together", "[claims]") {
     CHECK(all.claims.flags() == 5);
 }
 
-TEST_CASE("who waits wakes up when a worker leaves, and in any case after a time", "[claims]") {
+TEST_CASE("a process that waits wakes up when a worker leaves, and in any case after a time", "[claims]") {
     job const all({64, 64, 2, mode::out_of_place});
     std::uint32_t const seen = all.claims.workers_left();
     all.claims.wait(seen, 1'000'000);

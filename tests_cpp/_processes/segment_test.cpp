@@ -307,7 +307,7 @@ TEST_CASE("a segment begins with a page, is zero, and all of it can be used", "[
     }
 }
 
-TEST_CASE("who attaches has the same memory, elsewhere", "[segment]") {
+TEST_CASE("a process that attaches has the same memory at another address", "[segment]") {
     fresh_start const start;
     for (std::size_t const bytes : {std::size_t{0}, std::size_t{5}, MiB}) {
         segment one = made(bytes);
@@ -359,7 +359,7 @@ TEST_CASE("the child of a fork has the segments of its parent", "[segment]") {
     release(one);
 }
 
-TEST_CASE("who asks for something else is told why not, and leaves nothing open", "[segment]") {
+TEST_CASE("attaching to something else fails with the reason, and leaves nothing open", "[segment]") {
     fresh_start const start;
     segment one = made(MiB);
     identity other_segment = one.id;
@@ -417,7 +417,7 @@ TEST_CASE("who asks for something else is told why not, and leaves nothing open"
     for (int const file : {memory, unsealed, small, foreign, pipe_ends[0], pipe_ends[1]}) close(file);
 }
 
-TEST_CASE("nobody can take pages away", "[segment]") {
+TEST_CASE("pages cannot be removed", "[segment]") {
     segment one = made(MiB);
     CHECK(ftruncate(one.descriptor, 0) != 0);
     CHECK((fcntl(one.descriptor, F_GETFD) & FD_CLOEXEC) != 0);
@@ -426,7 +426,7 @@ TEST_CASE("nobody can take pages away", "[segment]") {
 
 // ---- used again
 
-TEST_CASE("a segment that nobody has is used again, and earlier references are not good any more", "[segment]") {
+TEST_CASE("a segment without holders is reused, and earlier references are invalid", "[segment]") {
     fresh_start const start;
     segment one = made(MiB);
     one.payload[0] = 1;
@@ -467,7 +467,7 @@ TEST_CASE("of another size only if little is wasted", "[segment]") {
     }
 }
 
-TEST_CASE("a segment that somebody has is not used again", "[segment]") {
+TEST_CASE("a segment that a process holds is not reused", "[segment]") {
     fresh_start const start;
     segment one = made(MiB);
     segment const before = one;
@@ -692,7 +692,7 @@ TEST_CASE("what is kept is given back where it is all that is missing", "[segmen
     }));
 }
 
-TEST_CASE("memory is given back by the last that holds it, whoever was killed before", "[segment]") {
+TEST_CASE("memory is given back by its last holder, whichever process was killed before", "[segment]") {
     // Beside those who hold it, one has released it, keeps the mapping, and waits.
     std::array<char const*, 4> const names{"owner", "child of the owner", "attached", "child of the attached"};
     std::array<std::size_t, 4> order{0, 1, 2, 3};
@@ -755,7 +755,8 @@ TEST_CASE("what is hidden is not the children's, and comes to light in them", "[
     release(shown);
 }
 
-TEST_CASE("what the child of a fork has stays when its parent leaves, and then who has attached", "[segment]") {
+TEST_CASE("what the child of a fork has stays when its parent leaves, and then the process that has attached",
+          "[segment]") {
     // The child is not counted among those who have the segment, and is all that is left of them.
     fresh_start const start;
     segment one = made(MiB);
@@ -880,7 +881,7 @@ TEST_CASE("memory is given back although a mapping is kept", "[segment]") {
     }
 }
 
-TEST_CASE("who attaches reads what the reference was made for, whenever segments are used again", "[segment]") {
+TEST_CASE("a process that attaches reads what the reference was made for, whenever segments are reused", "[segment]") {
     fresh_start const start;
     std::atomic<bool> enough{false};
     std::atomic<unsigned> read{0};
@@ -926,7 +927,7 @@ TEST_CASE("who attaches reads what the reference was made for, whenever segments
 
 // ---- tickets
 
-TEST_CASE("a ticket is open until it is handed in, by whoever has the segment", "[segment]") {
+TEST_CASE("a ticket is open until any holder of the segment hands it in", "[segment]") {
     segment one = made(100);
     segment other = attached_to(one);
     unsigned const first = draw_ticket(one);
@@ -1066,7 +1067,7 @@ TEST_CASE("where the system has no such locks, nothing is used again, and all el
     release(one);
 }
 
-TEST_CASE("a limit of file sizes is told from a lack of memory, and ends nobody", "[segment]") {
+TEST_CASE("a limit of file sizes is distinguished from a lack of memory, and ends no process", "[segment]") {
     for (auto const action : {SIG_DFL, SIG_IGN}) {
         CHECK(holds_in_child(limit, [action]() noexcept {
             signal(SIGXFSZ, action);

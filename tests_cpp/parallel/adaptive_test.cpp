@@ -284,7 +284,7 @@ TEST_CASE("the first large call of a process is shared", "[sharing]") {
         20, [] { return workers_of_call<1>(threads_pay_asleep_bytes, up_to_four) == 4 && crew::helper_count() == 3; }));
 }
 
-TEST_CASE("a call of medium size that comes now and then wakes nobody", "[sharing]") {
+TEST_CASE("an occasional call of medium size wakes no helper", "[sharing]") {
     let_helpers_fall_asleep();
     CHECK(holds_in_child(20, [] {
         return workers_of_call<2>(threads_pay_asleep_bytes - 1, up_to_four) == 1 && crew::helper_count() == 0;

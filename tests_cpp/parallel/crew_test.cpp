@@ -114,7 +114,7 @@ TEST_CASE("no more helpers come than were asked for", "[crew]") {
     }
 }
 
-TEST_CASE("no thread is created that nobody asked for", "[crew][counts-threads]") {
+TEST_CASE("no thread is created without a request", "[crew][counts-threads]") {
     CHECK(holds_in_child(20, [] {
         if (!each_index_runs_once(100, 0) || threads_of_process() != 1) return false;
         if (!each_index_runs_once(1, 4) || threads_of_process() != 1) return false;

@@ -254,7 +254,7 @@ TEST_CASE("the CPUs of the process are asked for once a second", "[threads]") {
     twofold::detail::the_available_cpus = 0;
 }
 
-TEST_CASE("no more threads than the process has CPUs, if nobody says otherwise", "[threads]") {
+TEST_CASE("no more threads than the process has CPUs by default", "[threads]") {
     CHECK(holds_in_child(10, [] {
         set_environment(nullptr, nullptr, nullptr);
         if (!allow_only_one_cpu()) return false;

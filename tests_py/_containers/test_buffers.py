@@ -68,14 +68,14 @@ def test_the_result_outlives_the_input():
     assert slice_of_result.tobytes() == b"\x02" * 50
 
 
-def test_the_input_is_let_go(element):
+def test_the_input_is_released(element):
     values = native(element, [1, 2, 3])
     result = twofold.double(values)
     values.append(4)  # BufferError while a buffer is exported
     assert len(result) == 3
 
 
-def test_the_input_is_let_go_while_the_result_lives():
+def test_the_input_is_released_while_the_result_lives():
     values = bytearray(3)
     result = twofold.double(values)
     values.append(4)

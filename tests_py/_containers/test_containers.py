@@ -294,7 +294,7 @@ def test_memory_of_another_device(np):
         twofold.double(Foreign(np.arange(3)), out=Foreign(np.arange(3), device=2))
 
 
-def test_an_out_of_which_nobody_says_that_it_may_be_written(np):
+def test_an_out_that_is_not_known_to_be_writable(np):
     """As arrays of JAX come, which must never be changed."""
     values, out = np.arange(3), np.zeros(3, np.int64)
     with pytest.raises(ValueError, match="out does not say whether it may be written"):
@@ -321,7 +321,7 @@ def test_a_library_without_from_dlpack(np):
     assert out.tolist() == [0, 2, 4]
 
 
-def test_the_tensor_is_let_go(np):
+def test_the_tensor_is_released(np):
     class Held(np.ndarray):
         pass
 
@@ -335,7 +335,7 @@ def test_the_tensor_is_let_go(np):
 
 
 @pytest.mark.thread_unsafe(reason="looks at the memory of the whole process")
-def test_capsules_that_nobody_took_are_freed(np):
+def test_unused_capsules_are_freed(np):
     """A library that refuses the result, after it has asked for it, leaves a capsule behind."""
     asked = []
 

@@ -291,7 +291,7 @@ def test_a_number_that_cannot_be_added_is_named_by_its_index():
         twofold.double([1, Lonely()], dtype="float64")
 
 
-def test_a_type_has_the_names_that_numpy_knows_whoever_has_imported_it():
+def test_a_type_has_the_names_that_numpy_knows_even_if_it_is_not_imported():
     run_script("""
         import sys
         import twofold

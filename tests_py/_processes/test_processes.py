@@ -270,11 +270,11 @@ def test_little_address_space(tmp_path, kind, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_memory_that_nobody_holds_is_gone(tmp_path, method):
+def test_memory_without_holders_is_gone(tmp_path, method):
     print(run_scenario(tmp_path, "dropped_memory", method))
 
 
-def test_nobody_reads_what_memory_was_used_for_later(tmp_path):
+def test_reused_memory_is_not_read_by_earlier_references(tmp_path):
     print(run_scenario(tmp_path, "stamped_rounds", seconds=SECONDS + ROUNDS // 20))
 
 
