@@ -1,4 +1,4 @@
-// Which process this is. A system call takes 40 to 300 ns, and every call that wants helpers asks.
+// The pid, cached: a system call takes 40 to 300 ns, and every call that wants helpers needs it.
 #pragma once
 
 #if defined(__linux__)
@@ -13,16 +13,16 @@
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-// On a page that the kernel wipes in every child: also in one that was copied by _Fork, or by a fork that had begun
-// before anybody could register handlers.
+// On a page that the kernel wipes in every child, even after _Fork, or after a fork that began before handlers were
+// registered.
 inline constinit std::atomic<std::atomic<pid_t>*> the_process_id{nullptr};
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// Null where Linux is older than 4.14, which cannot wipe, or there is no memory.
+/// Null if Linux is older than 4.14, which cannot wipe pages, or if there is no memory.
 [[nodiscard]] inline std::atomic<pid_t>* make_wiped_process_id() noexcept {
 #if defined(MADV_WIPEONFORK)
-    static_assert(std::atomic<pid_t>::is_always_lock_free);  // and so zeros of the kernel's are one
+    static_assert(std::atomic<pid_t>::is_always_lock_free);  // so zeroed memory is a valid one
     auto const bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     void* const page = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return nullptr;
@@ -30,7 +30,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
     auto* const made = static_cast<std::atomic<pid_t>*>(page);
     if (madvise(page, bytes, MADV_WIPEONFORK) == 0 && the_process_id.compare_exchange_strong(known, made)) return made;
     munmap(page, bytes);
-    return known;  // of another thread, which was first
+    return known;  // made by another thread, which was first
 #else
     return nullptr;
 #endif

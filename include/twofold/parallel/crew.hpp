@@ -17,10 +17,10 @@
 // Fork
 //   *prepare* takes the lock, and stops and joins the helpers, each at the end of its chunk; it does not wait for
 //   callers. *parent* releases the lock; the next call that wants helpers starts them again. *child* removes from the
-//   table the threads that it does not have. So does the first call of a child in which no handler ran: a copy by _Fork,
-//   or by a fork that began before a first call on another thread registered the handlers. A caller only ever tries the
-//   lock, and works alone if it is taken. Nothing here has a destructor that runs at exit, and nothing allocates except
-//   the one page of process_id.hpp.
+//   table the threads that it does not have. So does the first call of a child in which no handler ran: a copy by
+//   _Fork, or by a fork that began before a first call on another thread registered the handlers. A caller only ever
+//   tries the lock, and works alone if it is taken. Nothing here has a destructor that runs at exit, and nothing
+//   allocates except the one page of process_id.hpp.
 //
 //   A chunk may run a user's kernel, which may wait for something that the forking thread holds: a mutex, Python's GIL.
 //   So *prepare* waits at most two seconds, and then leaves such helpers behind. Helpers belong to a generation, which
