@@ -284,7 +284,7 @@ def require_matplotlib() -> None:
 
 def plot(results: Results, path: Path) -> None:
     """GB/s over size: a row for each type, a column for each place and gap."""
-    import matplotlib as mpl  # noqa: PLC0415  not needed by those who want no picture
+    import matplotlib as mpl  # noqa: PLC0415  needed only for --plot
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415

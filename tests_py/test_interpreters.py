@@ -1,4 +1,4 @@
-"""Subinterpreters and free threading are not supported: who tries is told, and the process lives."""
+"""Subinterpreters and free threading are not supported: a program that tries is told, and the process lives."""
 
 from conftest import run_script
 

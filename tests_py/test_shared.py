@@ -1,4 +1,4 @@
-"""Arrays that processes share: by reference through every pool, whoever ends first, and nothing is left behind."""
+"""Arrays that processes share: by reference through every pool, whatever ends first, with nothing left behind."""
 
 import contextlib
 import copy
@@ -925,7 +925,7 @@ def test_what_a_forked_child_has_is_not_written_to():
 
 
 def test_what_a_forked_worker_has_stays_when_its_parent_and_another_one_leave():
-    """It is not counted, and the parent, who is, may be the last of those who are."""
+    """It is not counted as a holder, and the parent, which is, may be the last one."""
     run_script("""
         from multiprocessing import get_context
         import numpy as np, twofold

@@ -267,7 +267,7 @@ def test_threadpoolctl_leaves_no_limit_behind():
 
 
 def test_without_threadpoolctl():
-    """Nothing imports it, and whoever looks for it is told that there is none."""
+    """Nothing imports it, and importing it is an error that says that there is none."""
     run_script("""
         import sys, twofold
         assert "threadpoolctl" not in sys.modules

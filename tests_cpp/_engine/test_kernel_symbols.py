@@ -89,7 +89,7 @@ SELF_TESTS = (
     # merged, and the variable that uses it, are external in `one`; and merged is weak in both.
     (BASELINE + INLINE % "0", {"one": CLEAN + INLINE % "1"}, 3),
     (BASELINE, {"one": CLEAN + INLINE % "1", "two": CLEAN + INLINE % "2"}, 5),
-    # What has no flags may be weak, but not more; and what has flags may not, whoever has it, too.
+    # Code without flags may be weak, but no more; code with flags must not be weak, even if other objects have it, too.
     (BASELINE + WEAK + USE_WEAK % "0", {"none": CLEAN + WEAK}, 0),
     (BASELINE, {"none": CLEAN + WEAK + USE_WEAK % "1"}, 1),
     (BASELINE, {"none": CLEAN + WEAK, "one": CLEAN + WEAK}, 1),

@@ -293,7 +293,7 @@ TEST_CASE("after a cancellation no worker begins another chunk", "[claims]") {
 }
 
 TEST_CASE("after a cancellation, once no worker holds a chunk, none will", "[claims]") {
-    // So that the caller, who then goes home, may use the memory for something else. Only the first of many chunks is
+    // So that the caller, which then returns, may reuse the memory. Only the first of many chunks is
     // free, and the worker comes to it last: when it claims it, the caller has seen it free long ago.
     constexpr std::size_t many = 1 << 16;
     for (int repetition = 0; repetition < 20; ++repetition) {
@@ -304,12 +304,12 @@ TEST_CASE("after a cancellation, once no worker holds a chunk, none will", "[cla
         one.claims.bury(0, one.out());
         REQUIRE(one.claims.bytes_done() == many - 1);
 
-        std::atomic<bool> begins{false}, gone_home{false}, late{false};
+        std::atomic<bool> begins{false}, has_returned{false}, late{false};
         auto const takes_its_time = [&](std::size_t first, std::size_t n, std::byte* target) {
             auto const end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
-            while (!gone_home && std::chrono::steady_clock::now() < end) {
+            while (!has_returned && std::chrono::steady_clock::now() < end) {
             }
-            late = gone_home.load();
+            late = has_returned.load();
             return one.compute(first, n, target);
         };
         std::thread worker([&] {
@@ -322,7 +322,7 @@ TEST_CASE("after a cancellation, once no worker holds a chunk, none will", "[cla
         one.claims.cancel();
         while (one.claims.next_holder(none) != none) {
         }
-        gone_home = true;
+        has_returned = true;
         worker.join();
         CHECK(!late);
     }

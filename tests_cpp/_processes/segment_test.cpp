@@ -317,7 +317,7 @@ TEST_CASE("a process that attaches has the same memory at another address", "[se
         CHECK_FALSE(other.is_owner);
         std::fill_n(one.payload, bytes, 'a');
         CHECK(std::all_of(other.payload, other.payload + bytes, [](char byte) { return byte == 'a'; }));
-        release(one);  // the memory stays for who has it
+        release(one);  // the memory stays for its other holders
         std::fill_n(other.payload, bytes, 'b');
         release(other);
     }
@@ -477,7 +477,7 @@ TEST_CASE("a segment that a process holds is not reused", "[segment]") {
     segment next = made(MiB);
     CHECK_FALSE(is_of_same_file(next, before));
     segment third;
-    CHECK(attach(getpid(), other.descriptor, other.id, MiB, third) == 0);  // who has it can hand it on
+    CHECK(attach(getpid(), other.descriptor, other.id, MiB, third) == 0);  // a process that has it can pass it on
     release(third);
     release(other);
     release(next);
@@ -507,7 +507,8 @@ TEST_CASE("a segment that the child of a fork has is not used again", "[segment]
             one = made(MiB);
             child = waiting_child();
         } else {
-            // The child of one who has attached. The owner is another process here, so that it does not fork meanwhile.
+            // The child of a process that has attached. The owner is another process here, so that it does not fork
+            // meanwhile.
             int lines[2][2];
             REQUIRE((pipe(lines[0]) == 0 && pipe(lines[1]) == 0));
             pid_t const owner = fork();
@@ -564,7 +565,7 @@ TEST_CASE("a segment is used again after the children that had it have ended", "
     release(again);
 }
 
-// Puts a file of somebody else's in the place of a descriptor that he has closed, and tells later whether it was let
+// Puts a file of somebody else's in the place of a descriptor that it has closed, and tells later whether it was let
 // be.
 class other_file {
 public:
@@ -693,7 +694,7 @@ TEST_CASE("what is kept is given back where it is all that is missing", "[segmen
 }
 
 TEST_CASE("memory is given back by its last holder, whichever process was killed before", "[segment]") {
-    // Beside those who hold it, one has released it, keeps the mapping, and waits.
+    // Besides its holders, one process has released it, keeps the mapping, and waits.
     std::array<char const*, 4> const names{"owner", "child of the owner", "attached", "child of the attached"};
     std::array<std::size_t, 4> order{0, 1, 2, 3};
     do {
@@ -757,7 +758,7 @@ TEST_CASE("what is hidden is not the children's, and comes to light in them", "[
 
 TEST_CASE("what the child of a fork has stays when its parent leaves, and then the process that has attached",
           "[segment]") {
-    // The child is not counted among those who have the segment, and is all that is left of them.
+    // The child does not count as a holder of the segment, and is all that is left of them.
     fresh_start const start;
     segment one = made(MiB);
     std::memset(one.payload, 7, MiB);
@@ -1057,7 +1058,7 @@ TEST_CASE("where the system has no such locks, nothing is used again, and all el
         return is_same && is_there && kept_bytes() == 0 && open_files() == files - 2 && create(MiB, one) == 0 &&
                !is_of_same_file(one, before);
     }));
-    // Who alone has none is not let in, since nobody would see that he holds it.
+    // A process without a lock must not attach, since no other would see that it holds the segment.
     segment one = made(MiB);
     CHECK(holds_in_child(limit, [&one]() noexcept {
         if (!refuse(SYS_fcntl, BPF_JEQ, F_OFD_SETLK, ENOLCK)) return true;

@@ -1,4 +1,5 @@
-// Promises of the floating-point environment: modes and flags are those of a call on one thread, whoever took part.
+// Promises of the floating-point environment: modes and flags are those of a call on one thread, whichever threads took
+// part.
 #include <fenv.h>
 #include <pthread.h>
 

@@ -94,7 +94,7 @@ simulation::situation helpful(size_of_call const& size) {
 simulation::situation useless(size_of_call const& size) {
     return {size.alone_ns, size.alone_ns * 1.1};
 }
-// All takes so many times as long, whoever does it: pages that are touched for the first time, say.
+// Everything takes so many times as long, on whichever thread: pages that are touched for the first time, say.
 simulation::situation slow(size_of_call const& size, double times) {
     return {size.alone_ns * times, size.alone_ns * times};
 }

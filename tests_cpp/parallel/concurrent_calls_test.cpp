@@ -1,5 +1,5 @@
-// Promises of calls that several threads make at once: each does its own work, whoever else is in a call. Small enough
-// for the thread sanitizer, which sees here all that whole calls share.
+// Promises of calls that several threads make at once: each does its own work, whichever others are in a call. Small
+// enough for the thread sanitizer, which sees here all that whole calls share.
 #include <sched.h>
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Promises of the helper threads: each index is run once, whoever calls and however often.
+// Promises of the helper threads: each index is run once, whichever thread calls and however often.
 //
 // The library's calls of dlopen come to this file.
 #define dlopen counted_dlopen
@@ -203,15 +203,15 @@ TEST_CASE("a call inside of a chunk runs on its thread alone", "[crew]") {
 
 TEST_CASE("helpers leave all signals to the program's own threads", "[crew]") {
     std::array<sigset_t, 4> blocked{};
-    std::array<pthread_t, 4> who{};
+    std::array<pthread_t, 4> ran_on{};
     meeting all(4);
     crew::share(4, 3, [&](std::size_t i) noexcept {
         pthread_sigmask(SIG_BLOCK, nullptr, &blocked[i]);
-        who[i] = pthread_self();
+        ran_on[i] = pthread_self();
         all.wait();
     });
-    for (std::size_t i = 0; i < who.size(); ++i) {
-        bool const is_caller = pthread_equal(who[i], pthread_self()) != 0;
+    for (std::size_t i = 0; i < ran_on.size(); ++i) {
+        bool const is_caller = pthread_equal(ran_on[i], pthread_self()) != 0;
         // Not SIGRTMAX: qemu keeps the last two for itself.
         for (int const signal : {SIGINT, SIGTERM, SIGALRM, SIGUSR1, SIGCHLD, SIGPROF, SIGRTMIN, SIGRTMAX - 2}) {
             CAPTURE(i, signal);

@@ -227,7 +227,7 @@ bool all_children_are_right() {
 
 }  // namespace
 
-// 2,000; or as many as TWOFOLD_TEST_FORKS says, for those who have the time.
+// 2,000; or as many as TWOFOLD_TEST_FORKS says.
 TEST_CASE("thousands of forks leave threads and memory as they were", "[fork][many-processes][counts-threads]") {
     char const* const asked = std::getenv("TWOFOLD_TEST_FORKS");
     unsigned const count = asked == nullptr ? 2000 : static_cast<unsigned>(std::strtoul(asked, nullptr, 10));

@@ -1,4 +1,4 @@
-// Promises of the number of threads: how it is read, and who decides.
+// Promises of the number of threads: how it is read, and which rule decides.
 #include <sched.h>
 #include <time.h>
 

@@ -214,7 +214,7 @@ def test_want_of_memory_for_a_message_is_no_message():
         twofold.double([NoMemoryForIt()])
 
 
-# ---- who is a worker, without Python code
+# ---- whether this process is a worker, without Python code
 
 
 @pytest.mark.parametrize(

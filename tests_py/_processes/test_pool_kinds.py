@@ -1,7 +1,7 @@
-"""Who lends processes to double_in_processes: asked as its signature says, and what fails is named.
+"""Pools of double_in_processes: each is asked as its signature says, and a failure is named.
 
-The pools here are made as those of other libraries are, by signature and by what comes of a call that they do not mean;
-the pools themselves are used in process_scenarios/engines.py.
+The pools here imitate those of other libraries, in their signatures and in what happens on a wrong call; the pools
+themselves are used in process_scenarios/engines.py.
 """
 
 import functools

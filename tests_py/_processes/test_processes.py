@@ -72,7 +72,7 @@ def run_scenario(  # noqa: PLR0913
     output, errors = tmp_path / "stdout", tmp_path / "stderr"
     # Not below tmp_path: the sockets of a forkserver lie in it, and their paths are 100 characters long at most.
     temporary = tempfile.mkdtemp()
-    # To files: a pipe would be held open by whoever is left.
+    # To files: any process that is left would hold a pipe open.
     with output.open("w") as out, errors.open("w") as err:
         process = subprocess.Popen(
             command, stdout=out, stderr=err, start_new_session=True, env={**os.environ, "TMPDIR": temporary}

@@ -25,7 +25,7 @@ def called_by_kernel() -> None:
 
 
 def call(name: str) -> None:
-    global wrong  # noqa: PLW0603 who changes it has found a fault
+    global wrong  # noqa: PLW0603 a thread that changes it has found a fault
     if kernels.run(name, called_by_kernel) != 0:
         wrong += 1
 

@@ -41,7 +41,7 @@ def main(kind, method):
         call(pool)
     end_pool(pool)
 
-    # A caller who cannot map the result.
+    # A caller that cannot map the result.
     values = twofold.share(np.ones(256 * MiB, np.uint8))
     before = descriptors()
     limit(128 * MiB)

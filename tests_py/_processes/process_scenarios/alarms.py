@@ -176,7 +176,7 @@ def main(name, count, *bases):
     for base in bases:
         send(name, count, base)
     file.close()
-    os._exit(0)  # pools that were interrupted may not end; who runs this kills their workers
+    os._exit(0)  # pools that were interrupted may not end; the test that runs this kills their workers
 
 
 if __name__ == "__main__":

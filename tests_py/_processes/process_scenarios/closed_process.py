@@ -18,7 +18,7 @@ IS_ROOT = os.getuid() == 0
 
 
 def close():
-    """What setuid does to who is not root at first, too."""
+    """What setuid does, also to a process that is not root at first."""
     PRCTL(PR_SET_DUMPABLE, 0)
 
 

@@ -29,7 +29,7 @@ class Late:
 
 
 class Made:
-    """An array that is made by who pickles it."""
+    """An array that is made when it is pickled."""
 
     def __init__(self, number):
         self.number = number
@@ -145,7 +145,7 @@ class OfExecutor:
 
 
 def kinds_of(package, context, manager):
-    """Each kind of queue, and who sends."""
+    """Each kind of queue, and each kind of sender."""
     kinds = {
         "Queue": Through(context, package, context.Queue()),
         "JoinableQueue": Through(context, package, context.JoinableQueue()),

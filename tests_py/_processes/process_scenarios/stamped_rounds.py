@@ -1,4 +1,4 @@
-"""Arrays whose elements are all one number come and go, and so does who has them: nobody ever reads another number.
+"""Arrays whose elements are all one number come and go, as do their holders: no process ever reads another number.
 
 Their memory is used again, round after round, beside workers that are killed and children of forks that drop what they
 have, end, or are killed. As many rounds as TWOFOLD_TEST_ARRAYS says.
