@@ -60,7 +60,7 @@ template <class Error, class... Index>
     fail<std::invalid_argument>(message);
 }
 
-// Out of line and cold, like all that writes a message: the way past them is short.
+// Out of line and cold, like everything that writes a message, so that the checks before them stay short.
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_size(std::size_t in, std::size_t out) {
     fail_invalid_argument("the input has " + in_digits(in) + " elements, but the output has " + in_digits(out));
 }

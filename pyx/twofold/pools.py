@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         @property
         def schedule(self) -> Callable[..., Any]: ...
 
-    _Lender: TypeAlias = _Submits | _Applies | _Schedules
+    _PoolLike: TypeAlias = _Submits | _Applies | _Schedules
 
     class _Options(TypedDict, total=False):
         processes: SupportsIndex | None
@@ -81,21 +81,21 @@ if TYPE_CHECKING:
 
     @overload
     def double_in_processes(
-        values: Sequence[Any] | _Buffer, pool: _Lender | None = None, *, out: _Out, **options: Unpack[_Options]
+        values: Sequence[Any] | _Buffer, pool: _PoolLike | None = None, *, out: _Out, **options: Unpack[_Options]
     ) -> _Out: ...
     @overload
     def double_in_processes(
-        values: _Buffer, pool: _Lender | None = None, *, out: None = None, **options: Unpack[_Options]
+        values: _Buffer, pool: _PoolLike | None = None, *, out: None = None, **options: Unpack[_Options]
     ) -> shared.SharedArray: ...
     @overload
     def double_in_processes(
-        values: Sequence[_Item], pool: _Lender | None = None, *, out: None = None, **options: Unpack[_Options]
+        values: Sequence[_Item], pool: _PoolLike | None = None, *, out: None = None, **options: Unpack[_Options]
     ) -> list[_Item]: ...
 
 
 def double_in_processes(  # noqa: PLR0913
     values: "Any",
-    pool: "_Lender | None" = None,
+    pool: "_PoolLike | None" = None,
     *,
     processes: "SupportsIndex | None" = None,
     out: "Any" = None,
@@ -197,7 +197,7 @@ def double_in_processes(  # noqa: PLR0913
 def _run(  # noqa: PLR0913, PLR0917
     operation: "Operation",
     values: "Any",
-    pool: "_Lender | None",
+    pool: "_PoolLike | None",
     processes: "SupportsIndex | None",
     out: "Any",
     dtype: "Any",

@@ -200,7 +200,7 @@ public:
 
     /// Block `i`, with i < size().
     [[nodiscard]] constexpr block operator[](std::size_t i) const noexcept {
-        // The input's small strides first: so the next block finds what it reads in the same pages.
+        // The input's smallest stride first, so that the next block reads from the same pages.
         chunk const row = row_pieces_[i % row_pieces_.size()];
         i /= row_pieces_.size();
         chunk const column = column_pieces_[i % column_pieces_.size()];

@@ -19,7 +19,7 @@ struct chunk {
     friend constexpr bool operator==(chunk const&, chunk const&) = default;
 };
 
-/// [0, count) in pieces of one length, but for the first, which is shorter by `lead`, and the last.
+/// [0, count) in pieces of one length, except that the first is shorter by `lead`, and the last may be shorter.
 struct pieces {
     std::size_t count = 1;
     std::size_t length = 1;
@@ -36,8 +36,8 @@ struct pieces {
     }
 };
 
-/// The chunks of an array. Each but the first begins on a cache line of the output, so that no two threads write to
-/// one line; each but the first and the last has the same whole number of lines.
+/// The chunks of an array. All but the first begin on a cache line of the output, so that no two threads write to one
+/// line; all but the first and the last have the same whole number of lines.
 class chunks : public pieces {
 public:
     // Several chunks per worker, so that a late worker delays the others by only a fraction of its share; but only one
@@ -52,17 +52,17 @@ public:
     static constexpr std::size_t max_count = std::size_t{1} << 15;
 
     /// `n` elements of `element_bytes` each, for `workers` threads; the output begins `bytes_past_line` bytes past a
-    /// cache line. Where element and line do not divide one another, or no element stands on a line, chunks begin
-    /// near lines instead.
+    /// cache line. If neither of element and line size divides the other, or no element lies on a line's boundary,
+    /// chunks begin near lines instead.
     constexpr chunks(std::size_t n, std::size_t element_bytes, std::size_t bytes_past_line, unsigned workers) noexcept {
         std::size_t const share = n * element_bytes / (std::max)(workers, 1u);
         std::size_t const several = std::clamp(share / per_worker, min_of_several_bytes, max_bytes);
         std::size_t const size = (std::max)({(std::min)(share, several), min_bytes, n * element_bytes / max_count});
         std::size_t const bytes = (size + cache_line_bytes - 1) / cache_line_bytes * cache_line_bytes;
-        std::size_t const most = std::max<std::size_t>(bytes / element_bytes, 1);
-        // The first chunk is shorter by what its first line already holds.
+        std::size_t const max_length = std::max<std::size_t>(bytes / element_bytes, 1);
+        // The first chunk is shorter by the part of its first line that precedes it.
         std::size_t const held = bytes_past_line % cache_line_bytes / element_bytes;
-        static_cast<pieces&>(*this) = {n, most, held < most ? held : 0};
+        static_cast<pieces&>(*this) = {n, max_length, held < max_length ? held : 0};
     }
 };
 

@@ -142,8 +142,8 @@ Py_ssize_t double_alike_items(PyObject* const* items, PyObject** doubled, Py_ssi
     return i;
 }
 
-/// Doubles items [i, end) of n into new objects, as far as they are floats, and ints of at most 62 bits; with
-/// `finite_only`, as far as no finite float becomes infinite. Returns the index reached; -1 with MemoryError. An
+/// Doubles items [i, end) of n into new objects, as long as they are floats, or ints of at most 62 bits; with
+/// `finite_only`, as long as no finite float becomes infinite. Returns the index reached; -1 with MemoryError. An
 /// item_loop of twofold_engine.pxd.
 inline Py_ssize_t double_plain_items(PyObject** items, PyObject** doubled, Py_ssize_t i, Py_ssize_t end, Py_ssize_t n,
                                      int finite_only) noexcept {

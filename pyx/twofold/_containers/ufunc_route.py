@@ -121,7 +121,7 @@ def is_left_to_numpy(array: Any) -> bool:
 
 
 def by_numpy(operation: Operation, values: Any, policy: int, keywords: Keywords) -> Any:
-    """An array whose class leaves ufuncs to NumPy, or a scalar."""
+    """Run on an array whose class leaves ufuncs to NumPy, or on a scalar."""
     ufunc, out = operation.ufuncs[policy], keywords.get("out")
     if ndarray.is_masked(values) and out is None:
         return values
@@ -161,7 +161,7 @@ def mask_of(values: Any) -> Any:
 
 
 def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: Keywords) -> tuple[Dtype, Dtype]:
-    """The types that a ufunc call computes in and stores. Raises what the call would, if it is not to be."""
+    """The types that a ufunc call computes in and stores. Raises what the call would raise if NumPy refuses it."""
     resolving = {name: value for name, value in keywords.items() if name not in {"out", "where"}}
     nothing = np.empty(0, dtype)
     computed = ufunc(nothing, **resolving).dtype
@@ -250,7 +250,7 @@ def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -
 
 
 def with_errors(settings: Keywords, function: Any, /, *arguments: Any, **keywords: Any) -> Any:
-    """What a function returns under these settings of np.errstate.
+    """Call a function under these settings of np.errstate.
 
     np.errstate itself is written in Python: if a signal handler raises in it, the settings are not restored.
     """
@@ -350,7 +350,7 @@ class Call:
         return self.as_partial().__reduce__()
 
     def by(self, values: Any, keywords: Keywords) -> Any:
-        """What the class of `values` makes of it."""
+        """Call the `__array_ufunc__` of `values` with this."""
         if "out" in keywords:
             keywords = {**keywords, "out": (keywords["out"],)}
         result = values.__array_ufunc__(self, "__call__", values, **keywords)
@@ -375,7 +375,7 @@ class SparseCall(Call):
 
 
 def by_its_class(operation: Operation, values: Any, policy: int, keywords: Keywords) -> Any:
-    """An array whose class, of which nothing is known, decides what a ufunc is to it."""
+    """Run on an array whose class, of which nothing is known, decides what a ufunc does."""
     ufunc, dtype = operation.ufuncs[policy], getattr(values, "dtype", None)
     narrows = "dtype" in keywords and (dtype is None or not fits(np.dtype(dtype), np.dtype(keywords["dtype"])))
     if policy != WRAP and narrows:
@@ -393,7 +393,7 @@ def without(keywords: Keywords, *names: str) -> Keywords:
 
 
 def is_left_to_the_ufunc(policy: int, keywords: Keywords) -> bool:
-    """Whether a call cannot fail, and changes no types."""
+    """Whether a call cannot fail, and converts no types."""
     return policy != RAISE and not {"dtype", "out"} & keywords.keys()
 
 
@@ -461,7 +461,7 @@ def holds_other_arrays(values: Any) -> bool:
 
 
 def call_on_frame(values: Any, call: Call, calling: Keywords) -> Any:
-    """A DataFrame, column by column: with keywords for which pandas would make one array of it, say."""
+    """Run on a DataFrame column by column: with keywords, for example, pandas would make one array of it."""
     where = np.broadcast_to(calling["where"], values.shape) if "where" in calling else None
     columns = {}
     for i, name in enumerate(values.columns):
@@ -477,7 +477,7 @@ def call_on_frame(values: Any, call: Call, calling: Keywords) -> Any:
 
 
 def call_on_arrow(values: Any, call: Call, calling: Keywords) -> Any:
-    """An array of pandas that Arrow has the memory of."""
+    """Run on a pandas array in Arrow memory."""
     if call.dtype is None and not calling:
         return call(values)
     missing = values.isna()

@@ -41,7 +41,7 @@ int chosen_set();
 /// The same, or -1 if it is not decided yet. Does not read the environment.
 int set_if_chosen() noexcept;
 
-/// The number of the element of that kind (see element_types.def) and size in bytes; -1 where there is none.
+/// The number of the element of that kind (see element_types.def) and size in bytes; -1 if there is none.
 int find_element(char kind, std::size_t bytes) noexcept;
 
 /// The smallest number of bytes for which a call may use more than one thread.

@@ -90,7 +90,7 @@ cdef bint views_overlap(const View* a, const View* b) noexcept nogil
 # Whether elements of an array may share bytes.
 cdef bint overlaps_itself(const View* view) noexcept nogil
 
-# The floating-point flags of this thread; after a call they tell of its helpers, too.
+# The floating-point flags of this thread, which after a call include those of its helpers.
 cdef void clear_float_flags() noexcept nogil
 cdef int raised_float_flags() noexcept nogil  # FE_OVERFLOW, FE_INVALID
 

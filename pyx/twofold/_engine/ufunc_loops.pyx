@@ -268,7 +268,7 @@ cdef object new_ufunc(Operation operation, Policy policy):
 
 cdef list names = []  # NumPy keeps pointers to these for as long as the ufuncs live, which is for ever
 
-cdef object np = None  # once a ufunc has been asked for
+cdef object np = None  # set when a ufunc is first used
 
 def begin():
     """Make the ufuncs of all operations that have none. Nothing is imported but NumPy itself, if it has not been.

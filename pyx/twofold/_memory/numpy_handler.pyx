@@ -212,7 +212,7 @@ def extent_of(array):
 # ---- what is kept
 
 def release_memory():
-    """Gives it back to the system. Returns how many bytes that were."""
+    """Give it back to the system. Returns how many bytes that were."""
     return release_kept()
 
 def recycled_memory():

@@ -139,7 +139,7 @@ void keep(void* block, std::size_t capacity) noexcept {
         unmap(block, capacity);
         return;
     }
-    // A fork before the handler is there leaves the child with the blocks of its parent. It can live with that.
+    // If a fork comes before the handler is registered, the child keeps the blocks of its parent, which is harmless.
     if (!watches_forks.exchange(true)) pthread_atfork(nullptr, nullptr, [] { release_kept(); });
     madvise(block, capacity, MADV_FREE);
     while (!put(reinterpret_cast<std::uintptr_t>(block) + capacity / huge_page)) drop_oldest();

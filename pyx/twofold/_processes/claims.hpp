@@ -320,8 +320,8 @@ private:
         for (std::size_t i = 0; i < count; ++i) {
             std::size_t const chunk = next + i < count ? next + i : next + i - count;
             if (!claim_this(worker, chunk)) continue;
-            // Looked at afterwards: who says `cancel` and then finds no chunk held may rely on it that none will be
-            // written.
+            // Checked after the claim: a process that calls `cancel` and then finds no chunk held can rely on none
+            // being written.
             if (!is_cancelled()) return chunk;
             set(chunk, state::free, 0);
             return none;

@@ -264,7 +264,7 @@ cdef class Claims:
 
     @property
     def float_flags(self):
-        """What the engine's raised_float_flags says, of all workers."""
+        """The floating-point flags that all workers have raised, as the engine's raised_float_flags."""
         return self.claims.flags()
 
 
