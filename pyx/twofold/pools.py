@@ -1,9 +1,8 @@
-"""double_in_processes: an array that is doubled by the workers of any process pool, and by the caller.
+"""double_in_processes: doubles an array with the workers of any process pool, and the caller.
 
-The pool only lends processes. Which of them does which chunk stands in a table in shared memory, from which they help
-themselves; the caller takes chunks, too, and waits only for processes that live and have one. So whatever becomes of
-the pool or of its workers, the call ends, and each chunk has been doubled once. Here is what comes in and what comes
-out; who works on it stands in jobs.py.
+The pool only provides processes. They claim chunks in a table in shared memory; the caller claims chunks, too, and
+waits only for living processes that have one. So whatever becomes of the pool or of its workers, the call ends, and
+each chunk has been doubled once. This module handles arguments and results; jobs.py does the work.
 """
 
 import _warnings as warnings  # which looks for those filters that `warnings` may have, and need not be imported
@@ -64,11 +63,10 @@ if TYPE_CHECKING:
         retries: SupportsIndex
 
 
-# So much of the array is a worker's next piece of work, unless the call says so. Measured by
-# `benchmarks/processes.py --part chunks`.
+# The default size of a chunk. Measured by `benchmarks/processes.py --part chunks`.
 CHUNK_BYTES = 1 << 20
 
-# Chunks are multiples of this, a page: so where the array begins at one, no two workers write to the same.
+# Chunks are multiples of a page, so that no two workers write to one page if the array is aligned to one.
 CHUNK_STEP = 4096
 
 _doubling = operation_named("twofold:double")
@@ -105,22 +103,22 @@ def double_in_processes(  # noqa: PLR0913
     progress: "_Progress" = False,
     retries: "SupportsIndex" = 3,
 ) -> "Any":
-    """Double every element, with the workers of a process pool and the caller, in memory that they share.
+    """Double every element in shared memory, with the workers of a process pool and the caller.
 
-    Whatever becomes of the pool, the call ends with the right result: chunks of workers that are killed are done again,
-    and if none work, the caller does all. If that is since workers fail at once (twofold is not installed there, say),
-    a RuntimeWarning says so.
+    Whatever becomes of the pool, the call ends with the right result: chunks of killed workers are done again, and if
+    no worker comes, the caller does all chunks. If workers fail at once (twofold is not installed there, say), a
+    RuntimeWarning says so.
 
     Parameters
     ----------
     values : list, tuple, other sequence of numbers; array or buffer
-        What to double. A `SharedArray` and an array that is mapped from a file, as those of `numpy.memmap`, are read
-        where they are, if they are contiguous; any other array is copied into shared memory once.
+        What to double. A `SharedArray` and an array that is mapped from a file, as those of `numpy.memmap`, are not
+        copied if they are contiguous; any other array is copied into shared memory once.
     pool : executor or pool, optional
-        Who lends processes: whatever has ``submit(function, *args)``, ``apply_async(function, args)`` or one of these
-        as the other is called, as executors of `concurrent.futures`, of loky and joblib, `multiprocessing.Pool`, the
-        pools of mpire, Ray and pebble, views of ipyparallel, and the `Client` of distributed (for its workers on this
-        machine) have. Without it: processes that are started for this call.
+        Any object with ``submit(function, *args)`` or ``apply_async(function, args)``, or one of these with the
+        arguments of the other: executors of `concurrent.futures`, of loky and joblib, `multiprocessing.Pool`, the pools
+        of mpire, Ray and pebble, views of ipyparallel, and the `Client` of distributed (for its workers on this
+        machine). Without it, processes are started for this call.
     processes : int, optional
         How many workers to ask for. Without it: as many as the pool has, or as `twofold.get_num_threads()` says.
     out : writable array or buffer, optional
@@ -129,30 +127,30 @@ def double_in_processes(  # noqa: PLR0913
         The element type to compute in, and of the result. Without it: that of `values`; a list has Python's own
         arithmetic.
     overflow : {"wrap", "saturate", "raise"}
-        As `double` has it. The ints of a list have no limits without `dtype` and `out`, so none of them overflows.
+        As for `double`. The ints of a list have no limits without `dtype` and `out`, so none of them overflows.
     chunk_bytes : int, optional
         How much of the array a worker takes at a time: 1 MiB without it. In place, it is 128 KiB at most.
     progress : bool or callable
-        True shows a bar, for which tqdm has to be there. A callable is called with the elements done so far and their
-        number, some times a second.
+        True shows a progress bar, which needs tqdm. A callable is called with the number of elements done so far and
+        the total, several times a second.
     retries : int
-        How often a chunk is done again because the process that had it has died. (So can a chunk of a mapped file that
-        was cut meanwhile.)
+        How often a chunk is done again because the process that had it has died. (It also dies if a mapped file was
+        truncated meanwhile.)
 
     Returns
     -------
     list, SharedArray or out
         A list for a list or other sequence, exactly ``[v + v for v in values]``; for an array a new `SharedArray` of
         the same dtype and shape; with `out`, that object. For a buffer where there is no NumPy: a memoryview of the
-        same format and shape. Where the system lets nobody make memory to share, the caller does all, and a new array
-        is a plain one.
+        same format and shape. If the system makes no memory that can be shared, the caller does all chunks, and a new
+        array is a plain one.
 
     Raises
     ------
     ImportError
         NumPy is needed (not for lists and buffers), and is not installed, or is older than 2.0.
     TypeError, ValueError, OverflowError, MemoryError
-        As `double` has them. With ``overflow="raise"``, `out` is as it was if it is `values`.
+        As for `double`. With ``overflow="raise"``, `out` is unchanged if it is `values`.
     RuntimeError
         More than `retries` processes have died over the same chunk.
     KeyboardInterrupt
@@ -165,15 +163,15 @@ def double_in_processes(  # noqa: PLR0913
 
     Notes
     -----
-    A worker has one thread, unless the pool's engine says otherwise in OMP_NUM_THREADS. A worker that is stopped, not
-    dead, while it has a chunk is waited for: it might go on to write at any time.
+    A worker has one thread, unless the pool's engine says otherwise in OMP_NUM_THREADS. The call waits for a worker
+    that is stopped, not dead, while it has a chunk: it may go on writing at any time.
 
-    After Ctrl-C, a RuntimeError and whatever `progress` raises, workers still finish the chunks that they have, and
-    `out` is doubled in part. Then a worker that is stopped with a chunk is not waited for: it may write to `out` when
-    it goes on.
+    After Ctrl-C, a RuntimeError or an exception of `progress`, workers still finish the chunks that they have, and
+    `out` is partly doubled. Then the call does not wait for a worker that is stopped with a chunk: it may write to
+    `out` when it continues.
 
-    A mapped file is opened and closed once more in a call, whereby POSIX takes away the locks that this process has on
-    it through ``fcntl.lockf``.
+    A call opens and closes a mapped file once more; by the rules of POSIX this process then loses its ``fcntl.lockf``
+    locks on it.
 
     Examples
     --------
@@ -402,8 +400,8 @@ def _new_result(shape: tuple[int, ...], dtype: "Any", order: 'Literal["C", "F"]'
 def _run_where_it_is(
     job: Job, array: "_Array", target: "Any", native: "_Dtype", overflow: str
 ) -> "tuple[_Array, int | None]":
-    """Returns the result, which is `target` where all processes find that; and the index of an element that does not
-    fit, or None. Whatever comes out, `array` is as it was, but where it is the result."""
+    """Returns the result, which is `target` if all processes can find that; and the index of an element that does not
+    fit, or None. `array` is unchanged, unless it is the result."""
     np = find_numpy()
     element = _element_of(job.operation, native)
     with _place_if_plain(array, native) as place, _place_if_plain(target, native) as target_place:
@@ -440,7 +438,7 @@ def _is_same(array: "_Array", place: "Place", target: "_Array", target_place: "P
 def _may_overlap(array: "_Array", place: "Place | None", target: "_Array", target_place: "Place") -> bool:
     np = find_numpy()
     if place is None:
-        # It may be a part with gaps of a file that is mapped twice, at other addresses.
+        # It may be a strided part of a file that is mapped twice, at different addresses.
         return np.may_share_memory(array, target) or (is_file_mapping(array) and target_place.is_file)
     return np.may_share_memory(array, target) or place.overlaps(target_place)
 
@@ -543,7 +541,7 @@ def _order_of(array: "_Array") -> 'Literal["C", "F"] | None':
 
 
 def _place_if_plain(array: "_Array | None", native: "_Dtype") -> HeldPlace:
-    """Its place, where other processes find it and can double it as it is."""
+    """The array's place, if other processes can find it and process it as it is."""
     if array is None or array.dtype != native or _order_of(array) is None:
         return HeldPlace()
     return place_of(array)

@@ -1,8 +1,8 @@
-"""Shows twofold to threadpoolctl, so that `threadpool_info` lists it and `threadpool_limits` limits it.
+"""Registers twofold with threadpoolctl, so that `threadpool_info` lists it and `threadpool_limits` limits it.
 
-`import twofold` imports it where threadpoolctl is imported already; else import it by hand.
+`import twofold` imports it if threadpoolctl is imported already; otherwise import it yourself.
 
-A limit is one of the calling thread, as `twofold.set_num_threads` sets it: threads that are started in a block of
+A limit applies to the calling thread, as with `twofold.set_num_threads`: threads that are started in a block of
 `threadpool_limits` are not limited.
 
 >>> import twofold.threadpoolctl
@@ -23,8 +23,8 @@ __all__ = ["TwofoldController"]
 class Unlimited(int):
     """The number of threads where there is no limit. Set again, it takes the limit away.
 
-    threadpoolctl restores what it was told before, and would otherwise leave a limit where there was none: then a
-    change of the environment would no longer be followed.
+    threadpoolctl restores the number that it was given before, and would otherwise set a limit where there was none:
+    then changes of the environment would be ignored.
     """
 
 

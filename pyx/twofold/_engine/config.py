@@ -1,4 +1,4 @@
-"""What a bug report should say of this installation."""
+"""What a bug report should say about this installation."""
 
 import os
 
@@ -41,7 +41,7 @@ def show_config(mode: str = "stdout") -> "dict[str, Any] | None":
 
         - "version": of twofold
         - "simd": "target", the instruction set in use, and "supported", those that could be, weakest first
-        - "cache_bytes": what is taken for the size of the last-level cache; larger results go past it
+        - "cache_bytes": the assumed size of the last-level cache; larger results are streamed
         - "threads": what `threads_info` returns
         - "environment": the variables that are set, of those that twofold reads
 
