@@ -150,7 +150,7 @@ cdef object overflowing = None  # arrays of one number
 cdef object signalling = None
 
 cpdef int report_float_flags(int flags, ufunc) except -1:
-    """Leaves it to NumPy: to a ufunc call that raises the same flags."""
+    """Report flags through NumPy: by a ufunc call that raises the same flags."""
     if flags & FE_OVERFLOW:
         ufunc(overflowing)
     if flags & FE_INVALID:
