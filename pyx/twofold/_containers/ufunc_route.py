@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Mask = np.ndarray[Any, np.dtype[np.bool]]
     Dtype = np.dtype[Any]
-    Keywords = dict[str, Any]
 
 WRAP, SATURATE, RAISE = range(3)  # the values of Policy in twofold_engine.pxd
 
@@ -60,7 +59,13 @@ def take_for_plain(kind: type) -> None:
 
 
 def run_of_numpy(  # noqa: PLR0913, PLR0917
-    operation: Operation, values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: Keywords | None
+    operation: Operation,
+    values: Any,
+    out: Any,
+    dtype: Any,
+    policy: int,
+    threads: int,
+    ufunc_keywords: dict[str, Any] | None,
 ) -> Any:
     """Run on a NumPy array of any class, or on a NumPy scalar."""
     if policy == WRAP and out is None and not threads and ndarray.cannot_fail(values, dtype, ufunc_keywords):
@@ -84,7 +89,13 @@ def run_of_numpy(  # noqa: PLR0913, PLR0917
 
 
 def run_by_ufunc(  # noqa: PLR0913, PLR0917
-    operation: Operation, values: Any, out: Any, dtype: Any, policy: int, threads: int, ufunc_keywords: Keywords | None
+    operation: Operation,
+    values: Any,
+    out: Any,
+    dtype: Any,
+    policy: int,
+    threads: int,
+    ufunc_keywords: dict[str, Any] | None,
 ) -> Any:
     """Run on any object with `__array_ufunc__`. `threads` limits everything that this thread does meanwhile."""
     keywords = dict(ufunc_keywords or ())
@@ -120,7 +131,7 @@ def is_left_to_numpy(array: Any) -> bool:
 # ---- NumPy
 
 
-def by_numpy(operation: Operation, values: Any, policy: int, keywords: Keywords) -> Any:
+def by_numpy(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     """Run on an array whose class leaves ufuncs to NumPy, or on a scalar."""
     ufunc, out = operation.ufuncs[policy], keywords.get("out")
     if ndarray.is_masked(values) and out is None:
@@ -160,7 +171,7 @@ def mask_of(values: Any) -> Any:
     return np.False_ if getmask is None else getmask(values)
 
 
-def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: Keywords) -> tuple[Dtype, Dtype]:
+def types_of(ufunc: np.ufunc, dtype: Dtype, keywords: dict[str, Any]) -> tuple[Dtype, Dtype]:
     """The types that a ufunc call computes in and stores. Raises what the call would raise if NumPy refuses it."""
     resolving = {name: value for name, value in keywords.items() if name not in {"out", "where"}}
     nothing = np.empty(0, dtype)
@@ -249,7 +260,7 @@ def as_type(array: Array, dtype: Dtype, policy: int, values: Array, what: str) -
     return result
 
 
-def with_errors(settings: Keywords, function: Any, /, *arguments: Any, **keywords: Any) -> Any:
+def with_errors(settings: dict[str, Any], function: Any, /, *arguments: Any, **keywords: Any) -> Any:
     """Call a function under these settings of np.errstate.
 
     np.errstate itself is written in Python: if a signal handler raises in it, the settings are not restored.
@@ -259,7 +270,7 @@ def with_errors(settings: Keywords, function: Any, /, *arguments: Any, **keyword
     return signals.call_and_end(calls, partial(np.seterr, **before))
 
 
-def set_errors_and_call(settings: Keywords, function: Any, /, *arguments: Any, **keywords: Any) -> Any:
+def set_errors_and_call(settings: dict[str, Any], function: Any, /, *arguments: Any, **keywords: Any) -> Any:
     np.seterr(**settings)
     return function(*arguments, **keywords)
 
@@ -349,7 +360,7 @@ class Call:
     def __reduce__(self) -> Any:  # a pickle contains only public names
         return self.as_partial().__reduce__()
 
-    def by(self, values: Any, keywords: Keywords) -> Any:
+    def by(self, values: Any, keywords: dict[str, Any]) -> Any:
         """Call the `__array_ufunc__` of `values` with this."""
         if "out" in keywords:
             keywords = {**keywords, "out": (keywords["out"],)}
@@ -374,7 +385,7 @@ class SparseCall(Call):
         return self.of_number(self.type_of_number(values), **without(keywords, "where")).item()
 
 
-def by_its_class(operation: Operation, values: Any, policy: int, keywords: Keywords) -> Any:
+def by_its_class(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     """Run on an array whose class, of which nothing is known, decides what a ufunc does."""
     ufunc, dtype = operation.ufuncs[policy], getattr(values, "dtype", None)
     narrows = "dtype" in keywords and (dtype is None or not fits(np.dtype(dtype), np.dtype(keywords["dtype"])))
@@ -385,19 +396,19 @@ def by_its_class(operation: Operation, values: Any, policy: int, keywords: Keywo
     return ufunc(values, **keywords)
 
 
-def without(keywords: Keywords, *names: str) -> Keywords:
+def without(keywords: dict[str, Any], *names: str) -> dict[str, Any]:
     left = keywords.copy()
     for name in names:
         left.pop(name, None)
     return left
 
 
-def is_left_to_the_ufunc(policy: int, keywords: Keywords) -> bool:
+def is_left_to_the_ufunc(policy: int, keywords: dict[str, Any]) -> bool:
     """Whether a call cannot fail, and converts no types."""
     return policy != RAISE and not {"dtype", "out"} & keywords.keys()
 
 
-def by_dask(operation: Operation, values: Any, policy: int, keywords: Keywords) -> Any:
+def by_dask(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if is_left_to_the_ufunc(policy, keywords):
         return operation.ufuncs[policy](values, **keywords)
     call = Call(operation, OVERFLOWS[policy], keywords.get("dtype"))
@@ -406,13 +417,13 @@ def by_dask(operation: Operation, values: Any, policy: int, keywords: Keywords) 
     return call.by(values, without(keywords, "dtype"))
 
 
-def by_xarray(operation: Operation, values: Any, policy: int, keywords: Keywords) -> Any:
+def by_xarray(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if is_left_to_the_ufunc(policy, keywords):
         return operation.ufuncs[policy](values, **keywords)
     return Call(operation, OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
 
 
-def by_polars(operation: Operation, values: Any, policy: int, keywords: Keywords) -> Any:
+def by_polars(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     if not isinstance(values, sys.modules["polars"].Series):  # an expression
         return Call(operation, OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
     if "out" in keywords:
@@ -425,7 +436,7 @@ def by_polars(operation: Operation, values: Any, policy: int, keywords: Keywords
 # ---- pandas
 
 
-def by_pandas(operation: Operation, values: Any, policy: int, keywords: Keywords) -> Any:
+def by_pandas(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     call = Call(operation, OVERFLOWS[policy], keywords.get("dtype"))
     calling = without(keywords, "dtype", "out")
     arrays = sys.modules["pandas"].arrays
@@ -460,7 +471,7 @@ def holds_other_arrays(values: Any) -> bool:
     return any(hasattr(dtype, "pyarrow_dtype") or hasattr(dtype, "fill_value") for dtype in dtypes)
 
 
-def call_on_frame(values: Any, call: Call, calling: Keywords) -> Any:
+def call_on_frame(values: Any, call: Call, calling: dict[str, Any]) -> Any:
     """Run on a DataFrame column by column: with keywords, for example, pandas would make one array of it."""
     where = np.broadcast_to(calling["where"], values.shape) if "where" in calling else None
     columns = {}
@@ -476,7 +487,7 @@ def call_on_frame(values: Any, call: Call, calling: Keywords) -> Any:
     return result.__finalize__(values)
 
 
-def call_on_arrow(values: Any, call: Call, calling: Keywords) -> Any:
+def call_on_arrow(values: Any, call: Call, calling: dict[str, Any]) -> Any:
     """Run on a pandas array in Arrow memory."""
     if call.dtype is None and not calling:
         return call(values)
@@ -486,7 +497,7 @@ def call_on_arrow(values: Any, call: Call, calling: Keywords) -> Any:
 
 
 def assign(  # noqa: PLR0913, PLR0917
-    operation: Operation, out: Any, result: Any, values: Any, keywords: Keywords, policy: int
+    operation: Operation, out: Any, result: Any, values: Any, keywords: dict[str, Any], policy: int
 ) -> None:
     """Write a pandas result to `out`."""
     where, casting = keywords.get("where"), keywords.get("casting", "same_kind")
