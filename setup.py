@@ -43,7 +43,7 @@ SHARED_SOURCES = [
 
 INCLUDE_DIRS = ["include", PACKAGE, str(XSIMD)]
 # Debug information, which Python asks for by itself, would be two thirds of the wheel.
-CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden", "-g0"]
+CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden", "-g0", "-falign-loops=32", "-falign-functions=64"]
 
 
 def kernel_libraries():

@@ -68,10 +68,23 @@ struct array_operation {
     }
     /// Maps n contiguous elements. Returns whether any result overflows, if `how` is `checked`.
     bool run(kernel_variant how, stores where, void const* in, void* out, std::size_t n) const noexcept {
+        return run_rows(how, where, {static_cast<std::byte const*>(in), 0, 0}, {static_cast<std::byte*>(out), 0, 0}, 1,
+                        n);
+    }
+    /// The same for each of some rows. The kernel is chosen once: that takes as long as a vector or two.
+    bool run_rows(kernel_variant how, stores where, packing::source in, packing::target out, std::size_t rows,
+                  std::size_t columns) const noexcept {
         auto const by = static_cast<std::size_t>(where);
-        if (how == kernel_variant::checked) return kernels.checked[by](in, out, form.scalars_of(n));
-        mapping_of(how)[by](in, out, form.scalars_of(n));
-        return false;
+        std::size_t const n = form.scalars_of(columns);
+        bool overflows = false;
+        if (how == kernel_variant::checked) {
+            auto* const kernel = kernels.checked[by];
+            for (std::size_t r = 0; r < rows; ++r) overflows |= kernel(in.at(r, 0), out.at(r, 0), n);
+        } else {
+            auto* const kernel = mapping_of(how)[by];
+            for (std::size_t r = 0; r < rows; ++r) kernel(in.at(r, 0), out.at(r, 0), n);
+        }
+        return overflows;
     }
     [[nodiscard]] std::size_t first_overflow(void const* in, std::size_t n) const noexcept {
         return form.elements_of(kernels.first_overflow(in, form.scalars_of(n)));
@@ -261,13 +274,8 @@ inline bool map_block(block_work const& work, kernel_variant how, std::byte cons
     auto const map_rows = [&](packing::source const& rows_in, packing::target const& rows_out, stores to_where) {
         auto const packed_row = static_cast<std::ptrdiff_t>(part.columns * work.operation.form.bytes);
         bool const is_one = rows_in.row == packed_row && rows_out.row == packed_row;
-        std::size_t const rows = is_one ? 1 : part.rows;
-        std::size_t const columns = is_one ? part.rows * part.columns : part.columns;
-        bool overflows = false;
-        for (std::size_t r = 0; r < rows; ++r) {
-            overflows |= work.operation.run(how, to_where, rows_in.at(r, 0), rows_out.at(r, 0), columns);
-        }
-        return overflows;
+        return work.operation.run_rows(how, to_where, rows_in, rows_out, is_one ? 1 : part.rows,
+                                       is_one ? part.rows * part.columns : part.columns);
     };
     if (work.repeats()) return map_repeated(work, how, from, to, part, where);
     if (work.streams_transposed) return stream_transposed(work, how, in, to, part);

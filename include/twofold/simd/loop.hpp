@@ -45,7 +45,8 @@ inline void store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
 // The whole vectors in [i, n), four at a time: enough independent loads to keep the load ports busy. Here and below,
 // `function` is passed and returned by value, so its state stays in registers, which a store to `out` cannot alias.
 template <stores Where, class Arch, class T, class Function>
-inline Function apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t n, Function function) noexcept {
+[[gnu::always_inline]] inline Function apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t n,
+                                                        Function function) noexcept {
     using batch = xsimd::batch<T, Arch>;
     constexpr std::size_t lanes = batch::size;
     for (; n - i >= 4 * lanes; i += 4 * lanes) {
