@@ -460,6 +460,10 @@ inline std::size_t map_array(array_operation const& operation, array_side in, ar
     }
     if (in.swapped && out.swapped && how == kernel_variant::wrap && operation.kernels.wrap_swapped[0] != nullptr) {
         if (is_contiguous) {
+            if (n * form.bytes < threads_pay_awake_bytes) {  // a copy of all the kernels takes some nanoseconds
+                operation.run(kernel_variant::wrap_swapped, stores::cached, from, to, n);
+                return n;
+            }
             kernel_row kernels = operation.kernels;
             for (int i = 0; i < 2; ++i) kernels.wrap[i] = operation.kernels.wrap_swapped[i];
             return map_contiguous({form, kernels, operation.strided}, from, to, n, threads, overflow_policy::wrap,
