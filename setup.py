@@ -43,6 +43,7 @@ SHARED_SOURCES = [
 
 INCLUDE_DIRS = ["include", PACKAGE, str(XSIMD)]
 # Debug information, which Python asks for by itself, would be two thirds of the wheel.
+# Aligned, since where a loop lies can cost it a tenth of its speed, which the next change would bring or take.
 CXX_FLAGS = ["-std=c++20", "-fvisibility=hidden", "-g0", "-falign-loops=32", "-falign-functions=64"]
 
 

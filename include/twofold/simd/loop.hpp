@@ -44,6 +44,7 @@ inline void store(T* out, xsimd::batch<T, Arch> const& values) noexcept {
 
 // The whole vectors in [i, n), four at a time: enough independent loads to keep the load ports busy. Here and below,
 // `function` is passed and returned by value, so its state stays in registers, which a store to `out` cannot alias.
+// Always inlined: as a call, its state would go through memory, with which a row of 1 KiB takes up to a tenth longer.
 template <stores Where, class Arch, class T, class Function>
 [[gnu::always_inline]] inline Function apply_to_vectors(T const* in, T* out, std::size_t i, std::size_t n,
                                                         Function function) noexcept {
