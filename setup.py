@@ -109,8 +109,8 @@ class BuildPyForCpp(build_py):
 
 
 C_FLAGS = ["-fvisibility=hidden", "-g0"]
-# For what calls others and has no loops over elements: it is no slower when it is small. (`ufunc_route` is, by 30 ns for
-# a scalar of NumPy: benchmarks/calls_before.py.)
+# For modules that call others and have no loops over elements: they are no slower when they are small. (`ufunc_route`
+# would be, by 30 ns for a scalar of NumPy: benchmarks/calls_before.py.)
 SMALL = ["-Os"]
 
 
