@@ -36,7 +36,7 @@ TEST_CASE("process_id is right in a child that was copied by a bare system call,
 
 TEST_CASE("process_id is right on threads that are the first to ask, at the same time") {
     CHECK(holds_in_child(limit, [] {
-        twofold::detail::the_process_id = nullptr;
+        twofold::detail::the_process_id.known = nullptr;
         std::atomic<unsigned> arrived{0};
         std::atomic<unsigned> wrong{0};
         std::vector<std::thread> threads;

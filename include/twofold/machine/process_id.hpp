@@ -1,4 +1,4 @@
-// The pid, cached: a system call takes 40 to 300 ns, and every call that wants helpers needs it.
+// Which process this is. A system call takes 40 to 300 ns, and every call that wants helpers asks.
 #pragma once
 
 #if defined(__linux__)
@@ -7,30 +7,40 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 
 #include <twofold/flags.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 
-// On a page that the kernel wipes in every child, even after _Fork, or after a fork that began before handlers were
-// registered.
-inline constinit std::atomic<std::atomic<pid_t>*> the_process_id{nullptr};
+struct process_id_state {
+    static constexpr std::size_t max_page_bytes = std::size_t{64} << 10;
+
+    // On a page that the kernel wipes in every child: also in one that was copied by _Fork, or by a fork that had begun
+    // before anybody could register handlers. Null: not asked for yet, or Linux is older than 4.14, which cannot wipe.
+    std::atomic<std::atomic<pid_t>*> known{nullptr};
+    std::byte holds_a_page[2 * max_page_bytes] = {};
+};
+
+// Hidden, so that each shared object has its own, and can be unloaded.
+__attribute__((visibility("hidden"))) inline constinit process_id_state the_process_id;
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// Null if Linux is older than 4.14, which cannot wipe pages, or if there is no memory.
+// Threads that do this at the same time do the same.
 [[nodiscard]] inline std::atomic<pid_t>* make_wiped_process_id() noexcept {
 #if defined(MADV_WIPEONFORK)
-    static_assert(std::atomic<pid_t>::is_always_lock_free);  // so zeroed memory is a valid one
+    static_assert(std::atomic<pid_t>::is_always_lock_free);  // so zeros, as the kernel leaves them, are one
     auto const bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    void* const page = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) return nullptr;
-    std::atomic<pid_t>* known = nullptr;
-    auto* const made = static_cast<std::atomic<pid_t>*>(page);
-    if (madvise(page, bytes, MADV_WIPEONFORK) == 0 && the_process_id.compare_exchange_strong(known, made)) return made;
-    munmap(page, bytes);
-    return known;  // made by another thread, which was first
+    if (bytes > process_id_state::max_page_bytes) return nullptr;
+    std::byte* const first = the_process_id.holds_a_page;
+    std::byte* const page = first + (bytes - reinterpret_cast<std::uintptr_t>(first) % bytes) % bytes;
+    if (madvise(page, bytes, MADV_WIPEONFORK) != 0) return nullptr;
+    auto* const made = reinterpret_cast<std::atomic<pid_t>*>(page);
+    the_process_id.known.store(made, std::memory_order_release);
+    return made;
 #else
     return nullptr;
 #endif
@@ -38,7 +48,7 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// getpid(), mostly without a system call.
 [[nodiscard]] inline pid_t process_id() noexcept {
-    std::atomic<pid_t>* known = the_process_id.load(std::memory_order_acquire);
+    std::atomic<pid_t>* known = the_process_id.known.load(std::memory_order_acquire);
     if (known == nullptr) known = make_wiped_process_id();
     if (known == nullptr) return getpid();
     pid_t process = known->load(std::memory_order_relaxed);

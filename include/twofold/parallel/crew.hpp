@@ -20,7 +20,7 @@
 //   table the threads that it does not have. So does the first call of a child in which no handler ran: a copy by
 //   _Fork, or by a fork that began before a first call on another thread registered the handlers. A caller only ever
 //   tries the lock, and works alone if it is taken. Nothing here has a destructor that runs at exit, and nothing
-//   allocates except the one page of process_id.hpp.
+//   allocates.
 //
 //   A chunk may run a user's kernel, which may wait for something that the forking thread holds: a mutex, Python's GIL.
 //   So *prepare* waits at most two seconds, and then leaves such helpers behind. Helpers belong to a generation, which
