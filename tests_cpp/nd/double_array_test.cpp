@@ -112,6 +112,56 @@ TEST_CASE("any array is doubled as a plain loop doubles it, and nothing else in 
     }
 }
 
+// One alone, so that no other hides that it was missed.
+TEST_CASE("an overflow is found in whichever row it is", "[arrays]") {
+    constexpr std::size_t rows = 5;
+    for (element_under_test const& element : elements_under_test()) {
+        // Long enough that kernels work on each row, and that a row of one repeated element is filled.
+        std::size_t const columns = 1024 / element.size;
+        auto const size = static_cast<std::ptrdiff_t>(element.size);
+        auto const row_bytes = size * static_cast<std::ptrdiff_t>(columns);
+        struct layout {
+            std::ptrdiff_t row;
+            std::ptrdiff_t column;
+            bool swapped;
+        };
+        layout const layouts[] = {
+            {row_bytes + 64, size, false},          // rows apart
+            {2 * row_bytes + 64, 2 * size, false},  // columns, too
+            {size, rows * size, false},             // transposed
+            {row_bytes + 64, size, true},
+            {row_bytes + 64, 0, false},  // repeated; inputs alone
+        };
+        auto const make = [&](layout const& laid_out) {
+            return test_array{element.size,
+                              element.scalar_size,
+                              {rows, columns},
+                              {laid_out.row, laid_out.column},
+                              laid_out.swapped,
+                              std::vector<std::byte>(rows * (2 * 1024 + 64) + 128, std::byte{0x5A}),
+                              64};
+        };
+        for (layout const& from : layouts) {
+            for (layout const& to : layouts) {
+                if (to.column == 0) continue;
+                for (std::size_t row = 0; row < rows; ++row) {
+                    auto in = make(from);
+                    auto out = make(to);
+                    bytes elements = element.fitting(in.size());
+                    bytes const one = element.overflowing();
+                    std::size_t const last = row * columns + columns - 1;  // what stays where elements are repeated
+                    copy_bytes(&elements[last * element.size], one.data(), element.size);
+                    fill(in, elements);
+                    CAPTURE(element.name, row, in.strides, in.swapped, out.strides, out.swapped);
+                    options const how{overflow_policy::raise, 1};
+                    CHECK(fault_of_call(element, in, in.data(), out, how) == "");
+                    if (from.column != 0) CHECK(fault_of_call(element, in, in.data(), in, how) == "");
+                }
+            }
+        }
+    }
+}
+
 // Beyond the cache, which is set as small as it may be.
 TEST_CASE("large arrays are streamed, and right", "[double][arrays]") {
     std::size_t const cache_before = twofold::detail::the_cache_size;
