@@ -115,6 +115,7 @@ TEST_CASE("any array is doubled as a plain loop doubles it, and nothing else in 
 // One alone, so that no other hides that it was missed.
 TEST_CASE("an overflow is found in whichever row it is", "[arrays]") {
     constexpr std::size_t rows = 5;
+    constexpr std::ptrdiff_t height = rows;
     for (element_under_test const& element : elements_under_test()) {
         // Long enough that kernels work on each row, and that a row of one repeated element is filled.
         std::size_t const columns = 1024 / element.size;
@@ -126,11 +127,10 @@ TEST_CASE("an overflow is found in whichever row it is", "[arrays]") {
             bool swapped;
         };
         layout const layouts[] = {
-            {row_bytes + 64, size, false},          // rows apart
-            {2 * row_bytes + 64, 2 * size, false},  // columns, too
-            {size, rows * size, false},             // transposed
-            {row_bytes + 64, size, true},
-            {row_bytes + 64, 0, false},  // repeated; inputs alone
+            {row_bytes + 64, size, false},                                      // rows apart
+            {2 * row_bytes + 64, 2 * size, false},                              // columns, too
+            {size, height * size, false},                                       // transposed
+            {row_bytes + 64, size, true},          {row_bytes + 64, 0, false},  // repeated; inputs alone
         };
         auto const make = [&](layout const& laid_out) {
             return test_array{element.size,
