@@ -15,8 +15,7 @@ struct scale {
     }
     template <class Arch>
     xsimd::batch<float, Arch> operator()(xsimd::batch<float, Arch> const& x) const noexcept {
-        // Word for word what is said of one element. So NaNs are the same, too; and xsimd::min would bring the warnings
-        // of GCC 12's own headers on AVX-512.
+        // Word for word what is said of one element, so NaNs are the same, too.
         xsimd::batch<float, Arch> const scaled = x * factor, most(limit);
         return xsimd::select(scaled < most, scaled, most);
     }

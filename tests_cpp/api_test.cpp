@@ -439,6 +439,109 @@ TEST_CASE("ranges that double_into refuses are refused by transform, and nothing
     twofold::transform(std::span<int>{}, std::span<int>{}, kernel);
 }
 
+TEST_CASE("a kernel may have up to three inputs, of every sort of range, and an output of another type",
+          "[api][transform]") {
+    std::vector<float> const a{1, 2, 3};
+    std::array<double, 3> const b{10, 20, 30};
+    int const c[] = {100, 200, 300};
+    auto const sum = [](auto... x) noexcept { return (static_cast<std::int64_t>(x) + ...); };
+    std::vector<std::int64_t> out(3);
+    twofold::transform(a, out, sum);
+    CHECK(out == std::vector<std::int64_t>{1, 2, 3});
+    twofold::transform(a, std::span(b), out, sum);
+    CHECK(out == std::vector<std::int64_t>{11, 22, 33});
+    twofold::transform(a, b, c, std::span(out), sum, {.threads = 1});
+    CHECK(out == std::vector<std::int64_t>{111, 222, 333});
+    twofold::transform(c, out, c, out, sum);  // the output is also an input, and inputs may be the same
+    CHECK(out == std::vector<std::int64_t>{311, 622, 933});
+}
+
+TEST_CASE("a transform whose output is one of the inputs is in place, and streams nothing", "[api][transform]") {
+    std::vector<double> const a(10), b(10);
+    std::vector<float> const c(10);
+    std::vector<double> out(10);
+    using twofold::detail::touched_bytes;
+    CHECK(touched_bytes(10, out.data(), a.data()) == 160);
+    CHECK(touched_bytes(10, out.data(), a.data(), b.data(), c.data()) == 280);
+    CHECK(touched_bytes(10, out.data(), out.data()) == 0);
+    CHECK(touched_bytes(10, out.data(), a.data(), out.data()) == 0);
+    CHECK(touched_bytes(10, out.data(), a.data(), c.data(), out.data()) == 0);
+}
+
+TEST_CASE("inputs of other sizes than the output are refused, whichever it is, and nothing is written",
+          "[api][transform]") {
+    std::vector<int> const three{1, 2, 3};
+    std::vector<int> const two{1, 2};
+    std::vector<double> out(3, 7);
+    auto const kernel = [](int x, auto...) noexcept { return double(x); };
+    auto const refused = [](std::string const& which) {
+        return "twofold: " + which + " has 2 elements, but the output has 3";
+    };
+    CHECK(message_of_invalid_argument([&] { twofold::transform(two, out, kernel); }) == refused("the input"));
+    CHECK(message_of_invalid_argument([&] { twofold::transform(two, three, out, kernel); }) == refused("input 1"));
+    CHECK(message_of_invalid_argument([&] { twofold::transform(three, two, out, kernel); }) == refused("input 2"));
+    CHECK(message_of_invalid_argument([&] { twofold::transform(three, three, two, out, kernel); }) ==
+          refused("input 3"));
+    CHECK(out == std::vector<double>(3, 7));
+}
+
+TEST_CASE("an output may be an input with elements of its size, and overlap none otherwise", "[api][transform]") {
+    struct row {
+        std::size_t in_bytes, in;  // the size of an element, and where the input begins
+        std::size_t out_bytes, out;
+        bool overlaps;
+    };
+    for (row const& r : {
+             row{4, 128, 4, 128, false},  // in place
+             row{8, 128, 4, 128, true},   // as far as an address says; but one element lies on two
+             row{4, 128, 8, 128, true},   //
+             row{8, 128, 4, 208, false},  // behind the ten elements
+             row{8, 128, 4, 204, true},   //
+             row{8, 128, 4, 207, true},   //
+             row{4, 128, 8, 168, false},  //
+             row{4, 128, 8, 164, true},   //
+             row{4, 128, 8, 48, false},   // before them
+             row{4, 128, 8, 52, true},    //
+             row{8, 128, 4, 88, false},   //
+             row{8, 128, 4, 92, true},    //
+             row{4, 128, 4, 132, true},   //
+         }) {
+        alignas(8) std::array<std::byte, 512> memory{};
+        auto const refuses = [&]<class In, class Out>(In, Out) {
+            std::span const in(reinterpret_cast<In const*>(&memory[r.in]), 10);
+            std::span const out(reinterpret_cast<Out*>(&memory[r.out]), 10);
+            std::array<In, 10> const beside{};
+            auto const kernel = [](auto x, auto) noexcept {
+                if constexpr (std::same_as<In, Out>) return x + 1;
+                if constexpr (!std::same_as<In, Out>) return Out{1};
+            };
+            auto const first = message_of_invalid_argument([&] { twofold::transform(in, beside, out, kernel); });
+            auto const last = message_of_invalid_argument([&] { twofold::transform(beside, in, out, kernel); });
+            CHECK(first == last);
+            return first.starts_with("twofold: input and output overlap");
+        };
+        CAPTURE(r.in_bytes, r.in, r.out_bytes, r.out);
+        bool const refused = r.in_bytes == r.out_bytes  ? refuses(std::int32_t{}, std::int32_t{})
+                             : r.in_bytes > r.out_bytes ? refuses(std::int64_t{}, std::int32_t{})
+                                                        : refuses(std::int32_t{}, std::int64_t{});
+        CHECK(refused == r.overlaps);
+        CHECK(std::ranges::all_of(memory, [](std::byte byte) { return byte == std::byte{0}; }) == r.overlaps);
+    }
+    // Of one size, but of other types.
+    std::vector<std::int32_t> values{1, 2, 3};
+    std::span const bits(reinterpret_cast<std::uint32_t*>(values.data()), values.size());
+    twofold::transform(values, bits, [](auto x) noexcept {
+        if constexpr (std::same_as<decltype(x), std::int32_t>) {
+            return static_cast<std::uint32_t>(x + 1);
+        } else {
+            return xsimd::batch_cast<std::uint32_t>(x + 1);
+        }
+    });
+    CHECK(values == std::vector<std::int32_t>{2, 3, 4});
+    twofold::transform(std::span<float>{}, std::span<double>{}, std::span<int>{},
+                       [](float, double) noexcept { return 0; });
+}
+
 TEST_CASE("the version is one string made of three numbers", "[api]") {
     CHECK(std::string(TWOFOLD_VERSION) == std::to_string(TWOFOLD_VERSION_MAJOR) + "." +
                                               std::to_string(TWOFOLD_VERSION_MINOR) + "." +

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -56,19 +58,26 @@ enum class function {
     streaming_kernel_in_place,
     first_overflow_kernel,
     transform,
+    transform_two,
+    transform_two_in_place,
+    transform_reduce,
     double_array,
     count
 };
 
 bool is_in_place(function f) {
     return f == function::double_in_place || f == function::double_strided_in_place ||
-           f == function::cached_kernel_in_place || f == function::streaming_kernel_in_place;
+           f == function::cached_kernel_in_place || f == function::streaming_kernel_in_place ||
+           f == function::transform_two_in_place;
 }
 bool is_strided(function f) {
     return f == function::double_strided || f == function::double_strided_in_place;
 }
 bool only_reads(function f) {
-    return f == function::first_overflow || f == function::first_overflow_kernel;
+    return f == function::first_overflow || f == function::first_overflow_kernel || f == function::transform_reduce;
+}
+bool takes_a_kernel(function f) {
+    return f >= function::transform && f <= function::transform_reduce;
 }
 
 struct call {
@@ -206,15 +215,30 @@ call decide_call(element_under_test const& element, decisions& decide) {
     if (is_in_place(c.what)) c.in_stride = c.out_stride;
     // These kernels look for the index in what they have read, and are not called in place.
     if (c.policy == overflow_policy::raise && is_kernel && is_in_place(c.what)) c.policy = overflow_policy::wrap;
-    if (c.what == function::transform) c.policy = overflow_policy::wrap;
+    if (takes_a_kernel(c.what)) c.policy = overflow_policy::wrap;
     return c;
 }
 
-// The engine with a kernel that is not the library's. What the table of elements does not have is here for one type.
-void transform(void const* in, void* out, std::size_t n, options const& how) {
+// The engine with a kernel that is not the library's, and one or two inputs, which are the same here. What the table of
+// elements does not have is here for one type.
+void transform(bool has_two, void const* in, void* out, std::size_t n, options const& how) {
     std::span<std::uint32_t const> const source(static_cast<std::uint32_t const*>(in), n);
     std::span<std::uint32_t> const target(static_cast<std::uint32_t*>(out), n);
-    twofold::transform(source, target, [](auto x) noexcept { return static_cast<decltype(x)>(x + x); }, how);
+    if (has_two) {
+        twofold::transform(source, source, target, [](auto x, auto y) noexcept { return x + y; }, how);
+    } else {
+        twofold::transform(source, target, [](auto x) noexcept { return static_cast<decltype(x)>(x + x); }, how);
+    }
+}
+
+// A sum of two inputs, which are the same here: n, if it is that of a plain loop.
+std::size_t transform_reduce(void const* in, std::size_t n, options const& how) {
+    std::span<std::uint32_t const> const source(static_cast<std::uint32_t const*>(in), n);
+    std::vector<std::uint32_t> aligned(n);  // for the plain loop, which must not read elements at odd addresses
+    if (n > 0) std::memcpy(aligned.data(), in, n * sizeof(std::uint32_t));
+    std::uint32_t const expected = 2 * std::accumulate(aligned.begin(), aligned.end(), 7u);
+    auto const sum = [](auto x, auto y) noexcept { return x + y; };
+    return twofold::transform_reduce(source, source, 14u, sum, sum, how) == expected ? n : n + 1;
 }
 
 std::size_t run(element_under_test const& element, call const& c, void const* in, void* out) {
@@ -234,8 +258,12 @@ std::size_t run(element_under_test const& element, call const& c, void const* in
         case function::first_overflow_kernel:
             return element.first_overflow_by_kernel(in, c.n);
         case function::transform:
-            transform(in, out, c.n, how);
+        case function::transform_two:
+        case function::transform_two_in_place:
+            transform(c.what != function::transform, in, out, c.n, how);
             return c.n;
+        case function::transform_reduce:
+            return transform_reduce(in, c.n, how);
         default:
             return element.double_elements(in, out, c.n, how);
     }
@@ -448,7 +476,7 @@ int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
         check_array_call(*element, decide);
         return 0;
     }
-    if (c.what == function::transform) {
+    if (takes_a_kernel(c.what)) {
         element = &*std::ranges::find(all, "u32", &element_under_test::name);
     }
     auto elements = elements_for(*element, c.n, decide);
@@ -461,7 +489,8 @@ int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
     // What a plain loop gives.
     auto const overflows = element->overflows(elements);
     auto const first = static_cast<std::size_t>(std::ranges::find(overflows, true) - overflows.begin());
-    bool const looks = c.policy == overflow_policy::raise || only_reads(c.what);
+    bool const looks =
+        c.policy == overflow_policy::raise || (only_reads(c.what) && c.what != function::transform_reduce);
     bool const throws = looks && first < c.n;
     auto const expected = element->doubles(elements, c.policy);
 

@@ -17,6 +17,7 @@ PLACES = {
         "pyx/twofold/_memory/recycled_memory.cpp",
         "pyx/twofold/_processes/segment.cpp",
     ),
+    r"^#include <xsimd/": "include/twofold/simd/xsimd.hpp",
     r"(?<![\w-])-m(sse|avx|fma|bmi|arch=(?!native)|cpu=|tune=)": None,
     r"^TWOFOLD_INSTRUCTION_SET\(": "pyx/twofold/_engine/kernels/instruction_sets.def",
     r"^TWOFOLD_(WHEEL_)?ELEMENT_TYPE\(": "include/twofold/element_types.def",

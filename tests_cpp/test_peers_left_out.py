@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 
 # A library that does not compile, as Highway 1.0 on new processors, and one that cannot be linked.
-PACKAGES = {"highway": ("libhwy", ""), "par_unseq": ("tbb", "-lno_such_library_of_twofold")}
+BROKEN_TBB = ("tbb", "-lno_such_library_of_twofold")
+PACKAGES = {"highway": ("libhwy", ""), "par_unseq": BROKEN_TBB, "tbb": BROKEN_TBB}
 HEADER = "hwy/highway.h"
 
 

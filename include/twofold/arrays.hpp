@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <span>
 #include <type_traits>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/element.hpp>
 #include <twofold/error.hpp>
@@ -20,6 +19,7 @@
 #include <twofold/options.hpp>
 #include <twofold/parallel/parallel_for.hpp>
 #include <twofold/simd/kernel_set.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE {

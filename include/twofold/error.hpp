@@ -61,8 +61,19 @@ template <class Error, class... Index>
 }
 
 // Out of line and cold, like everything that writes a message, so that the checks before them stay short.
-[[noreturn, gnu::cold, gnu::noinline]] inline void fail_size(std::size_t in, std::size_t out) {
-    fail_invalid_argument("the input has " + in_digits(in) + " elements, but the output has " + in_digits(out));
+// `which` of several inputs; 0 if there is one.
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_size(std::size_t in, std::size_t out, unsigned which = 0) {
+    fail_invalid_argument((which == 0 ? "the input" : "input " + in_digits(which)) + " has " + in_digits(in) +
+                          " elements, but the output has " + in_digits(out));
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_input_sizes(std::size_t first, std::size_t second) {
+    fail_invalid_argument("the first input has " + in_digits(first) + " elements, but the second has " +
+                          in_digits(second));
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_count(std::size_t n) {
+    fail_invalid_argument("a loop of " + in_digits(n) + " items: was their number negative?");
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_overlap() {

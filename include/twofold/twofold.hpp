@@ -8,6 +8,9 @@
 //     auto more = twofold::doubled(out);            // a new vector: {8, 16, 24}
 //     twofold::double_into(in, out, {.threads = 1});  // on this thread alone
 //     twofold::transform(in, out, [](auto x) noexcept { return x * 3u; });  // the same engine, a kernel of yours
+//     twofold::transform(a, b, c, out, kernel);     // up to three inputs, element types of any sort
+//     double dot = twofold::transform_reduce(x, y, 0.0, sum, product);  // kernels of yours again, to one value
+//     twofold::parallel_for(n, bytes_per_item, body);  // a loop of yours: body(first, count) on ranges of [0, n)
 //     twofold::double_array<T>(view, other_view);   // several dimensions, any strides, either byte order
 //
 // Elements      Signed and unsigned integers of 8 to 64 bits, float, double, std::complex of these two, and the storage
@@ -21,7 +24,7 @@
 // Ranges        Any contiguous, sized range: vector, array, span, a C array. Any alignment, any size, zero included.
 //               No byte outside the two ranges is read or written.
 // Aliasing      Input and output may be the same range. If they overlap otherwise, or differ in size:
-//               std::invalid_argument, and nothing is written.
+//               std::invalid_argument, and nothing is written. Of several inputs, each may be the output.
 // Threads       Large calls are shared with helper threads where that has paid off in similar calls; the helpers are
 //               started by the first call that wants them and sleep when there is nothing to do. Any number of threads
 //               may call at once. See parallel/thread_count.hpp for how many are used.
@@ -37,6 +40,10 @@
 // sets          that is named after these flags (flags.hpp). So a program may link files with different flags:
 //               the linker, which keeps one copy of each inline function, cannot hand the AVX2 copy to the file that
 //               was compiled for an older machine.
+// Reductions    transform_reduce gives the same bits for every number of threads: in which order values are combined
+//               depends on how many they are, and on nothing else. See docs/kernels.md.
+// Loops         parallel_for runs a loop of yours under the same rules of threads, float modes, flags and forks. How
+//               long its items take is learnt from the calls before, so a loop of few costly items is shared, too.
 //
 // How data flows, and through which files: ranges (double.hpp, transform.hpp) and views of arrays (arrays.hpp,
 // nd/arrays.hpp) -> pointers and kernels (operation/run.hpp, simd/map_scalars.hpp) -> chunks, alone or shared
@@ -51,5 +58,7 @@
 #include <twofold/element.hpp>
 #include <twofold/error.hpp>
 #include <twofold/options.hpp>
+#include <twofold/parallel_for.hpp>
 #include <twofold/transform.hpp>
+#include <twofold/transform_reduce.hpp>
 #include <twofold/version.hpp>

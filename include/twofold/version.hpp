@@ -3,6 +3,7 @@
 
 #if !defined(_MSVC_LANG) && __cplusplus < 202002L
 #error "twofold needs C++20: -std=c++20"
+#include <needs_C++20>  // there is no such file: compilers stop here, before they list what they do not know
 #endif
 
 #define TWOFOLD_VERSION_MAJOR 0

@@ -237,6 +237,51 @@ TEST_CASE("a kernel's flags are raised, whichever thread ran it", "[float enviro
     }
 }
 
+TEST_CASE("a reduction's flags are raised, whichever thread ran it, and no others", "[float environment]") {
+    std::vector<double> in(twofold::detail::threads_pay_asleep_bytes / sizeof(double), 1.0);
+    auto const sum = [](auto x, auto y) noexcept { return x + y; };
+    for (unsigned call = 1; call <= 10; ++call) {
+        for (double const last : {1.0, 0.0}) {
+            in.back() = last;  // in the chunk that the helper takes first
+            meeting both(2);
+            static thread_local unsigned last_met = 0;
+            unsigned const this_meeting = 2 * call + (last == 0);
+            auto const inverse = [&both, this_meeting](auto x) noexcept {
+                if (last_met != this_meeting) both.wait();
+                last_met = this_meeting;
+                return decltype(x)(1) / x;
+            };
+            double result = 0;
+            int const raised =
+                flags_raised_by([&] { result = twofold::transform_reduce(in, 0.0, sum, inverse, {.threads = 2}); });
+            CHECK(raised == (last == 0 ? FE_DIVBYZERO : 0));
+            CHECK((result == static_cast<double>(in.size())) == (last != 0));
+        }
+    }
+}
+
+TEST_CASE("in every mode a reduction by many threads gives what one gives", "[float environment]") {
+    std::vector<float> in(shared_count<float> * 4);
+    for (std::size_t i = 0; i < in.size(); ++i) in[i] = 1.0F / static_cast<float>(i + 1);
+    auto const sum = [](auto x, auto y) noexcept { return x + y; };
+    auto const square = [](auto x) noexcept { return x * x; };
+    auto const reduced_by = [&](unsigned threads) {
+        share_next_call();
+        return std::vector{twofold::transform_reduce(in, 0.0F, sum, square, {.threads = threads})};
+    };
+    auto const usual = reduced_by(1);
+    for (int const rounding : roundings) {
+        fesetround(rounding);
+        auto const alone = reduced_by(1);
+        unsigned wrong = 0;
+        for (unsigned repetition = 0; repetition < 20; ++repetition) wrong += !same_bits(reduced_by(3), alone);
+        fesetround(FE_TONEAREST);
+        CAPTURE(rounding);
+        CHECK(wrong == 0);
+        CHECK(same_bits(alone, usual) == (rounding == FE_TONEAREST));
+    }
+}
+
 TEMPLATE_TEST_CASE("overflow and signalling NaNs raise their flags, wherever they stand", "[float environment]", float,
                    double, std::complex<float>, std::complex<double>) {
     using T = TestType;

@@ -1,13 +1,17 @@
 // Promises of the helper threads: each index is run once, whichever thread calls and however often.
 //
-// The library's calls of dlopen come to this file.
-#define dlopen counted_dlopen
-
+// The library's calls of dlopen and sched_getcpu come to this file.
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+static int pretended_getcpu() noexcept;
+static void* counted_dlopen(char const*, int) noexcept;
+#define sched_getcpu pretended_getcpu
+#define dlopen counted_dlopen
 
 #include <algorithm>
 #include <array>
@@ -28,15 +32,14 @@ std::atomic<unsigned> calls_of_dlopen{0};
 
 }  // namespace
 
-// Instead of the C library's. A helper that is on its caller's CPU leaves it: what comes of that can be tested only if
-// it is not left to chance.
-int sched_getcpu() noexcept {
+// A helper that is on its caller's CPU leaves it: what comes of that can be tested only if it is not left to chance.
+static int pretended_getcpu() noexcept {
     if (pretended_cpu >= 0) return pretended_cpu;
     unsigned cpu = 0;
     return syscall(SYS_getcpu, &cpu, nullptr, nullptr) == 0 ? static_cast<int>(cpu) : -1;
 }
 
-extern "C" void* counted_dlopen(char const*, int) noexcept {
+static void* counted_dlopen(char const*, int) noexcept {
     ++calls_of_dlopen;
     return nullptr;
 }

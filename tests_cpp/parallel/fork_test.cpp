@@ -1,13 +1,14 @@
 // Promises of fork: at any time, from any thread; parent and child both go on working, and no helper is alive when the
 // process is copied.
 //
-// This file is also built with pthread_atfork renamed, so that the library's handlers are never registered. Then the
-// promises that are tagged [guarded] must not hold: that shows that these tests can fail.
-#if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)
-#define pthread_atfork never_registered
-#endif
-
+// This file is also built so that the library's handlers are never registered. Then the promises that are tagged
+// [guarded] must not hold: that shows that these tests can fail.
 #include <pthread.h>
+
+// The library's pthread_atfork comes to this file.
+static int watched_atfork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept;
+#define pthread_atfork watched_atfork
+
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -31,22 +32,45 @@
 #include "in_child.hpp"
 #include "threads_of_process.hpp"
 
+#undef pthread_atfork
+
+namespace {
+
 #if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)
-int pthread_atfork(void (*)(), void (*)(), void (*)()) noexcept {
-    return 0;
-}
+constexpr bool registers_handlers = false;
+#else
+constexpr bool registers_handlers = true;
 #endif
+
+// Where a first call waits in the middle of the registration of the handlers.
+enum class stage { nowhere, before, after };
+std::atomic<stage> waits_at{stage::nowhere};
+std::atomic<bool> is_waiting{false};
+std::atomic<pid_t> waits_in{0};  // that process; 0: none does any longer
+
+void wait_at(stage here) noexcept {
+    if (waits_at != here) return;
+    while (waits_in == getpid()) {
+        is_waiting = true;
+        sched_yield();
+    }
+}
+
+}  // namespace
+
+static int watched_atfork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {
+    wait_at(stage::before);
+    int const result = registers_handlers ? pthread_atfork(prepare, parent, child) : 0;
+    wait_at(stage::after);
+    return result;
+}
 
 namespace {
 
 using crew = twofold::detail::crew;
 
-constexpr unsigned limit = 100;  // seconds for a scenario
-#if defined(TWOFOLD_TEST_WITHOUT_FORK_HANDLERS)
-constexpr unsigned child_limit = 2;  // seconds for each of its children; here, some hang
-#else
-constexpr unsigned child_limit = 20;
-#endif
+constexpr unsigned limit = 100;                                // seconds for a scenario
+constexpr unsigned child_limit = registers_handlers ? 20 : 2;  // seconds for each of its children; some hang without
 
 // Elements of a call that may have helpers.
 constexpr std::size_t min_for_threads = twofold::detail::threads_pay_awake_bytes / sizeof(std::uint32_t);
@@ -63,6 +87,12 @@ void work_with(unsigned helpers) noexcept {
 // Of the helpers that the next call has.
 std::uint32_t generation() noexcept {
     return twofold::detail::the_crew.generation;
+}
+
+// Whether the library's handlers see to the forks of this process, which may have helpers.
+bool has_handlers() noexcept {
+    work_with(2);
+    return crew::helper_count() >= 2 && holds_in_child(child_limit, [] { return crew::helper_count() == 0; });
 }
 
 // About a quarter of a millisecond.
@@ -501,6 +531,7 @@ TEST_CASE("a call that lost a chunk in the child of a fork ends the child, with 
         abort_in_silence();
         pthread_t const me = pthread_self();
         std::mutex mutex;
+        std::unique_lock lock(mutex);  // until the fork is over
         std::atomic<unsigned> runs[64] = {};
         std::atomic<bool> helper_is_in{false};
         pid_t child = -1;
@@ -512,10 +543,10 @@ TEST_CASE("a call that lost a chunk in the child of a fork ends the child, with 
             } else {
                 ++runs[i];
                 if (child != -1) return;
-                std::lock_guard const guard(mutex);
                 while (!helper_is_in) sched_yield();
                 child = fork();
                 if (child == 0) alarm(child_limit);
+                lock.unlock();
             }
         });
         if (child == 0) _exit(EXIT_SUCCESS);  // as if all were well
@@ -648,38 +679,58 @@ TEST_CASE("threads that fork at the same time do not get in each other's way", "
     }));
 }
 
+TEST_CASE("a fork in the middle of a first call leaves the child with handlers", "[fork]") {
+    for (stage const where : {stage::before, stage::after}) {
+        CAPTURE(where == stage::after);
+        CHECK(holds_in_child(limit, [where] {
+            waits_at = where;
+            waits_in = getpid();
+            std::thread first_caller([] { crew::share(2, 1, [](std::size_t) noexcept {}); });
+            while (!is_waiting) sched_yield();
+            bool const child_is_right = holds_in_child(child_limit, has_handlers);
+            waits_in = 0;
+            first_caller.join();
+            return child_is_right && has_handlers();
+        }));
+    }
+}
+
 TEST_CASE("a first call in the middle of a fork leaves nothing of itself in the child", "[fork]") {
-    CHECK(holds_in_child(limit, [] {
-        // What a handler of somebody else's may do: wait, as long as it likes. It is registered before the crew's.
-        static std::atomic<bool> fork_has_begun{false};
-        static std::atomic<bool> call_is_under_way{false};
-        static pid_t parent = 0;
-        parent = getpid();
-        pthread_atfork(
-            [] {
-                fork_has_begun = true;
-                while (!call_is_under_way) sched_yield();
-            },
-            nullptr, nullptr);
-        std::atomic<bool> is_over{false};
-        std::atomic<bool> is_childs{false};
-        std::thread first_caller([&] {
-            while (!fork_has_begun) sched_yield();
-            // More helpers are wanted than come in, so that helpers of the child would find room.
-            crew::share(16, 8, [&](std::size_t) noexcept {
-                is_childs = is_childs || getpid() != parent;
-                call_is_under_way = true;
-                while (!is_over && getpid() == parent) sched_yield();
+    // The call is under way, or has just registered the handlers; musl lets it do neither before the fork is over.
+    for (stage const where : {stage::nowhere, stage::after}) {
+        CAPTURE(where == stage::after);
+        CHECK(holds_in_child(limit, [where] {
+            // What a handler of somebody else's may do: wait, as long as it likes. It is registered before the crew's.
+            static std::atomic<bool> fork_has_begun{false};
+            static std::atomic<bool> call_is_under_way{false};
+            static pid_t parent = 0;
+            parent = getpid();
+            waits_at = where;
+            waits_in = parent;
+            pthread_atfork(
+                [] {
+                    fork_has_begun = true;
+                    while (!call_is_under_way && !is_waiting && !others_sleep()) sched_yield();
+                },
+                nullptr, nullptr);
+            std::atomic<bool> is_over{false};
+            std::atomic<bool> is_childs{false};
+            std::thread first_caller([&] {
+                while (!fork_has_begun) sched_yield();
+                // More helpers are wanted than come in, so that helpers of the child would find room.
+                crew::share(16, 8, [&](std::size_t) noexcept {
+                    is_childs = is_childs || getpid() != parent;
+                    call_is_under_way = true;
+                    while (!is_over && getpid() == parent) sched_yield();
+                });
             });
-        });
-        bool const child_is_right = holds_in_child(child_limit, [&] {
-            work_with(2);
-            return crew::helper_count() == 2 && !is_childs;
-        });
-        is_over = true;
-        first_caller.join();
-        return child_is_right;
-    }));
+            bool const child_is_right = holds_in_child(child_limit, [&] { return has_handlers() && !is_childs; });
+            waits_in = 0;
+            is_over = true;
+            first_caller.join();
+            return child_is_right && has_handlers();
+        }));
+    }
 }
 
 TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
@@ -702,7 +753,6 @@ TEST_CASE("a fork may come at the time of the very first call", "[fork]") {
     CHECK(right);
 }
 
-#if defined(__GLIBC__)
 TEST_CASE("threads may make the first calls of a process at the same time", "[fork][many-processes]") {
     // _Fork runs no handlers, so its child is a process in which the crew has yet to set itself up, like a new one.
     REQUIRE(holds_in_child(limit, [] {
@@ -734,7 +784,6 @@ TEST_CASE("threads may make the first calls of a process at the same time", "[fo
         return true;
     }));
 }
-#endif
 
 TEST_CASE("a signal handler may fork in the middle of a call that has helpers", "[fork][guarded]") {
     CHECK(holds_in_child(limit, [] {
@@ -800,7 +849,6 @@ TEST_CASE("signals wait while a fork holds the lock", "[fork]") {
     }));
 }
 
-#if defined(__GLIBC__)
 TEST_CASE("a lock that was taken when _Fork copied the process does not bind the copy", "[fork]") {
     CHECK(holds_in_child(limit, [] {
         twofold::detail::the_crew.lock_owner = getpid();  // as if another thread were about to start helpers
@@ -841,4 +889,3 @@ TEST_CASE("a fork makes good what a _Fork before it left behind", "[fork]") {
         return child > 0 && wait_for(child, child_limit) == EXIT_SUCCESS && said.text().empty();
     }));
 }
-#endif

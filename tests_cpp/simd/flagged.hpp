@@ -20,6 +20,7 @@ struct flagged_functions {
     std::vector<T> (*double_array)(std::vector<T> const&, twofold::overflow_policy);    // into the other byte order
     std::optional<std::size_t> (*first_overflow)(std::vector<T> const&);
     std::vector<T> (*transform)(std::vector<T> const&);  // x + x
+    T (*transform_reduce)(std::vector<T> const&);        // the sum, which may wrap
 };
 
 namespace baseline_flags {

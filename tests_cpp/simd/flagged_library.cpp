@@ -49,6 +49,15 @@ flagged_functions<T> all_functions() {
                 }
                 return out;
             },
+        .transform_reduce =
+            [](values const& in) {
+                if constexpr (std::same_as<T, twofold::float16>) {
+                    return in[0];
+                } else {
+                    auto const sum = [](auto x, auto y) noexcept { return static_cast<decltype(x)>(x + y); };
+                    return twofold::transform_reduce(in, T(0), sum, [](auto x) noexcept { return x; });
+                }
+            },
     };
 }
 

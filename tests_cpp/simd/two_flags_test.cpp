@@ -1,6 +1,7 @@
 // Promise: two files of one program, built with different instruction-set flags, both double right.
 // That each has kept its own code is read from the object files, by test_shared_symbols.py.
 #include <algorithm>
+#include <numeric>
 #include <twofold/error.hpp>
 #include <vector>
 
@@ -31,6 +32,11 @@ void check(flagged_functions<T> const& functions) {
             CHECK(same_bits(functions.doubled(in, policy), expected));
             CHECK(same_bits(functions.double_array(in, policy), byte_swapped(expected)));
             if (!std::same_as<T, twofold::float16>) CHECK(same_bits(functions.transform(in), expected));
+            if constexpr (std::integral<T>) {
+                CHECK(functions.transform_reduce(in) == std::accumulate(in.begin(), in.end(), T(0), [](T x, T y) {
+                          return static_cast<T>(static_cast<std::make_unsigned_t<T>>(x) + y);
+                      }));
+            }
             std::ranges::reverse(expected);
             CHECK(same_bits(functions.double_strided(in, policy), expected));
         }

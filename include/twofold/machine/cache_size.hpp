@@ -1,7 +1,7 @@
 // How large the last-level cache is.
 //
 // The first of these that says something decides:
-//   1. the environment variable TWOFOLD_CACHE_BYTES: a number, with or without K, M or G
+//   1. the environment variable TWOFOLD_CACHE_BYTES: a number, with or without a unit, as in 32M, 32MB or 32MiB
 //   2. sysfs, on Linux
 //   3. the processor, on x86
 //   4. an assumption
@@ -12,7 +12,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 
 #if defined(__linux__)
@@ -26,6 +25,7 @@
 
 #include <twofold/flags.hpp>
 #include <twofold/machine/cancellation.hpp>
+#include <twofold/machine/environment.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -42,8 +42,8 @@ inline constinit std::atomic<std::size_t>
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// Parses "32768K" as bytes: a number, then nothing, K, M or G. Returns 0 for any other text, and at most
-/// max_cache_bytes.
+/// Parses "32768K" as bytes: a number, then nothing, K, M or G, and behind these B or iB, or nothing; all are powers of
+/// 1024. Returns 0 for any other text, and at most max_cache_bytes.
 [[nodiscard]] constexpr std::size_t parse_cache_size(char const* text, std::size_t length) noexcept {
     auto const is_blank = [](char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); };
     std::size_t i = 0;
@@ -58,7 +58,12 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
                                : unit == 'M' || unit == 'm' ? 20
                                : unit == 'G' || unit == 'g' ? 30
                                                             : 0;
-        if (shift != 0) ++i;
+        if (shift != 0) {
+            ++i;
+            auto const is_b = [=](std::size_t at) { return at < length && (text[at] == 'B' || text[at] == 'b'); };
+            if (i < length && text[i] == 'i' && is_b(i + 1)) ++i;
+            if (is_b(i)) ++i;
+        }
         bytes = (std::min)(bytes << shift, std::uint64_t{max_cache_bytes});
     }
     while (i < length && is_blank(text[i])) ++i;
@@ -67,7 +72,8 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// What the environment variable TWOFOLD_CACHE_BYTES says, in the same form; 0 if it is not set.
 [[nodiscard]] inline std::size_t cache_size_by_environment() noexcept {
-    char const* const text = std::getenv("TWOFOLD_CACHE_BYTES");
+    environment_variable const variable("TWOFOLD_CACHE_BYTES");
+    char const* const text = variable.text();
     return text == nullptr ? 0 : parse_cache_size(text, std::strlen(text));
 }
 

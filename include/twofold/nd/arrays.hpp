@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/flags.hpp>
 #include <twofold/nd/blocks.hpp>
@@ -22,6 +21,7 @@
 #include <twofold/simd/kernel_set.hpp>
 #include <twofold/simd/map_scalars.hpp>
 #include <twofold/simd/streaming.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {

@@ -8,13 +8,13 @@
 #include <cstdint>
 #include <cstring>
 #include <utility>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/flags.hpp>
 #include <twofold/nd/layout.hpp>
 #include <twofold/parallel/chunks.hpp>
 #include <twofold/simd/byte_swap.hpp>
 #include <twofold/simd/streaming.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail::packing {

@@ -15,11 +15,18 @@
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
-/// Whether two contiguous arrays of `bytes` each share some bytes without being the same.
-[[nodiscard]] inline bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
+/// Whether two contiguous arrays share some bytes without being the same.
+[[nodiscard]] inline bool partly_overlap(void const* a, std::size_t a_bytes, void const* b,
+                                         std::size_t b_bytes) noexcept {
     auto const first = reinterpret_cast<std::uintptr_t>(a);
     auto const second = reinterpret_cast<std::uintptr_t>(b);
-    return first != second && (first < second ? second - first : first - second) < bytes;
+    if (first == second && a_bytes == b_bytes) return false;
+    return first < second ? second - first < a_bytes : first - second < b_bytes;
+}
+
+/// The same for two of `bytes` each.
+[[nodiscard]] inline bool partly_overlap(void const* a, void const* b, std::size_t bytes) noexcept {
+    return partly_overlap(a, bytes, b, bytes);
 }
 
 /// Whether the bytes from an array's first to its last fit into the address space. No length is 0.

@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/element.hpp>
 #include <twofold/flags.hpp>
 #include <twofold/nd/blocks.hpp>
 #include <twofold/simd/byte_swap.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {

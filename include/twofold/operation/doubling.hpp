@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <limits>
 #include <type_traits>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/element.hpp>
 #include <twofold/flags.hpp>
 #include <twofold/operation/half_float.hpp>
 #include <twofold/simd/loop.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/element.hpp>
 #include <twofold/error.hpp>
@@ -12,6 +11,7 @@
 #include <twofold/simd/kernel_set.hpp>
 #include <twofold/simd/map_scalars.hpp>
 #include <twofold/simd/streaming.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {

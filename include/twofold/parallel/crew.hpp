@@ -27,8 +27,9 @@
 //   each *prepare* ends: a helper that was left behind ends with its chunk, and its caller waits for it as usual.
 //   Python announces a fork earlier, while the forking thread can still release the GIL: see python.hpp.
 //
-//   A call inside a chunk runs on that thread alone. A fork inside a chunk is like any other if it is on the caller's
-//   thread. On a helper it is an error: the child's only thread would be a helper without a crew.
+//   A call inside a chunk runs on that thread alone. (So does one inside a loop that runs alone: see `alone`.) A fork
+//   inside a chunk is like any other if it is on the caller's thread. On a helper it is an error: the child's only
+//   thread would be a helper without a crew.
 //
 // On other systems than Linux, a call runs on its caller alone: nobody has measured them yet.
 #pragma once
@@ -123,10 +124,14 @@ struct crew_state {
     // The lock and what it guards. It names its owner, so that the child of a fork can recognize a lock whose owner was
     // not copied.
     alignas(64) std::atomic<pid_t> lock_owner{0};  // the process that has it, or 0
-    bool handlers_registered = false;
+    std::atomic<std::uintptr_t> forking{0};        // the thread whose fork has it, if one has
     sigset_t signals_before_fork = {};
     std::int64_t no_start_before_ns = 0;
     pthread_t helpers[max_helpers] = {};
+
+    // Another lock: who has it registers the fork handlers.
+    std::atomic<pid_t> registrar{0};
+    std::atomic<bool> handlers_registered{false};
 };
 
 // Hidden, so that each shared object has a crew of its own: g++ marks inline variables STB_GNU_UNIQUE, and those are
@@ -154,6 +159,7 @@ public:
         auto const run = [](void const* context, std::size_t i) noexcept { (*static_cast<Work const*>(context))(i); };
         slot* const job = helpers > 0 ? announce(chunk_count, helpers, run, &work) : nullptr;
         if (job == nullptr) {
+            alone const guard;
             for (std::size_t i = 0; i < chunk_count; ++i) work(i);
             return help::none;
         }
@@ -165,6 +171,21 @@ public:
         if (back_of(end) == chunk_count) return help::none;
         return (end & slot::waited_for) == 0 ? help::given : help::given_late;
     }
+
+    /// While it lives, calls on this thread run alone, as they do inside a chunk that is shared: the thread holds a
+    /// slot without a job. (Unless all slots are taken.)
+    class alone {
+    public:
+        alone() noexcept : held_(is_ours() || set_up() ? take_slot() : nullptr) {}
+        ~alone() {
+            if (held_ != nullptr) held_->caller.store(0, std::memory_order_release);
+        }
+        alone(alone const&) = delete;
+        alone& operator=(alone const&) = delete;
+
+    private:
+        slot* held_;
+    };
 
     /// Whether any helper exists, and whether one is awake.
     [[nodiscard]] static helpers state_of_helpers() noexcept {
@@ -428,27 +449,32 @@ private:
     static bool set_up() noexcept {
         pin_shared_object();
         sigset_t const before = block_signals();
-        bool ready = false;
-        if (try_lock()) {
-            // Set first: if a fork copies this process in between, its child has no handlers instead of two sets of
-            // them.
-            if (!the_crew.handlers_registered) {
-                pthread_key_t key;
-                bool const has_key = pthread_key_create(&key, nullptr) == 0;
-                if (has_key) the_crew.helper_key.store(key, std::memory_order_relaxed);
-                the_crew.handlers_registered = true;
-                if (!has_key || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
-                    if (has_key) pthread_key_delete(key);
-                    the_crew.handlers_registered = false;
-                }
-            }
-            ready = the_crew.handlers_registered;
+        bool const ready = register_handlers() && try_lock();
+        if (ready) {
             // Another thread may have done this while we were taking the lock, and may have announced calls since.
-            if (ready && !is_ours()) become_own_process();
+            if (!is_ours()) become_own_process();
             unlock();
         }
         restore_signals(before);
         return ready;
+    }
+
+    // Other threads may fork meanwhile, and musl lets nobody register handlers until such a fork is over. Therefore
+    // this is not done under the lock, for which a fork waits. And it is only noted when it is done, so a child that is
+    // copied in between does it again: there may be two sets of handlers, and of each two the second does nothing.
+    static bool register_handlers() noexcept {
+        if (the_crew.handlers_registered.load(std::memory_order_acquire)) return true;
+        if (!try_lock(the_crew.registrar)) return false;
+        bool done = the_crew.handlers_registered.load(std::memory_order_acquire);
+        pthread_key_t key;
+        if (!done && pthread_key_create(&key, nullptr) == 0) {
+            the_crew.helper_key.store(key, std::memory_order_relaxed);
+            done = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+            if (!done) pthread_key_delete(key);
+            the_crew.handlers_registered.store(done, std::memory_order_release);
+        }
+        unlock(the_crew.registrar);
+        return done;
     }
 
     // Helpers run this object's code, so dlclose must not unmap it. Not under the lock: the dynamic linker has its own
@@ -555,10 +581,15 @@ private:
             die("twofold: a kernel forks on a helper thread, and the child would have that thread alone, in a call of "
                 "nobody's\n");
         }
+        if (is_forking() && the_crew.lock_owner.load(std::memory_order_relaxed) == process_id()) return;
         sigset_t const before = block_signals();
         stop_helpers_under_lock();
         the_crew.signals_before_fork = before;
+        the_crew.forking.store(this_thread(), std::memory_order_relaxed);
     }
+
+    // Whether a handler has begun this thread's fork, and none has ended it.
+    static bool is_forking() noexcept { return the_crew.forking.load(std::memory_order_relaxed) == this_thread(); }
 
     // Returns with the lock taken.
     static void stop_helpers_under_lock() noexcept {
@@ -568,12 +599,15 @@ private:
     }
 
     static void after_fork_in_parent() noexcept {
+        if (!is_forking()) return;
         sigset_t const before = the_crew.signals_before_fork;
+        the_crew.forking.store(0, std::memory_order_relaxed);
         unlock();
         restore_signals(before);
     }
 
     static void after_fork_in_child() noexcept {
+        if (!is_forking()) return;
         become_own_process();
         fork_is_over_in_child();
         after_fork_in_parent();
@@ -591,15 +625,16 @@ private:
 
     // ---- the lock. Signals are blocked while it is taken, so that no signal handler forks on the thread that has it.
 
-    static bool try_lock() noexcept {
+    static bool try_lock(std::atomic<pid_t>& lock = the_crew.lock_owner) noexcept {
         pid_t const process = process_id();
-        pid_t owner = the_crew.lock_owner.load(std::memory_order_relaxed);
+        pid_t owner = lock.load(std::memory_order_relaxed);
         // If another process owns the lock, a fork has copied it without its owner.
-        return owner != process &&
-               the_crew.lock_owner.compare_exchange_strong(owner, process, std::memory_order_seq_cst);
+        return owner != process && lock.compare_exchange_strong(owner, process, std::memory_order_seq_cst);
     }
 
-    static void unlock() noexcept { the_crew.lock_owner.store(0, std::memory_order_release); }
+    static void unlock(std::atomic<pid_t>& lock = the_crew.lock_owner) noexcept {
+        lock.store(0, std::memory_order_release);
+    }
 
     // ---- the system
 
@@ -664,6 +699,7 @@ public:
         for (std::size_t i = 0; i < chunk_count; ++i) work(i);
         return help::none;
     }
+    struct alone {};
     [[nodiscard]] static helpers state_of_helpers() noexcept { return helpers::none; }
     [[nodiscard]] static unsigned helper_count() noexcept { return 0; }
     static void watch_forks() noexcept {}

@@ -16,7 +16,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <ctime>
 
 #if defined(__linux__)
@@ -25,6 +24,7 @@
 
 #include <twofold/flags.hpp>
 #include <twofold/machine/cgroup.hpp>
+#include <twofold/machine/environment.hpp>
 #include <twofold/machine/process_id.hpp>
 #include <twofold/version.hpp>
 
@@ -125,12 +125,12 @@ inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
 /// What the environment says; a count of 0 if it says nothing.
 [[nodiscard]] inline thread_decision threads_by_environment() noexcept {
-    if (unsigned const count = parse_thread_count(std::getenv("TWOFOLD_NUM_THREADS")); count != 0) {
+    if (unsigned const count = parse_thread_count(environment_variable("TWOFOLD_NUM_THREADS").text()); count != 0) {
         return {count, thread_rule::twofold_num_threads};
     }
-    unsigned count = parse_thread_count(std::getenv("OMP_NUM_THREADS"));
+    unsigned count = parse_thread_count(environment_variable("OMP_NUM_THREADS").text());
     if (count != 0) {
-        unsigned const limit = parse_thread_count(std::getenv("OMP_THREAD_LIMIT"));
+        unsigned const limit = parse_thread_count(environment_variable("OMP_THREAD_LIMIT").text());
         if (limit != 0) count = (std::min)(count, limit);
     }
     return {count, thread_rule::omp_num_threads};

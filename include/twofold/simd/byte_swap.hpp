@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/flags.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {

@@ -11,12 +11,12 @@
 #pragma once
 
 #include <cstddef>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/element.hpp>
 #include <twofold/flags.hpp>
 #include <twofold/simd/byte_swap.hpp>
 #include <twofold/simd/loop.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 namespace twofold::inline TWOFOLD_VERSION_NAMESPACE::detail {
@@ -118,7 +118,7 @@ private:
     template <stores Where, class Function>
     static Function run(void const* in, void* out, std::size_t n) noexcept {
         using lane = typename Function::lane;
-        return apply<Arch, Where>(static_cast<lane const*>(in), static_cast<lane*>(out), n, Function{});
+        return apply<Arch, Where>(static_cast<lane*>(out), n, Function{}, static_cast<lane const*>(in));
     }
 };
 

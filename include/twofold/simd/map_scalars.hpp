@@ -28,15 +28,25 @@ struct scalars {
 
 inline namespace TWOFOLD_FLAGS_NAMESPACE {
 
+/// kernel(first, count, stores) for chunks of a range. `touched_bytes` is what the call, of which it may be a slice,
+/// reads and writes in all; 0: in place, where nothing is streamed.
+template <class Kernel>
+void map_chunks(call_kind kind, items const& range, std::size_t touched_bytes, allowance threads,
+                Kernel const& kernel) noexcept {
+    parallel_for(kind, range, threads, [&](std::size_t first, std::size_t count, unsigned workers) noexcept {
+        bool const stream = streaming_pays(touched_bytes, workers);
+        kernel(first, count, stream ? stores::streaming : stores::cached);
+    });
+}
+
 /// kernel(in, out, first, count, stores) for chunks of scalars.
 template <class Kernel>
 void map_chunks(call_kind kind, scalars const& all, allowance threads, Kernel const& kernel) noexcept {
-    items const range{all.n, all.bytes_each, all.out};
-    parallel_for(kind, range, threads, [&](std::size_t first, std::size_t count, unsigned workers) noexcept {
-        bool const stream = !all.in_place() && streaming_pays(2 * all.whole_n * all.bytes_each, workers);
-        kernel(all.in + first * all.bytes_each, all.out + first * all.bytes_each, first, count,
-               stream ? stores::streaming : stores::cached);
-    });
+    std::size_t const touched_bytes = all.in_place() ? 0 : 2 * all.whole_n * all.bytes_each;
+    map_chunks(kind, {all.n, all.bytes_each, all.out}, touched_bytes, threads,
+               [&](std::size_t first, std::size_t count, stores where) noexcept {
+                   kernel(all.in + first * all.bytes_each, all.out + first * all.bytes_each, first, count, where);
+               });
 }
 
 /// The same with one of the kernels of a row.

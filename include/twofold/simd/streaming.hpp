@@ -5,10 +5,10 @@
 
 #include <cstddef>
 #include <type_traits>
-#include <xsimd/xsimd.hpp>
 
 #include <twofold/flags.hpp>
 #include <twofold/machine/cache_size.hpp>
+#include <twofold/simd/xsimd.hpp>
 #include <twofold/version.hpp>
 
 #if defined(__SSE2__)
