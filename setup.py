@@ -112,6 +112,8 @@ C_FLAGS = ["-fvisibility=hidden", "-g0"]
 # For modules that call others and have no loops over elements: they are no slower when they are small. (`ufunc_route`
 # would be, by 30 ns for a scalar of NumPy: benchmarks/calls_before.py.)
 SMALL = ["-Os"]
+# Without the names of functions that only a debugger asks for, which would be a tenth of the wheel.
+LINK_FLAGS = ["-Wl,--strip-all"] if sys.platform == "linux" else []
 
 
 def module(name, *sources, depends=(), suffix="pyx", **arguments):
@@ -120,6 +122,7 @@ def module(name, *sources, depends=(), suffix="pyx", **arguments):
         f"twofold.{name.replace('/', '.')}",
         [f"{PACKAGE}/{name}.{suffix}", *sources],
         depends=["setup.py", *depends],
+        extra_link_args=LINK_FLAGS,
         **arguments,
     )
 
@@ -158,6 +161,8 @@ setup(
                 depends=[
                     *SHARED_SOURCES,
                     *files(KERNELS, "kernels_*.cpp"),
+                    *files(ENGINE, "*.h"),
+                    f"{PACKAGE}/_memory/os_environ.hpp",
                 ],
                 extra_compile_args=CXX_FLAGS,
                 language="c++",
@@ -188,10 +193,29 @@ setup(
                 )
                 for name, small in (("arrow", SMALL), ("buffers", []), ("dlpack", SMALL), ("view", []))
             ),
-            module("_engine/messages", extra_compile_args=[*C_FLAGS, *SMALL]),
+            module(
+                "_engine/messages",
+                include_dirs=[PACKAGE],
+                depends=files(ENGINE, "*.h"),
+                extra_compile_args=[*C_FLAGS, *SMALL],
+            ),
             *(
                 module(name, extra_compile_args=C_FLAGS, include_dirs=[numpy.get_include()])
-                for name in ("_containers/ndarray", "_engine/ufunc_loops")
+                for name in (
+                    "_containers/ndarray",
+                    "_engine/parallel_ufunc",
+                    "_engine/shared_loop",
+                    "_engine/ufunc_loops",
+                )
+            ),
+            *(
+                module(
+                    name,
+                    extra_compile_args=[*C_FLAGS, *SMALL],
+                    include_dirs=[PACKAGE, numpy.get_include()],
+                    depends=files(ENGINE, "*.h"),
+                )
+                for name in ("_engine/kernel_source", "_engine/user_kernel")
             ),
             # Python, but compiled: so that a warning of NumPy's is about the caller's line, not about one in there.
             module("_containers/ufunc_route", suffix="py", extra_compile_args=C_FLAGS),
@@ -200,7 +224,7 @@ setup(
                 f"{PACKAGE}/_memory/recycled_memory.cpp",
                 include_dirs=["include", PACKAGE, numpy.get_include()],
                 depends=[
-                    f"{PACKAGE}/_memory/recycled_memory.hpp",
+                    *files(f"{PACKAGE}/_memory", "*.hpp"),
                     f"{PACKAGE}/_memory/checked.h",
                     *files("include/twofold/machine", "*.hpp"),
                 ],
@@ -211,7 +235,7 @@ setup(
         ],
         include_path=["pyx"],
         build_dir="build/cython",  # not among the sources, where it might replace one that is written by hand
-        compiler_directives={"language_level": 3},
+        compiler_directives={"language_level": 3, "freethreading_compatible": True},
     ),
     libraries=list(kernel_libraries()),
     cmdclass={"build_clib": BuildKernels, "build_py": BuildPyForCpp},

@@ -1,15 +1,17 @@
 """What the tests share: the table of element types, and scripts run in fresh interpreters."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from array import array, typecodes
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from twofold._engine import twofold_engine
+from twofold._engine import parallel_ufunc, twofold_engine
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -54,7 +56,8 @@ def sample(element: str, n: int) -> list:
     """n values of the type, its limits among them."""
     if element.startswith("float"):
         special = [0.0, -0.0, 1.5, -2.25, float("inf"), 1e-45 if element == "float32" else 5e-324]
-        values = [special[i % len(special)] + (i if i >= len(special) else 0) for i in range(n)]
+        # Not so large that the double of a float16, which Python 3.15's arrays have, does not fit.
+        values = [special[i % len(special)] + (i % 2**14 if i >= len(special) else 0) for i in range(n)]
         return array(LETTERS[element], values).tolist()  # rounded to the type
     lowest, highest = lowest_and_highest(element)
     special = [0, 1, highest, lowest, highest // 2, highest // 2 + 1, lowest // 2]
@@ -84,6 +87,36 @@ def without_thread_variables() -> dict[str, str]:
     """This environment, but saying nothing of threads."""
     names = ("TWOFOLD_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
     return {name: value for name, value in os.environ.items() if name not in names}
+
+
+@pytest.fixture(scope="session")
+def loops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment whose scripts can import _engine/loops/loops.pyx: somebody else's module, with its own loops."""
+    directory = tmp_path_factory.mktemp("loops")
+    source = Path(__file__).parent / "_engine/loops/loops.pyx"
+    shutil.copy(source, directory)
+    command = [sys.executable, "-m", "Cython.Build.Cythonize", "-3", "-i", "-q", source.name]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(directory), os.environ.get("PYTHONPATH", "")])}
+
+
+UNIT = 7  # elements in a range of a ufunc, where all calls are shared
+
+
+@pytest.fixture
+def all_shared() -> Iterator[Callable[[], int]]:
+    """All calls of `parallel` are shared that can be; returns how many were, since it was last called."""
+    seen = parallel_ufunc.shared_calls()
+
+    def count() -> int:
+        nonlocal seen
+        before, seen = seen, parallel_ufunc.shared_calls()
+        return seen - before
+
+    before = parallel_ufunc.share_all(UNIT)
+    yield count
+    parallel_ufunc.share_all(before)
 
 
 @pytest.fixture(params=ELEMENTS)

@@ -80,7 +80,7 @@ def test_every_element_type_of_the_table_has_a_function():
     kinds = {ord("b"): "bf"}
     rows = [row for row in twofold_engine.element_rows() if row["in_library"]]
     names = {f"double_{kinds.get(row['kind'], chr(row['kind']))}{row['bits']}" for row in rows}
-    assert set(cython_api.__pyx_capi__) == names
+    assert set(cython_api.__pyx_capi__) == names | {"parallel_for", "map_chunks"}
 
 
 def test_all_headers_come_from_the_package(built):

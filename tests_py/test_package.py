@@ -1,9 +1,11 @@
 """What the installed package is and is not."""
 
+import ast
 import contextlib
 import doctest
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import os
 import pickle
@@ -11,7 +13,9 @@ import pickletools
 import pkgutil
 import re
 import subprocess
+import sys
 import tarfile
+import textwrap
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
@@ -64,11 +68,12 @@ def test_what_the_sdist_holds():
 
 
 def test_the_wheel_is_small():
-    assert built("*.whl").stat().st_size < 1_500_000
+    assert built("*.whl").stat().st_size < 1_700_000
 
 
 def test_public_names():
     assert sorted(twofold.__all__) == [
+        "Kernel",
         "SharedArray",
         "__version__",
         "double",
@@ -76,6 +81,7 @@ def test_public_names():
         "get_include",
         "get_num_threads",
         "num_threads",
+        "parallel",
         "release_memory",
         "set_num_threads",
         "share",
@@ -155,9 +161,77 @@ def test_importing_brings_little_and_prints_nothing():
         little = {"__future__", "array", "collections", "itertools", "keyword", "math", "mmap"}
         little |= {"operator", "reprlib"}
         little |= {"_collections", "_functools", "_operator", "_weakref"}
+        little |= {"_math_integer"}  # which Python 3.15's math imports
         assert "twofold" in brought and brought <= {"twofold", *little}, brought
     """)
     assert output == ""
+
+
+def test_dir_shows_the_public_names():
+    """And so does completion: no modules that are imported for use, and what is made on first use, too."""
+    names = {"twofold": {*twofold.__all__, "pools", "shared", "ufuncs"}}
+    names |= {f"twofold.{name}": set(getattr(twofold, name).__all__) for name in ("pools", "shared", "ufuncs")}
+    for module, public in names.items():
+        assert set(run_script(f"import {module} as module; print(*dir(module))").split()) == public, module
+        script = f"""
+            import {module} as module, rlcompleter
+            complete, i = rlcompleter.Completer({{"module": module}}).complete, 0
+            while found := complete("module.", i):
+                print(found.rstrip("()").removeprefix("module."))
+                i += 1
+        """
+        found = {name for name in run_script(script).split() if not name.startswith("__")}
+        assert found == {name for name in public if not name.startswith("__")}, module
+
+
+def test_imports_of_compiled_modules_stand_in_python_code():
+    """Where tools find them that put a program together with what it imports, as PyInstaller does."""
+    script = """
+        import sys
+        before = set(sys.modules)
+        import twofold
+        print(*(name for name in set(sys.modules) - before if hasattr(sys.modules[name], "__file__")))
+    """
+    loaded = {name for name in run_script(script).split() if not name.startswith(("_cython", "cython_runtime"))}
+    folder = Path(twofold.__file__).parent
+    compiled = {path.parent / path.name.partition(".")[0] for path in folder.rglob("*.so")}
+    named = set()
+    for path in folder.rglob("*.py"):
+        if path.with_suffix("") not in compiled:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    named |= {alias.name for alias in node.names}
+                if isinstance(node, ast.ImportFrom):
+                    named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    named |= {name.rpartition(".")[0] for name in named}  # packages
+    assert loaded - named == set()
+
+
+def test_a_frozen_program(tmp_path):
+    """As PyInstaller makes one, which must bring all that calls need."""
+    pytest.importorskip("PyInstaller")
+    numpy = "numpy" if importlib.util.find_spec("numpy") else ""
+    (tmp_path / "program.py").write_text(
+        textwrap.dedent(f"""
+        import array, multiprocessing, twofold
+        if __name__ == "__main__":
+            multiprocessing.freeze_support()
+            assert twofold.double([1, 2]) == [2, 4]
+            assert twofold.double(array.array("I", [1])).tolist() == [2]
+            if {bool(numpy)}:
+                import numpy
+                x = twofold.share(numpy.arange(1 << 16))
+                assert (twofold.double(x) == 2 * numpy.arange(1 << 16)).all()
+                assert twofold.double_in_processes(x, processes=2, out=x) is x
+            print("done", twofold.simd_target())
+        """)
+    )
+    package = str(Path(twofold.__file__).parents[1])
+    options = ["--log-level", "ERROR", "--paths", package, "--exclude-module", "pytest", "program.py"]
+    subprocess.run([sys.executable, "-m", "PyInstaller", *options], cwd=tmp_path, check=True, timeout=240)
+    command = [tmp_path / "dist/program/program"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, f"done {twofold.simd_target()}\n"), done.stderr
 
 
 def test_importing_starts_no_thread_and_leaves_the_environment():

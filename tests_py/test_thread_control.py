@@ -1,7 +1,10 @@
 """What users say about threads, and what they are told: limits, threads_info, show_config."""
 
+import asyncio
 import contextlib
+import contextvars
 import copy
+import gc
 import pickle
 import threading
 
@@ -140,16 +143,20 @@ def test_info_says_which_rule_decided(limit, variables, rule, count):
     assert info["pool_worker"] is False
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "twofold.double(x, out=x)",
-        "twofold.double(memoryview(x), out=x)",
-        "np.add(twofold.double(np.frombuffer(x, 'u4')), 0)",
-        "twofold.ufuncs.doubled(np.frombuffer(x, 'u4'))",
-        "twofold.double(np.frombuffer(x, 'u4').reshape(1024, -1).T)",
-    ],
-)
+CALLS = [
+    "twofold.double(x, out=x)",
+    "twofold.double(memoryview(x), out=x)",
+    "np.add(twofold.double(np.frombuffer(x, 'u4')), 0)",
+    "twofold.ufuncs.doubled(np.frombuffer(x, 'u4'))",
+    "twofold.ufuncs.doubled(np.frombuffer(x, 'f4'))",
+    "twofold.ufuncs.doubled(np.frombuffer(x, 'm8[s]'))",
+    "twofold.double(np.frombuffer(x, 'u4').reshape(1024, -1).T)",
+    "twofold.double(np.ma.masked_array(np.frombuffer(x, 'u4')))",
+    "twofold.double([0] * (1 << 22), dtype='uint64')",
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_calls_keep_to_the_limit(call):
     run_script(f"""
         import os, twofold, twofold.ufuncs
@@ -165,6 +172,106 @@ def test_calls_keep_to_the_limit(call):
         with twofold.num_threads(3):
             assert helpers() == 2
     """)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(("here", "elsewhere"), [(1, 3), (3, 1), (1, None), (3, None)])
+def test_calls_keep_to_the_limit_of_their_own_context(call, here, elsewhere):
+    """As tasks of asyncio and greenlets have one each, in one thread."""
+    run_script(f"""
+        import contextvars, os, twofold, twofold.ufuncs
+        import numpy as np
+        from array import array
+        x = array("I", bytes(64 << 20))
+        before = len(os.listdir("/proc/self/task"))
+        with twofold.num_threads({here}):
+            contextvars.copy_context().run(twofold.set_num_threads, {elsewhere})
+            {call}
+            assert len(os.listdir("/proc/self/task")) - before == {here} - 1
+    """)
+
+
+def test_tasks_of_asyncio_have_limits_of_their_own():
+    seen = []
+
+    async def count(limit, turns):
+        for _ in range(turns):
+            with twofold.num_threads(limit):
+                await asyncio.sleep(0)
+                seen.append(twofold.get_num_threads() == limit)
+            await asyncio.sleep(0)
+            seen.append(twofold.threads_info()["limit"] is None)
+
+    async def both():
+        await asyncio.gather(count(2, 5), count(3, 7))
+
+    asyncio.run(both())
+    assert seen == [True] * 24
+    assert twofold.threads_info()["limit"] is None
+
+
+def test_greenlets_have_limits_of_their_own():
+    greenlet = pytest.importorskip("greenlet")
+    limits = []
+
+    def enter():
+        with twofold.num_threads(3):
+            greenlet.getcurrent().parent.switch()
+            limits.append(twofold.get_num_threads())
+
+    other = greenlet.greenlet(enter)
+    other.switch()
+    limits.append(twofold.threads_info()["limit"])
+    other.switch()
+    limits.append(twofold.threads_info()["limit"])
+    assert limits == [None, 3, None]
+
+
+def test_a_generator_that_another_context_closes_changes_nothing_there():
+    def enter():
+        with twofold.num_threads(3):
+            yield
+
+    generator = enter()
+    contextvars.copy_context().run(next, generator)
+    with twofold.num_threads(2):
+        generator.close()
+        assert twofold.get_num_threads() == 2
+        contextvars.copy_context().run(next, enter())  # dropped at once, where it was suspended
+        assert twofold.get_num_threads() == 2
+
+
+def test_limits_that_are_set_again_and_again_leave_nothing_behind():
+    gc.collect()
+    before = len(gc.get_objects())
+    with twofold.num_threads(5):
+        for _ in range(1000):
+            twofold.set_num_threads(3)
+            with twofold.num_threads(4):
+                twofold.set_num_threads(2)
+        assert twofold.get_num_threads() == 3
+    assert twofold.threads_info()["limit"] is None
+    gc.collect()
+    assert len(gc.get_objects()) < before + 100
+
+
+def test_one_object_in_many_threads():
+    limit, meeting, limits = twofold.num_threads(3), threading.Barrier(8, timeout=60), []
+
+    def enter():
+        for _ in range(20):
+            with limit:
+                meeting.wait()
+                inside = twofold.get_num_threads()
+                meeting.wait()
+            limits.append((inside, twofold.threads_info()["limit"]))
+
+    threads = [threading.Thread(target=enter) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert limits == [(3, None)] * 160
 
 
 def test_an_argument_goes_before_the_limit():

@@ -8,17 +8,52 @@
 import os
 import sys
 
+try:
+    from twofold._engine.twofold_engine import __version__, simd_target
+except ImportError as error:
+    if "interpreter" not in str(error):
+        raise
+    raise ImportError(
+        "twofold works in only one interpreter of a process, as NumPy does. Instead of subinterpreters use threads"
+        " (ThreadPoolExecutor), since calls run without the GIL, or processes (ProcessPoolExecutor)",
+        name="twofold",
+    ) from error
+
 from twofold import ufuncs  # noqa: F401
 from twofold._containers.double import double
 from twofold._engine.config import show_config
+from twofold._engine.parallel_ufunc import parallel
 from twofold._engine.threads import get_num_threads, num_threads, set_num_threads, threads_info
-from twofold._engine.twofold_engine import __version__, simd_target
+from twofold._engine.user_kernel import Kernel
 
 TYPE_CHECKING = False  # as in typing, which would take longer to import than all of this
 if TYPE_CHECKING:
+    # What only compiled modules import, for tools that look for imports in bytecode, as PyInstaller does.
+    import math  # noqa: F401
+
+    import twofold._containers.arrow
+    import twofold._containers.buffers
+    import twofold._containers.dlpack
+    import twofold._containers.lists
+    import twofold._containers.ndarray
+    import twofold._containers.ufunc_route
+    import twofold._containers.view
+    import twofold._engine.arguments
+    import twofold._engine.kernel_source
+    import twofold._engine.messages
+    import twofold._engine.parallel_ufunc
+    import twofold._engine.shared_loop
+    import twofold._engine.signals
+    import twofold._engine.twofold_engine
+    import twofold._engine.ufunc_loops
+    import twofold._engine.user_kernel
+    import twofold._memory.numpy_handler
+    import twofold._processes.claims
+    import twofold._processes.segments
     from twofold.shared import SharedArray
 
 __all__ = [
+    "Kernel",
     "SharedArray",
     "__version__",
     "double",
@@ -26,6 +61,7 @@ __all__ = [
     "get_include",
     "get_num_threads",
     "num_threads",
+    "parallel",
     "release_memory",
     "set_num_threads",
     "share",
@@ -43,7 +79,7 @@ else:
     __all__ = [name for name in __all__ if name not in {"SharedArray", "double_in_processes", "share"}]
 
 for _public in map(globals().get, __all__):
-    if callable(_public):
+    if callable(_public) and _public.__module__ != "twofold":
         _public.__module__ = "twofold"  # it is pickled by this name; the modules that define it are private
 del _public
 
@@ -54,7 +90,12 @@ if hasattr(sys.modules.get("threadpoolctl"), "register"):  # since 3.2. Otherwis
 def __getattr__(name: str) -> object:
     if name in __all__:  # SharedArray, which is made on first use, and then imports NumPy
         return sys.modules["twofold.shared"].SharedArray
-    raise AttributeError(f"module 'twofold' has no attribute {name!r}")
+    # With these Python suggests a name that is close.
+    raise AttributeError(f"module 'twofold' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in ("pools", "shared", "ufuncs") if f"twofold.{name}" in sys.modules)]
 
 
 def release_memory() -> int:

@@ -8,7 +8,7 @@
 # They are compiled into the consumer, for the instruction set that its flags name; `twofold.get_include()` holds all
 # the headers they need. `options` and its fields, the ranges and the errors are those of C++: std::invalid_argument
 # becomes ValueError, and twofold::overflow_error OverflowError, whose text has the index. Out of reach are
-# `doubled` (make a vector, and call `double_into`) and kernels written in Cython.
+# `doubled` (make a vector, and call `double_into`) and kernels written in Cython. Loops may be.
 
 from libc.stddef cimport ptrdiff_t
 from libcpp.optional cimport optional
@@ -74,6 +74,27 @@ cdef extern from * namespace "twofold_cython" nogil:
     static inline void transform(In const& values, auto&& out, Kernel const& kernel, twofold::options const& how = {}) {
         twofold::transform(values, out, kernel, how);
     }
+    template <class In1, class In2, class Out, class Kernel>
+    static inline void transform_two(In1 const& in1, In2 const& in2, auto&& out, Kernel const& kernel,
+                                     twofold::options const& how = {}) {
+        twofold::transform(in1, in2, out, kernel, how);
+    }
+    template <class In1, class In2, class In3, class Out, class Kernel>
+    static inline void transform_three(In1 const& in1, In2 const& in2, In3 const& in3, auto&& out, Kernel const& kernel,
+                                       twofold::options const& how = {}) {
+        twofold::transform(in1, in2, in3, out, kernel, how);
+    }
+    // A function of Cython's as the body of a loop: Cython's noexcept is not C++'s.
+    struct loop_body {
+        using range_function = int (*)(std::ptrdiff_t first, std::ptrdiff_t count, void* user);
+        loop_body() noexcept = default;
+        loop_body(range_function called, void* handed) noexcept : function(called), user(handed) {}
+        range_function function = nullptr;
+        void* user = nullptr;
+        int operator()(std::size_t first, std::size_t count) const noexcept {
+            return function(static_cast<std::ptrdiff_t>(first), static_cast<std::ptrdiff_t>(count), user);
+        }
+    };
     template <class T>
     static inline twofold::array_view<T> view_of(T* data, std::ptrdiff_t const* shape, std::ptrdiff_t const* strides,
                                                  std::size_t dimensions) noexcept {
@@ -89,5 +110,33 @@ cdef extern from * namespace "twofold_cython" nogil:
     # from *`, as these functions are here.
     void transform[In, Out, Kernel](const In& values, Out& out, const Kernel& kernel) except +
     void transform[In, Out, Kernel](const In& values, Out& out, const Kernel& kernel, const options& how) except +
+    # The same with two and three inputs. (Cython could not tell overloads apart.)
+    void transform_two[In1, In2, Out, Kernel](
+        const In1& in1, const In2& in2, Out& out, const Kernel& kernel) except +
+    void transform_two[In1, In2, Out, Kernel](
+        const In1& in1, const In2& in2, Out& out, const Kernel& kernel, const options& how) except +
+    void transform_three[In1, In2, In3, Out, Kernel](
+        const In1& in1, const In2& in2, const In3& in3, Out& out, const Kernel& kernel) except +
+    void transform_three[In1, In2, In3, Out, Kernel](
+        const In1& in1, const In2& in2, const In3& in3, Out& out, const Kernel& kernel, const options& how) except +
+    # `reduce` and `map` are objects of such classes, too. The type of `init` is that of the result: <double>0, say.
+    T transform_reduce "twofold::transform_reduce"[In, T, Reduce, Map](
+        const In& values, T init, const Reduce& reduce, const Map& map) except +
+    T transform_reduce "twofold::transform_reduce"[In, T, Reduce, Map](
+        const In& values, T init, const Reduce& reduce, const Map& map, const options& how) except +
+    T transform_reduce_two "twofold::transform_reduce"[In1, In2, T, Reduce, Map](
+        const In1& in1, const In2& in2, T init, const Reduce& reduce, const Map& map) except +
+    T transform_reduce_two "twofold::transform_reduce"[In1, In2, T, Reduce, Map](
+        const In1& in1, const In2& in2, T init, const Reduce& reduce, const Map& map, const options& how) except +
+    # A body is an object of such a class, whose operator() takes two size_t and returns an int; or a function of
+    # Cython's: parallel_for(n, bytes_per_item, loop_body(function, user)).
+    int parallel_for "twofold::parallel_for"[Body](size_t n, size_t bytes_per_item, const Body& body) except +
+    int parallel_for "twofold::parallel_for"[Body](
+        size_t n, size_t bytes_per_item, const Body& body, const options& how) except +
+    cdef cppclass loop_body:
+        loop_body() noexcept
+        loop_body(int (*function)(Py_ssize_t first, Py_ssize_t count, void* user) noexcept nogil, void* user) noexcept
+        int (*function)(Py_ssize_t first, Py_ssize_t count, void* user) noexcept nogil
+        void* user
     # Of a memoryview: view_of(&out[0, 0], out.shape, out.strides, 2).
     array_view[T] view_of[T](T* data, const Py_ssize_t* shape, const Py_ssize_t* strides, size_t dimensions) noexcept

@@ -10,8 +10,8 @@ from _collections_abc import Sequence  # which Python itself has loaded, while `
 
 from twofold import shared
 from twofold._containers import buffers, lists, ndarray, ufunc_route
-from twofold._engine.arguments import element_types
-from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.arguments import dtype_of_numpy, element_types
+from twofold._engine.messages import raise_again_if_callers, refused_output, unexpected_keyword, what_to_pass
 from twofold._engine.twofold_engine import operation_named
 from twofold._memory.numpy_handler import find_numpy
 from twofold._processes.claims import itemsize_of
@@ -22,7 +22,20 @@ from twofold._processes.segments import NoSharedMemoryError, segment_beneath
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Literal, NoReturn, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, Unpack, overload
+    from typing import (
+        Any,
+        Literal,
+        NoReturn,
+        Protocol,
+        SupportsComplex,
+        SupportsFloat,
+        SupportsIndex,
+        TypeAlias,
+        TypedDict,
+        TypeVar,
+        Unpack,
+        overload,
+    )
 
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
@@ -37,7 +50,8 @@ if TYPE_CHECKING:
     _Dtype: TypeAlias = np.dtype[Any]
     _Buffer: TypeAlias = Buffer | _Array  # which Python's types before 3.12 do not know for one
 
-    _Item = TypeVar("_Item")
+    _IsNumber: TypeAlias = SupportsIndex | SupportsFloat | SupportsComplex
+    _Item = TypeVar("_Item", bound=_IsNumber)
     _Out = TypeVar("_Out", bound=_Buffer)
 
     class _Submits(Protocol):  # executors of concurrent.futures, loky and joblib; the client of distributed
@@ -69,6 +83,13 @@ CHUNK_BYTES = 1 << 20
 # Chunks are multiples of a page, so that no two workers write to one page if the array is aligned to one.
 CHUNK_STEP = 4096
 
+__all__ = ["double_in_processes"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _doubling = operation_named("twofold:double")
 
 # More than any array has.
@@ -79,7 +100,7 @@ if TYPE_CHECKING:
 
     @overload
     def double_in_processes(
-        values: Sequence[Any] | _Buffer, pool: _PoolLike | None = None, *, out: _Out, **options: Unpack[_Options]
+        values: Sequence[_IsNumber] | _Buffer, pool: _PoolLike | None = None, *, out: _Out, **options: Unpack[_Options]
     ) -> _Out: ...
     @overload
     def double_in_processes(
@@ -105,9 +126,9 @@ def double_in_processes(  # noqa: PLR0913
 ) -> "Any":
     """Double every element in shared memory, with the workers of a process pool and the caller.
 
-    Whatever becomes of the pool, the call ends with the right result: chunks of killed workers are done again, and if
-    no worker comes, the caller does all chunks. If workers fail at once (twofold is not installed there, say), a
-    RuntimeWarning says so.
+    Whatever becomes of the pool, the call ends with the right result: chunks of killed workers are done again, up to
+    `retries` times, and if no worker comes, the caller does all chunks. If workers fail at once (twofold is not
+    installed there, say), a RuntimeWarning says so.
 
     Parameters
     ----------
@@ -192,6 +213,29 @@ def double_in_processes(  # noqa: PLR0913
     return _run(_doubling, values, pool, processes, out, dtype, overflow, chunk_bytes, progress, retries)
 
 
+def _with_advice(function: "Callable[..., Any]") -> "Callable[..., Any]":
+    """The function, whose error for a keyword that it does not know says which one was meant."""
+    names = function.__code__.co_varnames[: function.__code__.co_argcount + function.__code__.co_kwonlyargcount]
+
+    def call(*arguments: "Any", **keywords: "Any") -> "Any":
+        for name in keywords:
+            if name not in names:
+                called = function.__name__
+                advice = unexpected_keyword(called, name, names)
+                raise TypeError(f"{called}() got an unexpected keyword argument {name!r}{advice}")
+        return function(*arguments, **keywords)
+
+    # As functools.wraps does, which takes longer to import.
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(call, name, getattr(function, name))
+    call.__wrapped__ = function  # type: ignore[attr-defined]
+    return call
+
+
+if not TYPE_CHECKING:
+    double_in_processes = _with_advice(double_in_processes)
+
+
 def _run(  # noqa: PLR0913, PLR0917
     operation: "Operation",
     values: "Any",
@@ -225,7 +269,7 @@ def _run(  # noqa: PLR0913, PLR0917
             f"{source} was asked for workers, and that has failed: {type(failure).__name__}: {failure};"
             " what they did not do, this process has done",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return result
 
@@ -360,11 +404,14 @@ def _run_array(job: Job, values: "Any", out: "Any", dtype: "Any", overflow: str)
         return _run_buffer(job, values, out, dtype, overflow)
     np = find_numpy()
     array = _as_array(values)
-    result_type = array.dtype if dtype is None else np.dtype(dtype)
+    result_type = array.dtype if dtype is None else dtype_of_numpy(np, dtype)
     native = result_type.newbyteorder("=")
     _element_of(job.operation, native)  # which it has to have
     if not np.can_cast(array.dtype, result_type, "same_kind"):
-        raise TypeError(f"values holds {array.dtype}, and to make {result_type} of that would lose something")
+        raise TypeError(
+            f"values holds {array.dtype}, and to make {result_type} of that would lose something; convert values first:"
+            f" values.astype({str(result_type)!r})"
+        )
     target = None
     if out is not None:
         target = array if out is values and array.flags.writeable else _as_output(out)
@@ -454,10 +501,9 @@ def _as_array(values: "Any") -> "Any":
 
 
 def _refuse(values: object, hint: str = "") -> "NoReturn":
-    kind = type(values)
     raise TypeError(
-        f"values is a {kind.__module__}.{kind.__qualname__}; accepted are lists and other sequences of numbers,"
-        f" buffers, and arrays that are a numpy.ndarray, a numpy.memmap or a twofold.SharedArray{hint}"
+        "values must be a list or another sequence of numbers, a buffer, or an array that is a numpy.ndarray, a"
+        f" numpy.memmap or a twofold.SharedArray, not {ufunc_route.type_name(values)}{hint or what_to_pass(values)}"
     )
 
 
@@ -468,7 +514,8 @@ def _as_output(out: "Any") -> "Any":
     array = out if _is_plain_class(out) else _buffer_as_array(out)
     if array is None:
         _check_not_lost(out)
-        raise TypeError(f"out must be a writable array or buffer, not {type(out).__qualname__}{_view_of(out, 'out')}")
+        refused = refused_output(out, "double_in_processes")
+        raise TypeError(f"{refused}{_view_of(out, 'out')}")
     if not array.flags.writeable:
         raise ValueError("out is read-only")
     return array
@@ -526,7 +573,7 @@ def _element_named(operation: "Operation", dtype: "Any") -> str:
     if isinstance(dtype, str) and dtype in element_types():  # for which there need be no NumPy
         return dtype
     np = find_numpy()
-    return _element_of(operation, np.dtype(dtype))
+    return _element_of(operation, dtype_of_numpy(np, dtype))
 
 
 def _element_in(operation: "Operation", out: "Any") -> str:

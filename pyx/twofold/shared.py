@@ -8,7 +8,8 @@ classes: of `np.asarray(a)`, say, the values.)
 import sys
 
 from twofold._containers import ufunc_route
-from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.arguments import dtype_of_numpy
+from twofold._engine.messages import loaded_module, raise_again_if_callers, what_to_pass
 from twofold._memory.numpy_handler import extent_of, find_numpy
 from twofold._processes import transit
 from twofold._processes.segments import AnyMemory, SharedArrayError, segment_beneath
@@ -48,7 +49,11 @@ def __getattr__(name: str) -> object:
     if name == "SharedArray":
         _begin()
         return SharedArray
-    raise AttributeError(f"module 'twofold.shared' has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _begin() -> None:
@@ -90,7 +95,7 @@ def _begin() -> None:
         OSError
             Of another limit (open files, file sizes), or where no such memory may be made at all: its text says which.
         TypeError
-            `dtype` holds Python objects, which no other process has.
+            `dtype` holds Python objects, which no other process has; or `shape` is an array, which is for `share`.
 
         See Also
         --------
@@ -104,9 +109,10 @@ def _begin() -> None:
         To pickle it is a `SharedArrayError` where no other process could open it: in a process that has given up
         privileges (by setuid, say), until it calls ``prctl(PR_SET_DUMPABLE, 1)``, and where there is no /proc.
 
-        A pickle is for one load: it arrives also if the sender drops the array meanwhile, or is a worker that then ends
-        in an orderly way. To store arrays on disk, use `numpy.save`. An array that cannot be opened (any more) is a
-        `LostArray`, whose every use raises `SharedArrayError`; unpickling never raises, since process pools hang then.
+        Count on one load of a pickle: it arrives also if the sender drops the array meanwhile, or is a worker that then
+        ends in an orderly way. To store arrays on disk, use `numpy.save`. An array that cannot be opened (any more) is
+        a `LostArray`, whose every use raises `SharedArrayError`; unpickling never raises, since process pools hang
+        then.
 
         Examples
         --------
@@ -187,7 +193,17 @@ def _begin() -> None:
 def _model(shape: "Any", dtype: "Any", order: "_Order") -> "NDArray[Any]":
     """An array as numpy.empty makes one, with no memory."""
     np.empty(0, dtype, order)  # which refuses what it refuses
-    dtype = np.dtype(dtype)
+    if hasattr(type(shape), "__array__") and not isinstance(shape, np.generic):  # NumPy would take its elements
+        raise TypeError(f"shape is a {ufunc_route.type_name(shape)}; to share its elements, say twofold.share(x)")
+    try:
+        return _model_of(shape, np.dtype(dtype), order)
+    except TypeError as error:
+        raise_again_if_callers(error)
+        error.add_note(f"shape must be an integer or a tuple of integers, not {shape!r:.60}")
+        raise
+
+
+def _model_of(shape: "Any", dtype: "np.dtype[Any]", order: "_Order") -> "NDArray[Any]":
     if dtype.itemsize and not dtype.hasobject:
         memory: Any = AnyMemory()
         model = np.ndarray(shape, dtype, memory, order=order)
@@ -201,7 +217,8 @@ def _model_like(array: "NDArray[Any]") -> "NDArray[Any]":
     """An array as numpy.empty_like makes one, with no memory."""
     if array.dtype.hasobject or not array.nbytes:
         return array if array.dtype.hasobject else np.empty_like(array)
-    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    # No lambda as the key: CPython 3.12 and 3.13 crash where they find no memory for a function.
+    order = sorted(range(array.ndim), key=[-abs(stride) for stride in array.strides].__getitem__)
     if array.flags.forc:
         order = list(range(array.ndim))[:: 1 if array.flags.c_contiguous else -1]
     model = _model([array.shape[axis] for axis in order], array.dtype, "C")
@@ -228,7 +245,8 @@ def share(values: "ArrayLike", dtype: "DTypeLike | None" = None) -> "SharedArray
     ------
     MemoryError, OSError, TypeError
         As `SharedArray` has them; TypeError also for what means more than its elements say, which would be lost: masked
-        arrays, quantities that have a unit, and other subclasses of ndarray. Share ``values.view(numpy.ndarray)``.
+        arrays, quantities that have a unit, and other subclasses of ndarray. Share ``values.view(numpy.ndarray)``. And
+        for what NumPy would make strings of, if `dtype` does not say so.
 
     Examples
     --------
@@ -247,7 +265,17 @@ def share(values: "ArrayLike", dtype: "DTypeLike | None" = None) -> "SharedArray
     SharedArray([ 0, 10, 20, -3, -4])
     """
     _begin()
-    array = np.asanyarray(values, dtype)
+    array = np.asanyarray(values, None if dtype is None else dtype_of_numpy(np, dtype))
+    if array.dtype.hasobject:
+        raise TypeError(
+            f"values would be an array of dtype {array.dtype}, which holds Python objects: processes cannot share these"
+            f"{'; give dtype=' if isinstance(values, (list, tuple, np.ndarray)) else what_to_pass(values)}"
+        )
+    if array.dtype.kind in "SU" and dtype is None and not hasattr(values, "dtype"):
+        advice = "share numpy.frombuffer(values, numpy.uint8)" if isinstance(values, bytes) else "convert them first"
+        raise TypeError(
+            f"values would be an array of strings, of dtype {array.dtype}; {advice}, or give dtype= if that is meant"
+        )
     if isinstance(array, SharedArray) and find_segment(array) is not None:
         return array
     _check_that_elements_are_all(values, "values", array)
@@ -265,7 +293,7 @@ def _check_that_elements_are_all(values: "Any", name: str, array: "NDArray[Any]"
     """TypeError where `values`, or an item of a list that has become `array`, means more than its elements."""
     kind = type(values)
     called = f"{kind.__module__}.{kind.__qualname__}"
-    masked = getattr(sys.modules.get("numpy.ma.core"), "MaskedArray", None)  # without which there is none
+    masked = getattr(loaded_module("numpy.ma.core"), "MaskedArray", None)  # without which there is none
     if masked is not None and isinstance(values, masked):
         raise TypeError(f"{name} is a masked array, whose mask would be lost; share {name}.filled() or {name}.data")
     if isinstance(values, np.ndarray):

@@ -2,7 +2,7 @@
 
 `import twofold` imports it if threadpoolctl is imported already; otherwise import it yourself.
 
-A limit applies to the calling thread, as with `twofold.set_num_threads`: threads that are started in a block of
+A limit applies to the calling thread or task, as with `twofold.set_num_threads`: threads that are started in a block of
 `threadpool_limits` are not limited.
 
 >>> import twofold.threadpoolctl

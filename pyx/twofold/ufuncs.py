@@ -70,9 +70,15 @@ OverflowError: an element's double does not fit int8
 )
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> object:
     if name not in __all__:
-        raise AttributeError(f"module 'twofold.ufuncs' has no attribute {name!r}")
+        import sys  # noqa: PLC0415 - loaded by Python itself
+
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     _loops.begin()
     globals().update({ufunc.__name__: ufunc for ufunc in _doubling.ufuncs})
     # With it, Python looks up every attribute of the module the slow way: 50 ns a call.

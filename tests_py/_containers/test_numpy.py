@@ -257,7 +257,7 @@ def test_a_memmap(tmp_path):
     np.testing.assert_array_equal(x, result)
 
 
-REFUSED = r"cannot be doubled|not supported"
+REFUSED = r"cannot be doubled|not supported|holds bool; convert it"
 
 
 class Own(np.ndarray):
@@ -359,6 +359,7 @@ def test_without_numpy_lists_and_buffers_work():
     """)
 
 
+@pytest.mark.thread_unsafe(reason="NumPy adds that dtype once")
 def test_a_dtype_of_the_newer_kind_is_not_taken_for_another_one():
     """Those of packages such as numpy_quaddtype have no number. This one is of NumPy's tests."""
     from numpy._core._multiarray_umath import _get_sfloat_dtype  # noqa: PLC0415

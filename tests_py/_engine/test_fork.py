@@ -34,6 +34,18 @@ def test_fork(path):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("calls", ["loops", "ufuncs", "kernels"])
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_fork_with_other_calls(loops, path, calls):
+    """The same, but for which calls are made: loops of somebody else's, ufuncs of NumPy's, or kernels."""
+    forks = os.environ.get("TWOFOLD_TEST_FORKS", "18" if calls == "kernels" else "60")  # which run as ufuncs do
+    # Threads are counted, of which NumPy's linear algebra would start some.
+    env = {**loops, "TWOFOLD_TEST_CALLS": calls, "TWOFOLD_TEST_FORKS": forks, "OPENBLAS_NUM_THREADS": "1"}
+    done = run_scenario(path, env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("name", ["fork_after_use", "fork_during_call", "fork_nested"])
 def test_the_tests_fail_without_the_fork_handlers(tmp_path, name):
     """The proof: these are red without the hooks of Python and with a pthread_atfork that does nothing, where no memory

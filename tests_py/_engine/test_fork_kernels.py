@@ -15,6 +15,9 @@ import pytest
 import twofold
 from conftest import run_script
 
+# Threads would read from each other's processes.
+pytestmark = pytest.mark.thread_unsafe(reason="starts processes")
+
 SOURCE = Path(__file__).with_name("fork_kernels")
 CHECKS = str(Path(__file__).with_name("fork_scenarios"))
 FORKS = os.environ.get("TWOFOLD_TEST_FORKS")

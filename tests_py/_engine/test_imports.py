@@ -15,7 +15,7 @@ RUNS = int(os.environ.get("TWOFOLD_TEST_FIRST_CALLS", "4"))
 # By route: the library that it needs beside NumPy. Not pyarrow, whose own memory hangs in the child of a fork beside
 # threads that use it, without twofold, too.
 ROUTES = {
-    **dict.fromkeys(("arrays", "masked", "dtype", "numbers", "sequences", "array", "buffers", "ufuncs")),
+    **dict.fromkeys(("arrays", "masked", "dtype", "numbers", "sequences", "array", "buffers", "ufuncs", "parallel")),
     **dict.fromkeys(("share", "SharedArray", "double_in_processes", "dlpack", "arrow")),
     "torch": "torch",
     "pandas": "pandas",
@@ -37,12 +37,12 @@ def test_first_calls_beside_forks(route):
     first_calls(route, "before", "fork")
 
 
-@pytest.mark.parametrize("route", ["arrays", "ufuncs", "share", "SharedArray", "double_in_processes"])
+@pytest.mark.parametrize("route", ["arrays", "ufuncs", "parallel", "share", "SharedArray", "double_in_processes"])
 def test_first_calls_beside_forks_where_numpy_came_later(route):
     first_calls(route, "after", "fork")
 
 
-@pytest.mark.parametrize("route", ["arrays", "ufuncs", "SharedArray"])
+@pytest.mark.parametrize("route", ["arrays", "ufuncs", "parallel", "SharedArray"])
 def test_first_calls_beside_modules_that_fork_while_they_are_imported(route):
     first_calls(route, "before", "import")
 

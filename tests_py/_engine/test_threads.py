@@ -32,9 +32,9 @@ def threads_used(arguments: str = "", **variables: str) -> int:
         ("", {"OMP_NUM_THREADS": "4,2"}, 4),
         ("", {"TWOFOLD_NUM_THREADS": "3", "OMP_NUM_THREADS": "4"}, 3),
         (", threads=2", {"TWOFOLD_NUM_THREADS": "3", "OMP_NUM_THREADS": "4"}, 2),
-        ("", {"TWOFOLD_NUM_THREADS": "many", "OMP_NUM_THREADS": "4"}, 4),
-        ("", {"TWOFOLD_NUM_THREADS": "0", "OMP_NUM_THREADS": "-1"}, AS_THE_CPUS),
-        ("", {"TWOFOLD_NUM_THREADS": ""}, AS_THE_CPUS),
+        ("", {"TWOFOLD_NUM_THREADS": "", "OMP_NUM_THREADS": "4"}, 4),
+        ("", {"TWOFOLD_NUM_THREADS": "", "OMP_NUM_THREADS": "-1"}, AS_THE_CPUS),
+        ("", {"OMP_NUM_THREADS": "many"}, AS_THE_CPUS),
         ("", {"OMP_NUM_THREADS": "5", "OMP_THREAD_LIMIT": "3"}, 3),
         ("", {"TWOFOLD_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "3"}, 4),  # it is for OMP_NUM_THREADS alone
     ],
@@ -69,6 +69,36 @@ def test_a_change_of_the_environment_is_followed():
     """)
 
 
+# Variable, value, what shows that it was read. In a free-threaded Python another thread may be changing the environment
+# of the C library, which must not be read meanwhile; os.environ can be.
+READ_FROM_OS_ENVIRON = [
+    ("TWOFOLD_NUM_THREADS", "3", "twofold.get_num_threads() == 3"),
+    ("OMP_NUM_THREADS", "3", "twofold.get_num_threads() == 3"),
+    ("TWOFOLD_SIMD", "nothing", "'nothing' in error(twofold.simd_target)"),
+    ("TWOFOLD_CACHE_BYTES", "3M", "twofold.show_config('dicts')['cache_bytes'] == 3 << 20"),
+    ("TWOFOLD_RECYCLE_MEMORY", "0", "not numpy_handler.recycled_memory()['on']"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "shown"), READ_FROM_OS_ENVIRON, ids=lambda value: value)
+def test_the_environment_is_read_from_os_environ(name: str, value: str, shown: str):
+    run_script(
+        f"""
+        import os, twofold
+        from twofold._memory import numpy_handler
+        def error(function):
+            try:
+                return str(function())
+            except ValueError as error:
+                return str(error)
+        os.environ[{name!r}] = {value!r}
+        os.unsetenv({name!r})  # which os.environ does not see
+        assert {shown}
+        """,
+        env={key: value for key, value in os.environ.items() if not key.startswith(("TWOFOLD_", "OMP_"))},
+    )
+
+
 def test_importing_and_small_calls_start_no_thread():
     run_script("""
         import os, twofold
@@ -91,6 +121,33 @@ def test_the_affinity_mask_is_the_limit():
         twofold.double(x, out=x)
         assert len(os.listdir("/proc/self/task")) == 1
     """)
+
+
+def test_a_change_of_the_affinity_mask_is_followed():
+    """By the next second: the system is asked for it at most once in each."""
+    run_script(
+        """
+        import os, sys, time, twofold
+        from array import array
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) < 2 or twofold.threads_info()["rule"] != "affinity":
+            sys.exit()  # with one CPU there is nothing to change
+        def comes(count):
+            end = time.monotonic() + 60
+            while twofold.get_num_threads() != count and time.monotonic() < end:
+                time.sleep(0.05)
+            return twofold.get_num_threads() == count
+        x = array("I", bytes(64 << 20))
+        twofold.double(x, out=x)
+        assert twofold.get_num_threads() == len(cpus)
+        os.sched_setaffinity(0, cpus[:1])
+        assert comes(1), twofold.threads_info()
+        assert twofold.threads_info()["rule"] == "affinity"
+        os.sched_setaffinity(0, cpus)
+        assert comes(len(cpus)), twofold.threads_info()
+    """,
+        env=without_thread_variables(),
+    )
 
 
 def test_the_affinity_mask_of_a_child_is_its_own():
@@ -258,4 +315,4 @@ def test_the_process_ends_while_a_daemon_thread_forks():
             pass
     """
     for _ in range(12):
-        run_script(script, "-W", "ignore")
+        run_script(script, options=("-W", "ignore"))

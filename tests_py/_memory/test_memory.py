@@ -309,7 +309,7 @@ def test_forks_while_threads_make_arrays():
 # ---- turning it off, and giving it back
 
 
-@pytest.mark.parametrize(("value", "is_on"), [(None, True), ("0", False), ("1", True), ("", True), ("off", True)])
+@pytest.mark.parametrize(("value", "is_on"), [(None, True), ("0", False), ("1", True), ("", True)])
 def test_the_environment_turns_it_off(value, is_on):
     variables = {} if value is None else {"TWOFOLD_RECYCLE_MEMORY": value}
     env = {name: text for name, text in os.environ.items() if name != "TWOFOLD_RECYCLE_MEMORY"}
@@ -342,6 +342,7 @@ def test_importing_reads_nothing_of_the_environment():
     )
 
 
+@pytest.mark.thread_unsafe(reason="looks at all memory that is kept")
 def test_giving_it_back():
     arrays = [empty((n * MiB,), "u1") for n in (32, 34, 40)]
     arrays[2].fill(6)

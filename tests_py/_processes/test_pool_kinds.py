@@ -6,6 +6,7 @@ themselves are used in process_scenarios/engines.py.
 
 import functools
 import itertools
+import multiprocessing
 import warnings
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -169,14 +170,19 @@ class Attribute:
     submit = apply_async = None
 
 
-INSTANCE = "pass an instance of it"
+ITSELF = r"pool is the class \w+ itself; call it: \w+\(\)"
 OTHER = "takes other arguments"
 REFUSED = {
-    "ProcessPoolExecutor": (ProcessPoolExecutor, INSTANCE),
-    "ThreadPoolExecutor": (ThreadPoolExecutor, INSTANCE),
-    "Pool": (Pool, INSTANCE),
-    "a class of anything": (int, INSTANCE),
+    "ProcessPoolExecutor": (ProcessPoolExecutor, ITSELF),
+    "ThreadPoolExecutor": (ThreadPoolExecutor, ITSELF),
+    "Pool": (Pool, ITSELF),
+    "a class of anything": (int, ITSELF),
     "a class of this file": (OfConcurrent, "pool is the class OfConcurrent"),
+    "multiprocessing.Pool": (
+        multiprocessing.Pool,
+        r"pool is multiprocessing.Pool itself; call it: multiprocessing.Pool\(\)",
+    ),
+    "a context's Pool": (multiprocessing.get_context("spawn").Pool, "pool is multiprocessing.Pool itself"),
     "Celery": (Celery(), OTHER),
     "Parsl": (Parsl(), OTHER),
     "OldPebble": (OldPebble(), f"pool is a OldPebble, but its submit {OTHER}"),

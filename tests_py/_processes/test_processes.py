@@ -120,6 +120,11 @@ def test_every_public_function_in_a_worker(tmp_path, method, threads):
 def test_results_arrive_through_queues(tmp_path, package, method):
     """Those of workers that end at once, which wait for that and for nothing else."""
     pytest.importorskip(package)
+    if package == "multiprocess":
+        try:
+            pytest.importorskip("dill").dumps(compile("", "", "exec"))
+        except AttributeError as error:  # dill 0.4.1 wants co_lnotab, which Python 3.15 does not have
+            pytest.skip(f"dill cannot send functions: {error}")
     run_scenario(tmp_path, "queues", package, method, RESULTS, seconds=SECONDS + RESULTS, options=NO_WARNING)
 
 
@@ -242,6 +247,11 @@ def test_there_is_no_proc(tmp_path, how):
 
 def test_no_processes_to_be_had(tmp_path):
     run_scenario(tmp_path, "no_processes")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_modules_that_can_no_longer_be_read(tmp_path, method):
+    run_scenario(tmp_path, "unreadable_modules", method)
 
 
 @pytest.mark.parametrize(
@@ -502,6 +512,7 @@ def test_other_buffers(pool):
     assert twofold.double_in_processes(b"\x01\x81", pool).tolist() == [2, 2]
 
 
+@pytest.mark.thread_unsafe(reason="changes a module")
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
 def test_a_mapped_file(pool, tmp_path, mode):
     """Read where it is, at any place of the file; written in place, where that is what writing to it means."""
@@ -550,6 +561,7 @@ def test_a_mapped_file_whose_name_is_no_text(pool, tmp_path):
     assert (twofold.double_in_processes(mapped, pool) == 2 * np.arange(8)).all()
 
 
+@pytest.mark.thread_unsafe(reason="counts open files")
 @pytest.mark.parametrize("name", ["a\rb", "new\nline", " spaces ", "(deleted)"])
 def test_files_of_odd_names_do_no_harm(pool, tmp_path, name):
     twofold.double_in_processes(sample("uint32", 10_000), pool, chunk_bytes=4096)
@@ -632,8 +644,8 @@ def test_a_dtype_that_narrows_is_checked_as_the_policy_says(pool, overflow, swap
 
 
 BAD = {
-    "a string": ({"values": "abc"}, TypeError, "values is a builtins.str"),
-    "a number": ({"values": 3}, TypeError, "values is a builtins.int"),
+    "a string": ({"values": "abc"}, TypeError, "values must be a list .*, not str; convert it first"),
+    "a number": ({"values": 3}, TypeError, "values must be a list .*, not int"),
     "a masked array": ({"values": np.ma.ones(3)}, TypeError, "MaskedArray"),
     "strings": ({"values": np.array(["x"])}, TypeError, "cannot be doubled"),
     "objects": ({"values": np.array([None])}, TypeError, "cannot be doubled"),

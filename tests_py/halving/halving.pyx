@@ -1,3 +1,4 @@
+# cython: freethreading_compatible=True
 """Another operation than doubling, as a module of somebody else's would have it; a worker of a pool finds it by name."""
 from twofold._containers.double cimport run_any
 from twofold._engine.twofold_engine cimport Kernels, Operation, Policy, new_operation, threads_argument

@@ -11,7 +11,8 @@ from libc.string cimport memcmp, memcpy, memset, strlen
 from twofold._containers.lists cimport make_list
 from twofold._containers.view cimport check_dtype
 from twofold._engine.arguments cimport does_not_fit
-from twofold._engine.messages cimport attribute_if_loaded, homes_of, is_instance_of_loaded
+from twofold._engine.messages cimport attribute_if_loaded, homes_of, is_instance_of_loaded, type_name
+from twofold._engine.messages import what_to_convert
 from twofold._engine.twofold_engine cimport Operation, Policy, element_size, fill_by_letter, find_element_of, run_with_gil
 from twofold._memory.checked cimport CACHE_LINE, add, aligned, at, multiply, pointer_of
 from twofold._memory.numpy_handler cimport free_memory, new_memory
@@ -161,8 +162,7 @@ cdef class SchemaHolder:
             raise ValueError("values exports a schema without a format")
         self.element = element_of_schema(&self.schema.source)
         if self.element < 0:
-            raise TypeError(f"values is of Arrow type {name_of_schema(&self.schema.source, values)}, which cannot be "
-                            f"{operation.participle}")
+            raise refused(operation, &self.schema.source, values)
         return 0
 
     cdef object capsule(self):
@@ -208,6 +208,17 @@ cdef bytes extension_name(const char* metadata):
             return b""
     raise ValueError("values exports a schema whose metadata has a negative size")
 
+cdef object refused(Operation operation, ArrowSchema* schema, values):
+    cdef type kind = type(values)
+    called, function = type_name(values), f"twofold.{operation.function.__name__}"
+    if schema.format == b"+s" and not hasattr(kind, "type") and not hasattr(kind, "dtype"):  # as tables are exported
+        advice = f"{function}(values[name])"
+        if hasattr(kind, "with_columns"):
+            advice = f"values.with_columns({function}(polars.col(name)))"
+        return TypeError(f"values is a {called}, a table; {operation.function.__name__} its columns, each by its name: {advice}")
+    name = name_of_schema(schema, values)
+    return TypeError(f"values is of Arrow type {name}, which cannot be {operation.participle}{what_to_convert(name)}")
+
 cdef str name_of_schema(ArrowSchema* schema, values):
     name = extension_name(schema.metadata)
     if name:
@@ -215,8 +226,6 @@ cdef str name_of_schema(ArrowSchema* schema, values):
     for attribute in ("type", "dtype"):
         if hasattr(values, attribute):
             return str(getattr(values, attribute))
-    if schema.format == b"+s":  # as tables are exported
-        return "struct"
     return repr((b"dictionary" if schema.dictionary is not NULL else schema.format).decode("utf-8", "replace"))
 
 

@@ -13,6 +13,7 @@ from cpython.memoryview cimport PyMemoryView_FromObject
 
 import sys
 
+from twofold._engine.messages import refused_output, what_to_convert
 from twofold._engine.twofold_engine import element_rows
 from twofold._containers.lists cimport read_list
 from twofold._containers.view cimport (
@@ -75,7 +76,7 @@ cdef class Span:
         if view.element < 0:
             raise TypeError(
                 f"{name} has items of format {self.format()!r}, {buffer.itemsize} bytes each, which cannot be "
-                f"{operation.participle}"
+                f"{operation.participle}{what_to_convert('bool' if self.format()[-1:] == '?' else '')}"
             )
         check_dimensions(buffer.ndim, buffer.shape, name)
         view.data, view.shape, view.strides = buffer.buf, buffer.shape, buffer.strides
@@ -95,6 +96,15 @@ cdef class Span:
 
     cdef str format(self):
         return "B" if self.buffer.format is NULL else self.buffer.format.decode("utf-8", "replace")
+
+
+cdef bytes format_of(Span model):
+    """Its format, without a byte order that is this machine's, as ctypes has it: memoryview reads native formats alone."""
+    cdef bytes format = b"B" if model.buffer.format is NULL else model.buffer.format
+    if format[:1] not in (b"<", b">", b"=", b"!") or len(format) != 2 or model.view.swapped:
+        return format
+    letters = element_rows()[model.view.element]["struct_letters"]
+    return format[1:] if format[1:] in letters else letters[:1]
 
 
 @cython.internal
@@ -119,7 +129,7 @@ cdef class Memory:
             raise MemoryError(f"{self.size} bytes for the result")
         self.strides = self.shape + ndim
         self.start = <char*>aligned(self.strides + ndim)
-        self.format = b"B" if model.buffer.format is NULL else model.buffer.format
+        self.format = format_of(model)
         self.itemsize, self.ndim = like.itemsize, ndim
         for i in range(ndim):
             self.shape[i] = like.shape[i]
@@ -206,7 +216,7 @@ cdef object run_list_into(Operation operation, list values, out, dtype, Policy p
 
 cdef Span as_output(Operation operation, out):
     if not PyObject_CheckBuffer(out):
-        raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}")
+        raise refused_output(out, operation.function.__name__)
     if is_instance_of_loaded(out, "numpy", "ndarray") and type(out).__name__ not in ("ndarray", "memmap", "SharedArray"):
         raise TypeError(f"out is a {type_name(out)}, a subclass of numpy.ndarray whose meaning its memory alone might "
                         "miss; pass numpy.asarray(out) if that is what you want")

@@ -16,7 +16,7 @@ from twofold._containers.view cimport (
     MAX_DIMENSIONS, check_dimensions, check_dtype, check_output, fill_c_strides, measure, overflow_at, run_view,
 )
 from twofold._engine.messages cimport attribute_if_loaded, homes_of, is_instance_of_loaded, type_name
-from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.messages import raise_again_if_callers, what_to_convert
 from twofold._engine.twofold_engine cimport Operation, Policy, View
 from twofold._engine.twofold_engine import element_rows
 from twofold._memory.checked cimport CACHE_LINE, aligned, at, pointer_of, product_or_limit
@@ -110,11 +110,22 @@ cdef DLPackExchangeAPI* exchange_api_of(type kind) except? NULL:
     api = <DLPackExchangeAPI*>PyCapsule_GetPointer(capsule, "dlpack_exchange_api")
     return api if api.major == 1 and api.tensor_of_object is not NULL and api.object_of_tensor is not NULL else NULL
 
-cdef int check_device(device, str name) except -1:
+cdef int check_device(device, str name, owner) except -1:
     if device != CPU:
+        call = f": {name}.cpu()" if hasattr(owner, "cpu") else f": {name}.to_device('cpu')" if hasattr(owner, "to_device") else ""
         raise BufferError(f"{name} is in the memory of {other_devices.get(device, 'another device')} (DLPack's device "
-                          f"{device}); it has to be copied to the CPU first")
+                          f"{device}); copy it to the CPU first{call}")
     return 0
+
+cdef object device_of(owner, str name):
+    try:
+        return owner.__dlpack_device__()[0]
+    except Exception as error:
+        raise_again_if_callers(error)
+        if hasattr(owner, "is_deleted") and owner.is_deleted():  # of JAX
+            raise ValueError(f"{name} is a {type_name(owner)} that was deleted: by its delete(), or since it was donated to a "
+                             "function of jax.jit; pass a copy that was made before") from None
+        raise
 
 cdef int check_nothing_is_lost(owner, str name) except -1:
     """PyTorch tensors have properties that DLPack cannot express; not all of its interfaces check all of them."""
@@ -147,12 +158,12 @@ cdef class Tensor:
         cdef DLPackExchangeAPI* api = exchange_api_of(type(owner))
         check_nothing_is_lost(owner, name)
         if api is not NULL and self.take(owner, api):
-            self.read_versioned(operation, name)
+            self.read_versioned(operation, name, owner)
             return
         if not hasattr(owner, "__dlpack_device__"):  # although its class has __dlpack__
             raise TypeError(f"{name} is a {type_name(owner)}, which has no elements yet: it stands for an array while "
                             "a computation is traced, as by jax.jit")
-        check_device(owner.__dlpack_device__()[0], name)
+        check_device(device_of(owner, name), name, owner)
         try:
             capsule = owner.__dlpack__(max_version=(1, 0))
         except TypeError as error:  # the library does not know versions yet
@@ -161,11 +172,11 @@ cdef class Tensor:
         if PyCapsule_IsValid(capsule, "dltensor_versioned"):
             self.versioned = <DLManagedTensorVersioned*>PyCapsule_GetPointer(capsule, "dltensor_versioned")
             PyCapsule_SetName(capsule, "used_dltensor_versioned")
-            self.read_versioned(operation, name)
+            self.read_versioned(operation, name, owner)
         else:
             self.plain = <DLManagedTensor*>PyCapsule_GetPointer(capsule, "dltensor")
             PyCapsule_SetName(capsule, "used_dltensor")
-            self.read(operation, &self.plain.dl_tensor, name)
+            self.read(operation, &self.plain.dl_tensor, name, owner)
 
     cdef bint take(self, owner, DLPackExchangeAPI* api) except -1:
         """Take the tensor through the C API. Returns whether that works; otherwise `__dlpack__` gives a clearer error."""
@@ -181,20 +192,21 @@ cdef class Tensor:
         if self.plain is not NULL and self.plain.deleter is not NULL:
             self.plain.deleter(self.plain)
 
-    cdef int read_versioned(self, Operation operation, str name) except -1:
+    cdef int read_versioned(self, Operation operation, str name, owner) except -1:
         if self.versioned.major != 1:
             raise BufferError(f"{name} comes by DLPack {self.versioned.major}.{self.versioned.minor}; known is 1.x")
         self.writable_is_known = True
         self.view.writable = not self.versioned.flags & READ_ONLY
-        return self.read(operation, &self.versioned.dl_tensor, name)
+        return self.read(operation, &self.versioned.dl_tensor, name, owner)
 
-    cdef int read(self, Operation operation, DLTensor* tensor, str name) except -1:
+    cdef int read(self, Operation operation, DLTensor* tensor, str name, owner) except -1:
         cdef View* view = &self.view
-        check_device(tensor.device.device_type, name)
+        check_device(tensor.device.device_type, name, owner)
         self.dtype = tensor.dtype
         view.element = element_of(tensor.dtype)
         if view.element < 0:
-            raise TypeError(f"{name} holds {name_of_type(tensor.dtype)}, which cannot be {operation.participle}")
+            held = name_of_type(tensor.dtype)
+            raise TypeError(f"{name} holds {held}, which cannot be {operation.participle}{what_to_convert(held)}")
         check_dimensions(tensor.ndim, tensor.shape, name)
         view.ndim, view.itemsize = tensor.ndim, tensor.dtype.bits // 8
         view.data = at(tensor.data, tensor.byte_offset)
@@ -295,6 +307,7 @@ cdef class NewTensor:
     def __dlpack_device__(self):
         return (CPU, 0)
 
+    @cython.critical_section
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         if self.block is NULL:
             raise BufferError("this memory was taken over before")

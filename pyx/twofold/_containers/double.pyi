@@ -2,13 +2,31 @@
 
 from array import array
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from decimal import Decimal
+from fractions import Fraction
+from typing import (
+    Any,
+    Literal,
+    Protocol,
+    SupportsComplex,
+    SupportsFloat,
+    SupportsIndex,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from typing_extensions import Buffer
 
 class _HasUfuncs(Protocol):  # arrays of NumPy, dask and xarray; columns of pandas and polars
     @property
     def __array_ufunc__(self) -> Any: ...
+
+class _HasArrayStruct(Protocol):  # NumPy's scalars, which are buffers, too
+    @property
+    def __array_struct__(self) -> Any: ...
 
 class _HasDLPack(Protocol):  # tensors of PyTorch and JAX
     @property
@@ -26,10 +44,13 @@ _Overflow: TypeAlias = Literal["wrap", "saturate", "raise"]
 _Casting: TypeAlias = Literal["no", "equiv", "safe", "same_kind", "unsafe"]
 _Order: TypeAlias = Literal["K", "A", "C", "F"]
 
-_Number = TypeVar("_Number", int, float, complex)
-_Item = TypeVar("_Item")
+_IsNumber: TypeAlias = SupportsIndex | SupportsFloat | SupportsComplex
+_Number = TypeVar("_Number", int, float, complex, Decimal, Fraction)
+_Item = TypeVar("_Item", bound=_IsNumber)
 _Out = TypeVar("_Out", bound=Buffer | _HasUfuncs | _HasDLPack)
-_Same = TypeVar("_Same", bound=array[Any] | _HasUfuncs | _HasDLPack | _HasArrowArray | _HasArrowStream)
+_Same = TypeVar(
+    "_Same", bound=array[Any] | _HasUfuncs | _HasArrayStruct | _HasDLPack | _HasArrowArray | _HasArrowStream
+)
 
 class _Options(TypedDict, total=False):
     dtype: Any
@@ -43,7 +64,7 @@ class _Options(TypedDict, total=False):
 
 @overload
 def double(
-    values: Buffer | Sequence[Any] | _HasUfuncs | _HasDLPack, /, out: _Out, **options: Unpack[_Options]
+    values: Buffer | Sequence[_IsNumber] | _HasUfuncs | _HasDLPack, /, out: _Out, **options: Unpack[_Options]
 ) -> _Out: ...
 @overload
 def double(values: _Same, /, out: None = None, **options: Unpack[_Options]) -> _Same: ...  # type: ignore[overload-overlap]

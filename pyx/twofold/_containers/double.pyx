@@ -2,7 +2,7 @@
 """The public `double`: passes its argument to the module for that kind of container."""
 from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.number cimport PyNumber_Add
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_TYPE
 
 from _collections_abc import Sequence  # already loaded by Python itself; `collections.abc` takes longer
@@ -12,8 +12,10 @@ from twofold._containers.buffers cimport run_buffer, run_list_into
 from twofold._containers.dlpack cimport run_tensor
 from twofold._containers.lists cimport run_fixed_width, run_list
 from twofold._containers.view cimport exact_ndarray, run_exact_array
+from twofold._memory.published cimport load_acquire
 from twofold._engine.arguments cimport element_from_dtype, policy_argument
 from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, type_name
+from twofold._engine.messages import unexpected_keyword, what_to_pass
 from twofold._engine.twofold_engine cimport (
     Operation, Policy, WRAP, kernels_of_doubling, new_operation, threads_argument,
 )
@@ -109,7 +111,7 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
     cdef Policy policy = WRAP if overflow is "wrap" else policy_argument(overflow)
     cdef unsigned int max_threads = 0 if threads is None else threads_argument(threads)
     cdef bint is_plain = where is None and casting is None and order is None and subok is None and signature is None
-    if Py_TYPE(values) is exact_ndarray and is_plain and dtype is None:
+    if Py_TYPE(values) is ndarray_if_known() and is_plain and dtype is None:
         return run_exact_array(doubling, values, out, policy, max_threads)
     cdef dict ufunc_keywords = None
     if not is_plain:
@@ -122,6 +124,56 @@ def double(values, /, out=None, *, dtype=None, overflow="wrap", threads=None, wh
 doubling.function = double
 
 
+# ---- what is said of keywords
+#
+# Cython's code for arguments is left as it is: only where a call with keywords has failed is its error looked at.
+
+cdef extern from *:
+    """
+    static vectorcallfunc twofold_unexplained;
+    static int (*twofold_explain)(PyObject* error, PyObject* keywords);
+
+    static PyObject* twofold_call_explained(PyObject* self, PyObject* const* values, size_t n, PyObject* keywords) {
+        if (keywords == NULL) return twofold_unexplained(self, values, n, NULL);  // a jump
+        PyObject* const result = twofold_unexplained(self, values, n, keywords);
+        if (result == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyObject *type, *error, *trace;
+            PyErr_Fetch(&type, &error, &trace);
+            PyErr_NormalizeException(&type, &error, &trace);
+            if (twofold_explain(error, keywords) < 0) PyErr_Clear();
+            PyErr_Restore(type, error, trace);
+        }
+        return result;
+    }
+
+    static void twofold_explain_calls_of(PyObject* function, int (*explain)(PyObject*, PyObject*)) {
+        char* const place = (char*)function + Py_TYPE(function)->tp_vectorcall_offset;
+        memcpy(&twofold_unexplained, place, sizeof(twofold_unexplained));
+        twofold_explain = explain;
+        vectorcallfunc const explained = &twofold_call_explained;
+        memcpy(place, &explained, sizeof(explained));
+    }
+    """
+    void explain_calls_of "twofold_explain_calls_of"(object function, int (*explain)(object, object) except -1) noexcept
+
+cdef tuple keywords_of_double = ("out", "dtype", "overflow", "threads", "where", "casting", "order", "subok", "signature")
+
+cdef int advise_on_keywords(object error, object keywords) except -1:
+    text = str(error)
+    if "unexpected keyword" in text:
+        for name in keywords:
+            if name not in keywords_of_double:
+                error.args = (text + unexpected_keyword("double", name, keywords_of_double),)
+                break
+    elif "at least 1 positional argument" in text and "values" in keywords:
+        error.args = (text + "; values is positional: double(x)",)
+    elif "Cannot cast ufunc" in text and not hasattr(error, "__notes__"):  # NumPy's, which has no text that can be changed
+        error.add_note('pass casting="unsafe" to have it cast all the same')
+    return 0
+
+explain_calls_of(double, advise_on_keywords)
+
+
 cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsigned int threads, dict ufunc_keywords):
     cdef type kind = type(values)
     if kind is list or kind is tuple:
@@ -131,7 +183,7 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
     if kind is range and out is None and dtype is None and not ufunc_keywords and operation.of_range is not NULL:
         return operation.of_range(values)
     if is_of_numpy(values):
-        if exact_ndarray is NULL or operation.ufuncs is None:
+        if not has_begun(operation):
             ufunc_route.begin()
         return ufunc_route.run_of_numpy(operation, values, out, dtype, policy, threads, ufunc_keywords)
     if isinstance(values, (int, float, complex)):
@@ -142,7 +194,7 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
                 result = run_columns(operation, values, policy, threads)
                 if result is not None:
                     return result
-            if exact_ndarray is NULL or operation.ufuncs is None:
+            if not has_begun(operation):
                 ufunc_route.begin()
             return ufunc_route.run_by_ufunc(operation, values, out, dtype, policy, threads, ufunc_keywords)
         if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dlpack__"):
@@ -153,9 +205,17 @@ cdef object run_any(Operation operation, values, out, dtype, Policy policy, unsi
         return run_buffer(operation, values, out, dtype, policy, threads)
     if isinstance(values, (list, tuple)) or isinstance(values, Sequence) and not isinstance(values, str):
         return run_items(operation, list(values), out, dtype, policy, threads, ufunc_keywords)
-    hint = "; numpy.asarray(values) may be one" if hasattr(kind, "__array__") else ""
+    if is_instance_of_loaded(values, "numbers", "Number"):  # Decimal, Fraction: as an item of a list
+        return run_number(operation, values, out, dtype, policy, threads, ufunc_keywords)
     raise TypeError(f"values must be a list or another sequence of numbers, a number, or an array or buffer, "
-                    f"not {type_name(values)}{hint}")
+                    f"not {type_name(values)}{what_to_pass(values)}")
+
+cdef inline PyTypeObject* ndarray_if_known() noexcept:
+    return <PyTypeObject*>load_acquire(<void**>&exact_ndarray)
+
+cdef bint has_begun(Operation operation) noexcept:
+    """Whether NumPy has been looked up, also for this operation."""
+    return ndarray_if_known() is not NULL and operation.ufuncs is not None
 
 cdef bint is_of_numpy(values) except -1:
     return is_instance_of_loaded(values, "numpy", "ndarray") or is_instance_of_loaded(values, "numpy", "generic")
@@ -175,7 +235,8 @@ cdef object run_exchanged(Operation operation, values, out, dtype, Policy policy
     cdef type kind = type(values)
     if hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__"):
         if out is not None:
-            raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
+            raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed; leave out= away, "
+                            "and take what the call returns")
         if hasattr(kind, "__arrow_c_array__"):
             return run_arrow(operation, values, dtype, policy, threads)
         return run_chunks(operation, values, dtype, policy, threads)

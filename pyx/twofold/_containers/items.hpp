@@ -1,5 +1,6 @@
 // List items of Python's built-in types (ints, floats and complex numbers), read and made without running any Python
-// code. So nothing changes the list meanwhile, and no references to its items are needed. Needs the GIL.
+// code. So nothing changes the list meanwhile, and no references to its items are needed. Needs the GIL, or in a
+// free-threaded Python a critical section of the list.
 //
 // The section "doubled exactly" knows one operation: doubling hands its loop to the lists as `of_plain_items`. All else
 // is for any operation.

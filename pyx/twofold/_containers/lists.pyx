@@ -2,12 +2,14 @@
 """Lists in, lists out: exact by Python's own arithmetic, or computed as an array of one element type.
 
 Items of Python's built-in types are processed in loops that run no Python code. These end at the first item of another
-type: its arithmetic may run any code and change the list, whose items are looked up again afterwards.
+type: its arithmetic may run any code and change the list, whose items are looked up again afterwards. In a free-threaded
+Python each such loop has the list's lock (a critical section), so that no other thread changes the list meanwhile.
 """
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.complex cimport PyComplex_Check
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
-from cpython.list cimport PyList_New
+from cpython.list cimport PyList_Check, PyList_New
 from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.number cimport PyNumber_Float, PyNumber_Index
@@ -18,8 +20,18 @@ from libc.stdint cimport int64_t
 
 from twofold._engine.messages import raise_again_if_callers
 from twofold._engine.arguments cimport does_not_fit, element_from_dtype, element_name
-from twofold._engine.messages cimport attribute_if_loaded, is_instance_of_loaded, short, type_name
-from twofold._engine.twofold_engine cimport Operation, Policy, RAISE, element_size, find_element_of, run_with_gil
+from twofold._engine.messages cimport attribute_if_loaded, instead_of_item, is_instance_of_loaded, short, type_name
+from twofold._engine.twofold_engine cimport Operation, Policy, RAISE, WRAP, element_size, find_element_of, run_with_gil
+
+cdef extern from *:
+    """
+    #if defined(Py_GIL_DISABLED)
+    #define TWOFOLD_IS_FREE_THREADED 1
+    #else
+    #define TWOFOLD_IS_FREE_THREADED 0
+    #endif
+    """
+    const bint IS_FREE_THREADED "TWOFOLD_IS_FREE_THREADED"
 
 cdef extern from "Python.h":
     bint PyIndex_Check(object) noexcept
@@ -52,14 +64,22 @@ cdef inline int yield_after_slice(Py_ssize_t i, Py_ssize_t n) except -1:
         PyErr_CheckSignals()
     return 0
 
+cdef inline object lock_of(values):
+    """In whose critical section the items are looked up. A tuple needs none, and may be read by many threads at once."""
+    return object() if IS_FREE_THREADED and not PyList_Check(values) else values
+
 cdef PyObject** items_of(values, Py_ssize_t n) except NULL:
-    """The items of a list or tuple that had n of them when the call began."""
+    """The items of a list or tuple that had n of them when the call began; valid as long as its lock is held."""
     if PySequence_Fast_GET_SIZE(values) != n:  # the arithmetic of an item, say, has changed the list
         raise RuntimeError(f"values changed its length from {n} to {len(values)} while it was read")
     return PySequence_Fast_ITEMS(values)
 
 cdef list new_list(Py_ssize_t n):
     """A list for n items, not filled. Until it is, the garbage collector, which exposes lists, must not track it."""
+    if IS_FREE_THREADED:
+        # A list for which there is no memory drops the items of the list that it reuses there (python/cpython#152125):
+        # it must be one without items.
+        PyList_New(0)
     cdef list result = PyList_New(n)
     PyObject_GC_UnTrack(result)
     advise_huge_pages(PySequence_Fast_ITEMS(result), n * sizeof(PyObject*))
@@ -69,7 +89,7 @@ cdef list new_list(Py_ssize_t n):
 # ---- what counts as a number
 
 cdef object not_a_number(Py_ssize_t i, item, str what="a number"):
-    return TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not {what}")
+    return TypeError(f"values[{i}] is {short(item)} ({type_name(item)}), not {what}{instead_of_item(item)}")
 
 cdef object check_number(item, Py_ssize_t i):
     """TypeError unless the item is a number: by its type, by numbers.Number, or because it can be used as an int.
@@ -100,6 +120,8 @@ cdef bint is_complex(item) except -1:
 
 cdef object result_of(Operation operation, item, Py_ssize_t i, Policy policy):
     """The result of a number; `i` is its index."""
+    if policy != WRAP and is_instance_of_loaded(item, "numpy", "generic"):  # whose own arithmetic wraps
+        return result_of_scalar(operation, item, i, "raise" if policy == RAISE else "saturate")
     if policy == RAISE:
         check_result_is_finite(operation, item, i)
     try:
@@ -107,6 +129,13 @@ cdef object result_of(Operation operation, item, Py_ssize_t i, Policy policy):
     except TypeError as error:
         raise_again_if_callers(error)
         raise not_a_number(i, item, "a number that can be added") from error
+
+cdef object result_of_scalar(Operation operation, item, Py_ssize_t i, str overflow):
+    try:
+        return operation.function(item, overflow=overflow)
+    except OverflowError as error:
+        raise_again_if_callers(error)
+        raise OverflowError(str(error).replace("values", f"values[{i}]", 1)) from None
 
 cdef int check_result_is_finite(Operation operation, item, Py_ssize_t i) except -1:
     """OverflowError for a finite float or complex number whose result is infinite. Other types check their own limits."""
@@ -130,14 +159,16 @@ cdef list run_list(Operation operation, values, Policy policy):
     cdef PyObject** results = PySequence_Fast_ITEMS(result)
     cdef PyObject** items
     cdef Py_ssize_t end, i = 0
+    lock = lock_of(values)
     number = None  # the type of the last checked item
     while i < n:
-        items = items_of(values, n)
         end = end_of_slice(i, n)
-        if operation.of_plain_items is not NULL:
-            i = operation.of_plain_items(items, results, i, end, n, policy == RAISE)
+        with cython.critical_section(lock):
+            items = items_of(values, n)
+            if operation.of_plain_items is not NULL:
+                i = operation.of_plain_items(items, results, i, end, n, policy == RAISE)
+            item = <object>items[i] if i < end else None
         if i < end:
-            item = <object>items[i]
             if type(item) is not number:
                 number = check_number(item, i)
             other = result_of(operation, item, i, policy)
@@ -187,12 +218,14 @@ cdef int read_list(Operation operation, values, Py_ssize_t n, int element, void*
     cdef Py_ssize_t end, i = 0
     cdef PyObject** items
     cdef PyObject* plain
+    lock = lock_of(values)
     while i < n:
-        items = items_of(values, n)
         end = end_of_slice(i, n)
-        i = functions.read(items, out, i, end, n)
+        with cython.critical_section(lock):
+            items = items_of(values, n)
+            i = functions.read(items, out, i, end, n)
+            item = <object>items[i] if i < end else None
         if i < end:
-            item = <object>items[i]
             number = plain_number(item, i, element)
             plain = <PyObject*>number
             if functions.read(&plain, <char*>out + i * element_size(element), 0, 1, 1) == 0:
@@ -259,11 +292,13 @@ def read_ints(values, out):
     cdef Py_buffer elements
     cdef Py_ssize_t n = PySequence_Fast_GET_SIZE(values)
     cdef Py_ssize_t end, i = 0
+    lock = lock_of(values)
     get_bytes(out, &elements, n * <Py_ssize_t>sizeof(int64_t), PyBUF_WRITABLE)
     try:
         while i < n:
             end = end_of_slice(i, n)
-            i = read_exact_ints(items_of(values, n), <int64_t*>elements.buf, i, end, n)
+            with cython.critical_section(lock):
+                i = read_exact_ints(items_of(values, n), <int64_t*>elements.buf, i, end, n)
             if i < end:
                 return False
             yield_after_slice(i, n)

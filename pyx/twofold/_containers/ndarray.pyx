@@ -1,10 +1,12 @@
 # distutils: define_macros=NPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION NPY_TARGET_VERSION=NPY_2_0_API_VERSION
 """NumPy arrays, by NumPy's C API, looked up when the first one comes: `import twofold` does not import NumPy."""
+cimport cython
 from cpython.object cimport PyObject
 
 from twofold._engine import ufunc_loops
 from twofold._memory.numpy_handler import find_numpy
-from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.arguments import dtype_of_numpy
+from twofold._engine.messages import raise_again_if_callers, refused_output
 from twofold._engine.twofold_engine import element_rows
 from twofold._containers.view cimport call_for_arrays, check_that_it_fits, overflow_at, run_new_view, run_view
 from twofold._memory.numpy_api cimport (
@@ -12,7 +14,7 @@ from twofold._memory.numpy_api cimport (
     PyArray_IS_C_CONTIGUOUS, PyArray_ISNOTSWAPPED, PyArray_ISWRITEABLE, PyArray_ITEMSIZE, PyArray_NDIM, PyArray_STRIDES,
     PyArray_ToScalar, check_is_array, descr_of, dtype_of, find_functions,
 )
-from twofold._engine.messages cimport attribute_if_loaded, type_name
+from twofold._engine.messages cimport attribute_if_loaded
 from twofold._engine.twofold_engine cimport (
     Operation, Policy, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags,
 )
@@ -24,7 +26,8 @@ cdef extern from "<fenv.h>":
     int FE_INVALID
     int FE_OVERFLOW
 
-cdef object np = None  # set when the first array comes
+# Set when the first array comes, by the first thread that has them.
+cdef object np = None
 
 def begin():
     """With NumPy imported: look up what calls need of it, and have `double` call this module.
@@ -33,14 +36,17 @@ def begin():
     threads that do this at the same time find the same.
     """
     global np, overflowing, signalling
-    np = find_numpy()
+    numpy = find_numpy()
     find_functions()
     numpy_handler.begin()
     ufunc_loops.begin()
     for element, row in enumerate(element_rows()):
         may_raise_flags[element] = row["raises_flags"]
-    overflowing = np.array([1.7976931348623157e308])
-    signalling = np.array([0x7FF4000000000000], np.uint64).view(np.float64)
+    too_large = numpy.array([1.7976931348623157e308])
+    signalling_nan = numpy.array([0x7FF4000000000000], numpy.uint64).view(numpy.float64)
+    with cython.critical_section(plain_classes):
+        if np is None:
+            np, overflowing, signalling = numpy, too_large, signalling_nan
     plain_classes.update((np.ndarray, np.memmap))
     call_for_arrays(np.ndarray, run_ndarray)
 
@@ -84,7 +90,7 @@ cdef inline void fill_new_view(View* view, object array, const View* model) noex
     view.shape, view.n, view.itemsize, view.ndim = model.shape, model.n, model.itemsize, model.ndim
     view.element, view.swapped, view.writable = model.element, model.swapped, True
 
-cdef object as_array(out):
+cdef object as_array(Operation operation, out):
     """`out`, an array or a buffer, as an array."""
     if PyArray_Check(out):
         return out
@@ -92,11 +98,11 @@ cdef object as_array(out):
         return np.asarray(memoryview(out))
     except TypeError as error:
         raise_again_if_callers(error)
-        raise TypeError(f"out must be a writable array or buffer, not {type_name(out)}") from None
+        raise refused_output(out, operation.function.__name__) from None
 
-cdef object as_output(out, object values, const View* source, View* target):
+cdef object as_output(Operation operation, out, object values, const View* source, View* target):
     """`out` as an array, checked to be one that can hold the results of `values`."""
-    cdef object array = as_array(out)
+    cdef object array = as_array(operation, out)
     fill_view(target, array, element_of(PyArray_DESCR(array)))
     if target.writable and (source.element < 0 or target.element < 0 or target.element == timedelta64):
         check_same_type(array, values)  # only NumPy knows the type's name, and the unit
@@ -128,7 +134,7 @@ cdef object run_ndarray(Operation operation, object values, object out_, Policy 
     elif out_ is values and source.writable and source.contiguous:
         index = run_view(operation, &source, &source, policy, threads)
     else:
-        out = as_output(out_, values, &source, &target)
+        out = as_output(operation, out_, values, &source, &target)
         if not target.contiguous and overlaps_itself(&target):
             # As in NumPy: each element is computed once.
             np.copyto(out, run_ndarray(operation, values, None, policy, threads))
@@ -167,7 +173,7 @@ def cannot_fail(values, dtype, ufunc_keywords):
     if not is_wrapped(values.dtype) or is_masked(values):
         return False
     if dtype is not None:
-        wanted = np.dtype(dtype)
+        wanted = dtype_of_numpy(np, dtype)
         if not is_wrapped(wanted) or not ufunc_keywords and wanted == values.dtype:
             return False
     elif not ufunc_keywords:
@@ -194,12 +200,12 @@ def run_exact(Operation operation not None, values, out, Policy policy, unsigned
     check_is_array(values)
     return run_ndarray(operation, values, out, policy, threads)
 
-def check_out(out, values):
+def check_out(Operation operation not None, out, values):
     """`out` as an array, checked to be one that can hold the results of `values`."""
     cdef View source, target
     check_is_array(values)
     fill_view(&source, values, element_of(PyArray_DESCR(values)))
-    return as_output(out, values, &source, &target)
+    return as_output(operation, out, values, &source, &target)
 
 def has_element(dtype):
     """Whether our own loops support the type."""

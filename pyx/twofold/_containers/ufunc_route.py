@@ -14,8 +14,9 @@ import sys
 from _functools import partial  # type: ignore[import-not-found]  # of functools, which takes longer to import
 
 from twofold._containers import ndarray
-from twofold._engine import signals, twofold_engine
-from twofold._engine.messages import raise_again_if_callers
+from twofold._engine import parallel_ufunc, signals, twofold_engine
+from twofold._engine.arguments import dtype_of_numpy
+from twofold._engine.messages import loaded_module, raise_again_if_callers, what_to_convert
 from twofold._memory.numpy_handler import find_numpy
 
 TYPE_CHECKING = False  # as in typing, which would take longer to import than all of this
@@ -56,6 +57,7 @@ def begin() -> None:
 def take_for_plain(kind: type) -> None:
     """Treat a subclass of ndarray as its memory alone; results are exact arrays."""
     ndarray.plain_classes.add(kind)
+    parallel_ufunc.take_for_plain(kind)
 
 
 def run_of_numpy(  # noqa: PLR0913, PLR0917
@@ -75,13 +77,14 @@ def run_of_numpy(  # noqa: PLR0913, PLR0917
         return operation.ufuncs[WRAP](values, **keywords)
     if isinstance(values, np.generic) and not isinstance(values, np.object_):
         if not ndarray.has_element(values.dtype):
-            raise TypeError(f"values is a {type_name(values)}, which cannot be {operation.participle}")
+            advice = what_to_convert(values.dtype.name)
+            raise TypeError(f"values is a {type_name(values)}, which cannot be {operation.participle}{advice}")
         if out is dtype is ufunc_keywords is None:
             return ndarray.run_exact(operation, np.asarray(values), None, policy, threads)
     if (
         type(values) in ndarray.plain_classes
         and not ufunc_keywords
-        and (dtype is None or np.dtype(dtype) == values.dtype)
+        and (dtype is None or dtype_of_numpy(np, dtype) == values.dtype)
         and (out is None or type(out) in ndarray.plain_classes or not hasattr(type(out), "__array_ufunc__"))
     ):
         return ndarray.run_exact(operation, values, out, policy, threads)
@@ -167,7 +170,7 @@ def by_numpy(operation: Operation, values: Any, policy: int, keywords: dict[str,
 
 def mask_of(values: Any) -> Any:
     """The mask of a masked array; does not import numpy.ma: if it is not loaded, there is none."""
-    getmask = getattr(sys.modules.get("numpy.ma.core"), "getmask", None)
+    getmask = getattr(loaded_module("numpy.ma.core"), "getmask", None)
     return np.False_ if getmask is None else getmask(values)
 
 
@@ -202,7 +205,10 @@ def computed_aside(
         known[~counts] = 0
     known = as_type(known, computed, policy, array, "which")
     if computed.kind == "O":
-        results = operation.ufuncs[WRAP](known, out=np.empty_like(known))
+        of_numpy = np.False_ if policy == WRAP else np.asarray(np.frompyfunc(is_scalar, 1, 1)(known), bool)
+        results = operation.ufuncs[WRAP](known, out=np.empty_like(known), where=~of_numpy)
+        for index in map(tuple, np.argwhere(of_numpy).tolist()):
+            results[index] = result_of_scalar(operation, known[index], index, policy)
         if policy == RAISE:
             check_that_none(
                 np.frompyfunc(becomes_infinite, 2, 1)(known, results), array, f"whose {operation.noun}", "float64"
@@ -210,6 +216,19 @@ def computed_aside(
     else:
         results = np.asarray(ndarray.run_exact(operation, known, None if known is array else known, policy, 0))
     return as_type(results, stored, policy, array, f"whose {operation.noun}")
+
+
+def is_scalar(item: Any) -> bool:
+    """Whether it is a number of NumPy: the arithmetic of these wraps, but that of Python's numbers does not."""
+    return isinstance(item, np.generic)
+
+
+def result_of_scalar(operation: Operation, item: Any, index: tuple[int, ...], policy: int) -> Any:
+    try:
+        return operation.function(item, overflow=OVERFLOWS[policy])
+    except OverflowError as error:
+        raise_again_if_callers(error)
+        raise OverflowError(str(error).replace("values", name_of(index), 1)) from None
 
 
 def becomes_infinite(item: Any, result: Any) -> bool:
@@ -224,8 +243,11 @@ def check_that_none(lost: Any, values: Array, what: str, dtype: Any) -> None:
     """OverflowError for the first element that is lost: `what` ("which" or its result) does not fit the type."""
     if np.any(lost):
         first = tuple(map(int, np.unravel_index(np.argmax(lost), values.shape)))
-        name = f"values[{', '.join(map(str, first))}]" if first else "values"
-        raise OverflowError(f"{name} is {values[first]}, {what} does not fit {dtype}")
+        raise OverflowError(f"{name_of(first)} is {values[first]}, {what} does not fit {dtype}")
+
+
+def name_of(index: tuple[int, ...]) -> str:
+    return f"values[{', '.join(map(str, index))}]" if index else "values"
 
 
 # ---- conversion between types
@@ -427,7 +449,9 @@ def by_polars(operation: Operation, values: Any, policy: int, keywords: dict[str
     if not isinstance(values, sys.modules["polars"].Series):  # an expression
         return Call(operation, OVERFLOWS[policy], keywords.get("dtype")).by(values, without(keywords, "dtype"))
     if "out" in keywords:
-        raise TypeError(f"out= does not go with {type_name(values)}: arrays of Arrow are never changed")
+        raise TypeError(
+            f"out= does not go with {type_name(values)}: arrays of Arrow are never changed; leave out= away"
+        )
     operation.function(values.clear())  # TypeError for types whose codes would be doubled: dates, categories
     results = by_numpy(operation, values.fill_null(strategy="zero").to_numpy(), policy, keywords)
     return type(values)(values.name, results).set(values.is_null(), None)
@@ -439,6 +463,8 @@ def by_polars(operation: Operation, values: Any, policy: int, keywords: dict[str
 def by_pandas(operation: Operation, values: Any, policy: int, keywords: dict[str, Any]) -> Any:
     call = Call(operation, OVERFLOWS[policy], keywords.get("dtype"))
     calling = without(keywords, "dtype", "out")
+    if "out" in keywords:
+        check_in_place(operation, keywords["out"])
     arrays = sys.modules["pandas"].arrays
     if isinstance(values, arrays.SparseArray):
         result = SparseCall(call, values).by(values, calling)
@@ -447,17 +473,19 @@ def by_pandas(operation: Operation, values: Any, policy: int, keywords: dict[str
     elif isinstance(values, sys.modules["pandas"].DataFrame) and calling:
         result = call_on_frame(values, call, calling)
     elif is_left_to_the_ufunc(policy, keywords) and not holds_other_arrays(values):
-        result = operation.ufuncs[policy](values, **keywords)
+        try:
+            result = operation.ufuncs[policy](values, **keywords)
+        except TypeError as error:
+            name_the_column(error, values, call, calling)
+            raise
     elif isinstance(values, arrays.IntegerArray | arrays.FloatingArray):
         result = call.by(values.fillna(0), calling)
         result[values.isna()] = values.dtype.na_value
     else:
         try:
             result = call.by(values, calling)
-        except OverflowError as error:
-            raise_again_if_callers(error)
-            if isinstance(values, sys.modules["pandas"].DataFrame):  # the indices were those of its internal blocks
-                call_on_frame(values, call, calling)
+        except (OverflowError, TypeError) as error:  # whose indices are those of its internal blocks
+            name_the_column(error, values, call, calling)
             raise
     if "out" in keywords:
         assign(operation, keywords["out"], result, values, keywords, policy)
@@ -471,6 +499,29 @@ def holds_other_arrays(values: Any) -> bool:
     return any(hasattr(dtype, "pyarrow_dtype") or hasattr(dtype, "fill_value") for dtype in dtypes)
 
 
+def name_the_column(error: Exception, values: Any, call: Call, calling: dict[str, Any]) -> None:
+    """Raise the error of a DataFrame's first column that has one, with the column's name."""
+    raise_again_if_callers(error)
+    if isinstance(values, sys.modules["pandas"].DataFrame):
+        call_on_frame(values, call, calling)
+
+
+def check_in_place(operation: Operation, out: Any) -> None:
+    """Refuse an `out` of pandas that would not be written, but a copy of it: pandas copies on write what is shared."""
+    pandas, name = sys.modules["pandas"], operation.function.__name__
+    if isinstance(out, pandas.Index):
+        raise TypeError(f"out is a {type_name(out)}, which pandas never changes; say index = twofold.{name}(index)")
+    blocks = getattr(getattr(out, "_mgr", None), "blocks", ())
+    if pandas.__version__[:2] not in {"1.", "2."} and any(block.refs.has_reference() for block in blocks):
+        recipe = 'frame["a"] = twofold.{0}(frame["a"])' if out.ndim == 1 else "frame = twofold.{0}(frame)"
+        raise ValueError(
+            f"out is a {type_name(out)} that shares its memory with another one, as a column does with its DataFrame:"
+            f" pandas would write to a copy, and the other one stay as it is; say {recipe.format(name)}"
+        )
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise ValueError(f"out is read-only, as are the arrays that pandas gives; say series = twofold.{name}(series)")
+
+
 def call_on_frame(values: Any, call: Call, calling: dict[str, Any]) -> Any:
     """Run on a DataFrame column by column: with keywords, for example, pandas would make one array of it."""
     where = np.broadcast_to(calling["where"], values.shape) if "where" in calling else None
@@ -479,9 +530,9 @@ def call_on_frame(values: Any, call: Call, calling: dict[str, Any]) -> Any:
         keywords = calling if where is None else {**calling, "where": where[:, i]}
         try:
             columns[i] = call.by(values.iloc[:, i], keywords)
-        except OverflowError as error:
+        except (OverflowError, TypeError) as error:
             raise_again_if_callers(error)
-            raise OverflowError(f"in column {name!r}, {error}") from None
+            raise type(error)(f"in column {name!r}, {error}") from None
     result = values._constructor(columns, index=values.index)
     result.columns = values.columns
     return result.__finalize__(values)
@@ -529,8 +580,9 @@ LIBRARIES = {"pandas": by_pandas, "dask": by_dask, "xarray": by_xarray, "polars"
 def run_objects(operation: Operation, values: Any, out: Any, policy: int) -> Any:
     """Run on an exact array of a dtype without loops of ours: of objects, which are treated as items of a list."""
     if values.dtype != object:
-        raise TypeError(f"values holds {values.dtype}, which cannot be {operation.participle}")
-    target: Any = None if out is None else values if out is values else ndarray.check_out(out, values)
+        advice = what_to_convert(str(values.dtype))
+        raise TypeError(f"values holds {values.dtype}, which cannot be {operation.participle}{advice}")
+    target: Any = None if out is None else values if out is values else ndarray.check_out(operation, out, values)
     if out is values and not target.flags.writeable:
         raise ValueError("out is read-only")
     try:

@@ -25,7 +25,7 @@ cdef int check_dtype(dtype, values, int element) except -1
 
 # numpy.ndarray, and the function that runs an operation on an exact one, into `out`, or into a new array if that is
 # None. The module `ndarray` sets them when the first NumPy array comes, and `double` reads them: `import twofold` does
-# not import NumPy.
+# not import NumPy. Threads that may see the first set (load_acquire) can rely on all that was set up before it.
 ctypedef object (*array_function)(Operation operation, object values, object out, Policy policy, unsigned int threads)
 cdef PyTypeObject* exact_ndarray
 cdef array_function run_exact_array

@@ -4,6 +4,7 @@ from libc.string cimport memcmp, memcpy
 
 from twofold._containers.lists cimport make_list
 from twofold._memory.checked cimport add, multiply, product_or_limit
+from twofold._memory.published cimport store_release
 from twofold._memory.numpy_handler cimport free_memory, new_memory
 from twofold._engine.arguments cimport does_not_fit, element_from_dtype, element_name
 from twofold._engine.messages cimport short
@@ -114,7 +115,7 @@ cdef array_function run_exact_array = NULL
 cdef void call_for_arrays(type ndarray, array_function function) noexcept:
     global exact_ndarray, run_exact_array
     run_exact_array = function
-    exact_ndarray = <PyTypeObject*>ndarray
+    store_release(<void**>&exact_ndarray, <void*>ndarray)
 
 
 cdef object overflow_at(Operation operation, size_t index, const View* values, array=None):

@@ -1,6 +1,6 @@
 """What calls are told: element types by their names, overflow; and what they answer where something does not fit."""
 from twofold._engine.messages cimport attribute_if_loaded, short
-from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.messages import did_you_mean, raise_again_if_callers
 from twofold._engine.twofold_engine cimport Operation, Policy, RAISE, SATURATE, WRAP
 from twofold._engine.twofold_engine import element_rows
 
@@ -32,8 +32,19 @@ cdef int element_from_dtype(dtype) except -1:
     except (ImportError, TypeError) as error:
         raise_again_if_callers(error)
     if number is None:
-        raise TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(names)}")
+        raise unknown_dtype(dtype)
     return number
+
+cdef object unknown_dtype(dtype):
+    return TypeError(f"dtype {short(dtype)} is not supported; known are {', '.join(names)}{did_you_mean(dtype, names)}")
+
+def dtype_of_numpy(numpy, dtype):
+    """numpy.dtype(dtype), or an error that says which ones are known."""
+    try:
+        return numpy.dtype(dtype)
+    except TypeError as error:
+        raise_again_if_callers(error)
+        raise unknown_dtype(dtype) from None
 
 
 # ---- overflow

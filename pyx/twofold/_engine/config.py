@@ -4,6 +4,7 @@ import os
 
 from twofold._engine.threads import threads_info
 from twofold._engine.twofold_engine import __version__, cache_size, simd_target, supported_simd_targets
+from twofold._memory.numpy_handler import recycled_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ VARIABLES = (
     "TWOFOLD_SIMD",
     "TWOFOLD_CACHE_BYTES",
     "TWOFOLD_NUM_THREADS",
+    "TWOFOLD_RECYCLE_MEMORY",
     "OMP_NUM_THREADS",
     "OMP_THREAD_LIMIT",
 )
@@ -43,12 +45,13 @@ def show_config(mode: str = "stdout") -> "dict[str, Any] | None":
         - "simd": "target", the instruction set in use, and "supported", those that could be, weakest first
         - "cache_bytes": the assumed size of the last-level cache; larger results are streamed
         - "threads": what `threads_info` returns
+        - "recycled_memory": whether memory is recycled for new arrays, how much is kept for that, and how much may be
         - "environment": the variables that are set, of those that twofold reads
 
     Raises
     ------
     ValueError
-        `mode` is neither of the two; or as `simd_target` has it.
+        `mode` is neither of the two; or a variable of twofold's holds what cannot be used.
 
     Examples
     --------
@@ -63,7 +66,8 @@ def show_config(mode: str = "stdout") -> "dict[str, Any] | None":
         "simd": {"target": simd_target(), "supported": supported_simd_targets()},
         "cache_bytes": cache_size(),
         "threads": threads_info(),
-        "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "recycled_memory": recycled_memory(),
+        "environment": {name: said for name in VARIABLES if (said := os.environ.get(name)) is not None},
     }
     if mode == "dicts":
         return config

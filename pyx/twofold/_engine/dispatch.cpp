@@ -5,13 +5,16 @@
 #include <atomic>
 #include <cfenv>
 #include <cstdint>
-#include <cstdlib>
+#include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <twofold/machine/clock.hpp>
+#include <twofold/machine/environment.hpp>
 #include <twofold/machine/float_environment.hpp>
 #include <twofold/nd/arrays.hpp>
 #include <twofold/parallel/adaptive.hpp>
+#include <twofold/parallel/loop.hpp>
 #include <twofold/version.hpp>
 #include <utility>
 
@@ -28,9 +31,34 @@ constinit std::atomic<int> chosen{-1};
 // loaded late.
 thread_local unsigned thread_limit = 0;
 
+// One rule for all variables of ours: what cannot be used is an error. An empty text counts as none.
+[[noreturn]] void refuse(char const* name, char const* text, std::string const& but) {
+    throw std::invalid_argument(std::string(name) + " is '" + text + "', but " + but);
+}
+
+bool says_something(char const* text) noexcept {
+    return text != nullptr && *text != '\0';
+}
+
+void check_thread_count() {
+    engine::environment_variable const variable("TWOFOLD_NUM_THREADS");
+    char const* const text = variable.text();
+    if (says_something(text) && engine::parse_thread_count(text) == 0) {
+        refuse("TWOFOLD_NUM_THREADS", text, "it must be a whole number from 1 to 4294967295");
+    }
+}
+
+void check_cache_size() {
+    engine::environment_variable const variable("TWOFOLD_CACHE_BYTES");
+    char const* const text = variable.text();
+    if (says_something(text) && engine::parse_cache_size(text, std::strlen(text)) == 0) {
+        refuse("TWOFOLD_CACHE_BYTES", text, "it must be a size in bytes, or with a unit, such as 32M, 32MB or 32MiB");
+    }
+}
+
 int choose(char const* wanted) {
     auto const sets = instruction_sets();
-    bool const anyone = wanted == nullptr || *wanted == '\0';
+    bool const anyone = !says_something(wanted);
     int best = -1;
     std::string supported;
     for (instruction_set const& set : sets) {
@@ -39,8 +67,7 @@ int choose(char const* wanted) {
         supported += (supported.empty() ? "" : ", ") + std::string(set.name);
     }
     if (best < 0) {
-        throw std::invalid_argument("TWOFOLD_SIMD is '" + std::string(anyone ? "" : wanted) +
-                                    "', but this build of twofold on this machine has: " + supported);
+        refuse("TWOFOLD_SIMD", anyone ? "" : wanted, "this build of twofold on this machine has: " + supported);
     }
     return best;
 }
@@ -102,12 +129,17 @@ int set_if_chosen() noexcept {
 int chosen_set() {
     int set = set_if_chosen();
     if (set < 0) {
-        set = choose(std::getenv("TWOFOLD_SIMD"));
+        set = choose(engine::environment_variable("TWOFOLD_SIMD").text());
         // Here with the GIL, since it reads the environment; the calls that need it next run without the GIL.
-        static_cast<void>(engine::cache_size());
+        static_cast<void>(cache_size());
         chosen.store(set, std::memory_order_release);
     }
     return set;
+}
+
+std::size_t cache_size() {
+    if (engine::the_cache_size.load(std::memory_order_relaxed) == 0) check_cache_size();
+    return engine::cache_size();
 }
 
 int find_element(char kind, std::size_t bytes) noexcept {
@@ -124,19 +156,14 @@ unsigned current_thread_limit() noexcept {
     return thread_limit;
 }
 
-std::uint64_t number_of_this_thread() noexcept {
-    static constinit std::atomic<std::uint64_t> threads{0};
-    thread_local std::uint64_t number = 0;
-    if (number == 0) number = ++threads;
-    return number;
-}
-
-engine::thread_decision decide_threads(bool pool_worker) noexcept {
+engine::thread_decision decide_threads(bool pool_worker) {
+    if (thread_limit == 0) check_thread_count();
     return engine::decide_threads({.thread_limit = thread_limit, .pool_worker = pool_worker});
 }
 
-unsigned decided_threads(bool pool_worker) noexcept {
+unsigned decided_threads(bool pool_worker) {
     if (thread_limit != 0) return thread_limit;
+    check_thread_count();
     return engine::sharing::decided_threads(engine::now_ns(), {.pool_worker = pool_worker});
 }
 
@@ -152,6 +179,19 @@ int raised_float_flags() noexcept {
 
 void clear_float_flags() noexcept {
     if (raised_float_flags() != 0) engine::float_modes::current().adopt();
+}
+
+void learn_item_cost(void const* what, std::size_t count, std::int64_t ns) noexcept {
+    engine::item_cost(engine::call_kind_of(what)).learn(count, ns);
+}
+
+std::uint32_t all_float_flags() noexcept {
+    return engine::float_modes::raised();
+}
+
+void set_float_flags(std::uint32_t flags) noexcept {
+    engine::float_modes::current().adopt();
+    engine::float_modes::raise(flags);
 }
 
 bool is_time_for_signals(std::size_t bytes) noexcept {
@@ -186,6 +226,21 @@ std::size_t run_array(operation const& what, int set, int element, array_side in
                       go_on_function go_on) noexcept {
     return engine::map_array(on_element(what, set, element), in, out, shape, ndim, threads, policy_for(element, policy),
                              go_on);
+}
+
+std::size_t bytes_of_loop(user_loop const& loop) noexcept {
+    engine::item_cost const cost(engine::call_kind_of(loop.what));
+    constexpr std::size_t all = ~std::size_t{0};
+    std::size_t const bytes = cost.in_bytes(loop.bytes_each);
+    return !cost.is_known() || loop.n > all / bytes ? all : loop.n * bytes;
+}
+
+int run_loop(user_loop const& loop, engine::allowance threads, go_on_function go_on) noexcept {
+    return engine::loop(engine::call_kind_of(loop.what), loop.n, loop.bytes_each, threads, go_on,
+                        [&loop](std::size_t first, std::size_t count) noexcept {
+                            return loop.body(static_cast<std::ptrdiff_t>(first), static_cast<std::ptrdiff_t>(count),
+                                             loop.user);
+                        });
 }
 
 void copy_elements(int element, array_side in, array_side out, std::size_t const* shape, int ndim) noexcept {

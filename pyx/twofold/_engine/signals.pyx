@@ -87,9 +87,11 @@ cdef class OpenFile:
             PyErr_CheckSignals()
 
     cpdef void close(self) noexcept:
-        if self.is_open:
+        cdef bint was_open
+        with cython.critical_section(self):
+            was_open, self.is_open = self.is_open, False
+        if was_open:
             close(self.fd)
-        self.is_open = False
 
     def __dealloc__(self):
         self.close()

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 def set_num_threads(n: "SupportsIndex | None") -> None:
     """Limit the threads of the calls that this thread makes from now on.
 
-    Other threads have limits of their own, and a new thread starts without one. The child of a fork goes on with the
-    limit of the thread that forked.
+    The limit is a context variable, as that of `numpy.errstate` is: each thread has its own, and each task of asyncio,
+    and each greenlet. A new thread starts without one (in a free-threaded Python, since 3.14, with that of the thread
+    that started it); a task starts with that of its creator. The child of a fork goes on with the limit of the thread
+    that forked. Modules that `cimport` twofold and call it without the GIL are limited as their thread was last.
 
     Parameters
     ----------
@@ -68,13 +70,14 @@ def get_num_threads() -> int:
 
 
 class num_threads(ThreadLimit):  # noqa: N801 - used like a function, as decimal.localcontext is
-    """Limit the threads of the calls that this thread makes in a block, or in a function.
+    """Limit the threads of the calls that this thread, or task of asyncio, makes in a block, or in a function.
 
     Afterwards the previous limit is restored, also after an exception. Blocks may be nested: the innermost limit is in
-    effect, even if it allows more. Threads that are started in the block have no limit.
+    effect, even if it allows more. Threads that are started in the block have no limit: see `set_num_threads`.
 
     As a decorator it is in effect while the function runs; for a generator or a coroutine, that does not include its
-    body.
+    body. A generator that is suspended in a block leaves the limit to its caller, as with other context variables
+    (PEP 567).
 
     Parameters
     ----------
@@ -101,7 +104,7 @@ class num_threads(ThreadLimit):  # noqa: N801 - used like a function, as decimal
         self._n = n
 
     def __call__(self, function: "Callable[_P, _R]") -> "Callable[_P, _R]":
-        import functools  # noqa: PLC0415 - importing it costs a fifth of `import twofold`; README says so
+        import functools  # noqa: PLC0415 - importing it costs a fifth of `import twofold`; docs/threads.md says so
 
         @functools.wraps(function)
         def limited(*args: "_P.args", **kwargs: "_P.kwargs") -> "_R":
@@ -119,10 +122,15 @@ def threads_info() -> "_ThreadsInfo":
         - "num_threads": what `get_num_threads` returns
         - "rule": what decided: "thread limit" (`set_num_threads`, `num_threads`), "TWOFOLD_NUM_THREADS",
           "OMP_NUM_THREADS" (which OMP_THREAD_LIMIT caps), "pool worker" (a child process of multiprocessing has one
-          thread), "affinity" (the CPUs that this process may run on) or "cgroup" (the quota of its container, where it
-          is less). The first of these that says something decides
-        - "limit": the limit of this thread; None if there is none
+          thread), "cgroup" (the quota of its container, where it is less than the next) or "affinity" (the CPUs that
+          this process may run on). The first of these that says something decides
+        - "limit": the limit of this thread or task; None if there is none
         - "pool_worker": whether this process is a child that multiprocessing started, as those of process pools are
+
+    Raises
+    ------
+    ValueError
+        `TWOFOLD_NUM_THREADS` would decide, and is no whole number of at least 1. The other variables are ignored then.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 # The engine, for the other modules of twofold, which are built together with it. This interface may change at any time.
 from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
 
 cdef enum Policy:  # the values of twofold::overflow_policy
     WRAP
@@ -76,6 +77,34 @@ cdef size_t run_array(const Kernels* kernels, const View* values, const View* ou
                       unsigned int threads) except? 0xFFFFFFFFFFFFFFFF nogil
 cdef size_t run_array_with_gil(const Kernels* kernels, const View* values, const View* out, Policy policy,
                                unsigned int threads) except? 0xFFFFFFFFFFFFFFFF
+
+# Calls body(first, count, user), which may be C of anybody's, for ranges that cover [0, n) once: see cython_api.pxd, also
+# for what it returns. `what` identifies the kind of loops whose items take about the same time.
+ctypedef int (*range_function)(Py_ssize_t first, Py_ssize_t count, void* user) noexcept nogil
+cdef int run_loop(const void* what, Py_ssize_t n, Py_ssize_t bytes_each, range_function body, void* user,
+                  unsigned int threads) except? -1 nogil
+
+# For ufuncs. The limit of threads for a loop that requests `threads` of them, or 0; called with the GIL.
+cdef unsigned int threads_for_loop(const void* what, size_t n, size_t bytes_each,
+                                   unsigned int threads) except? 0xFFFFFFFF
+
+# The loop, without the GIL, on at most `limit` threads: as many as pay off, unless they are `requested`. Signal handlers,
+# which run in between, leave the floating-point flags as they are.
+cdef int run_loop_on(const void* what, Py_ssize_t n, Py_ssize_t bytes_each, range_function body, void* user,
+                     unsigned int limit, bint requested) except? -1 nogil
+
+# How many bytes doubling processes in the time of such a loop, the largest number if that is not known; and below how
+# many no second thread pays off.
+cdef size_t bytes_of(const void* what, size_t n, size_t bytes_each) noexcept nogil
+cdef size_t bytes_that_pay() noexcept nogil
+
+# `count` items of such a loop have taken so long on one thread; and the clock for that.
+cdef void learn_item_cost(const void* what, size_t count, int64_t ns) noexcept nogil
+cdef int64_t now_ns() noexcept nogil
+
+# Takes the limit of threads over from the current context of Python: called with the GIL before a call of `run` without
+# it, which is limited by that of its thread.
+cdef int follow_context() except -1
 
 # Lets Python's signal handlers run, if this is the main thread and they have not run for some time: called after each
 # piece of a call that NumPy has cut. `nbytes` says how much was done.

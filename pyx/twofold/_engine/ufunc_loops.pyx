@@ -4,6 +4,7 @@
 They are made when NumPy is loaded, which `import twofold` does not import. Their loops are of NumPy's newer kind, which
 return whether they have failed; `types` lists only loops of the older kind, and is empty.
 """
+cimport cython
 from cpython.mem cimport PyMem_RawMalloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
@@ -13,11 +14,13 @@ from libc.string cimport memset
 from twofold._memory.numpy_handler import find_numpy
 from twofold._engine.twofold_engine import all_operations, element_rows
 from twofold._memory.numpy_api cimport Descr, NPY_NTYPES_LEGACY, find_functions, npy_intp
+from twofold._memory.published cimport load_acquire, push
 from twofold._engine.arguments cimport element_name
-from twofold._engine.messages cimport attribute_if_loaded, short, type_name
+from twofold._engine.messages cimport attribute_if_loaded, instead_of_item, is_instance_of_loaded, short, type_name
+from twofold._engine.messages import what_to_convert
 from twofold._engine.twofold_engine cimport (
-    Kernels, Operation, Policy, View, copy_array, element_size, find_element_of, run, run_array, see_to_signals_in_time,
-    views_overlap,
+    Kernels, Operation, Policy, RAISE, View, WRAP, copy_array, element_size, find_element_of, follow_context, run, run_array,
+    see_to_signals_in_time, views_overlap,
 )
 
 cdef extern from *:
@@ -30,7 +33,7 @@ cdef extern from *:
         return PyUFunc_FromFuncAndData(NULL, NULL, NULL, 0, 1, 1, PyUFunc_None, name, doc, 0);
     }
 
-    // `resolve` may be null: then a result has the input's type, in this machine's byte order.
+    // `resolve` may be null: then a result has the input's type.
     static int twofold_add_loop(PyObject* ufunc, PyObject* dtype, void* loop, void* resolve, int flags) {
         PyArray_DTypeMeta* dtypes[] = {(PyArray_DTypeMeta*)dtype, (PyArray_DTypeMeta*)dtype};
         PyType_Slot slots[] = {{NPY_METH_strided_loop, loop},
@@ -51,23 +54,20 @@ cdef extern from *:
         return failed;
     }
 
-    // The result has the unit of the input.
-    static NPY_CASTING twofold_resolve_unit(
-        struct PyArrayMethodObject_tag* method, PyArray_DTypeMeta* const* dtypes, PyArray_Descr* const* given,
-        PyArray_Descr** loop, npy_intp* view_offset) {
-        (void)method, (void)dtypes, (void)view_offset;
-        PyArray_Descr* native = PyArray_DescrNewByteorder(given[0], NPY_NATIVE);
-        if (native == NULL) return (NPY_CASTING)-1;
-        loop[0] = loop[1] = native;
-        Py_INCREF(native);
-        return NPY_NO_CASTING;
+    static PyObject* twofold_native(PyObject* dtype) {
+        PyArray_Descr* descr = (PyArray_Descr*)dtype;
+        if (!PyArray_ISNBO(descr->byteorder)) return (PyObject*)PyArray_DescrNewByteorder(descr, NPY_NATIVE);
+        Py_INCREF(dtype);
+        return dtype;
     }
     """
     int find_ufunc_functions "_import_umath"() except -1
     object new_bare_ufunc "twofold_new_ufunc"(const char* name, const char* doc)
     int add_loop "twofold_add_loop"(object ufunc, object dtype, void* loop, void* resolve, int flags) except -1
     int add_promoter "twofold_add_promoter"(object ufunc, void* promote) except -1
-    void resolve_unit "twofold_resolve_unit"() noexcept
+    object native "twofold_native"(PyObject* dtype)
+    object dtype_of_number "(PyObject*)PyArray_DescrFromType"(int number)
+    int NO_CASTING "NPY_NO_CASTING"
 
     ctypedef struct Context "PyArrayMethod_Context":
         PyObject* caller
@@ -94,7 +94,7 @@ cdef struct LoopData:
 cdef LoopData* all_loop_data = NULL
 
 cdef inline const LoopData* loop_data_of(const PyObject* ufunc) except NULL nogil:
-    cdef const LoopData* loop_data = all_loop_data
+    cdef const LoopData* loop_data = <const LoopData*>load_acquire(<void**>&all_loop_data)
     while loop_data is not NULL and loop_data.ufunc is not ufunc:
         loop_data = loop_data.next
     if loop_data is NULL:
@@ -165,7 +165,8 @@ cdef size_t run_in_order(const LoopData* loop_data, const View* values, const Vi
 
 cdef int object_loop(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1:
-    cdef Operation operation = <Operation>loop_data_of(context.caller).operation
+    cdef const LoopData* loop_data = loop_data_of(context.caller)
+    cdef Operation operation = <Operation>loop_data.operation
     cdef char* source = data[0]
     cdef char* target = data[1]
     cdef PyObject* item
@@ -173,7 +174,7 @@ cdef int object_loop(Context* context, char** data, const npy_intp* shape, const
     cdef Py_ssize_t i
     for i in range(shape[0]):
         item = (<PyObject**>source)[0]
-        result = result_of(operation, None if item is NULL else <object>item)
+        result = result_of(operation, loop_data.policy, None if item is NULL else <object>item)
         before = (<PyObject**>target)[0]
         Py_INCREF(result)
         (<PyObject**>target)[0] = <PyObject*>result
@@ -183,20 +184,40 @@ cdef int object_loop(Context* context, char** data, const npy_intp* shape, const
         see_to_signals_in_time(sizeof(PyObject*))
     return 0
 
-cdef object result_of(Operation operation, object item):
+cdef object result_of(Operation operation, Policy policy, object item):
     if isinstance(item, (str, bytes, bytearray, list, tuple)):  # whose + joins
-        raise TypeError(f"{short(item)} ({type_name(item)}) is no number")
+        raise TypeError(f"an item is {short(item)} ({type_name(item)}), not a number{instead_of_item(item)}")
+    if policy != WRAP and is_instance_of_loaded(item, "numpy", "generic"):  # whose own arithmetic wraps
+        return operation.function(item, overflow="raise" if policy == RAISE else "saturate")
     return operation.of_object(item)
 
 # Without a loop for it, NumPy would promote bool to int8.
 cdef int refuse_bool(Context* context, char** data, const npy_intp* shape, const npy_intp* strides,
                      void* auxiliary) except -1 nogil:
     with gil:
-        raise TypeError("bool is not supported; convert it to an integer type first")
+        raise TypeError("values holds bool; convert it to an integer type first")
+
+# Of which dtypes a loop's input and output are. NumPy asks with the GIL, before each call, so this is also where the limit
+# of threads is taken over from the context.
+cdef int resolve_number(void* method, void** dtypes, PyObject** given, PyObject** loop, npy_intp* view_offset) except -1:
+    cdef object input = native(given[0])
+    cdef object output = native(given[1]) if given[1] is not NULL else dtype_of_number((<Descr*>given[0]).type_num)
+    return set_dtypes(loop, input, output)
+
+cdef int resolve_unit(void* method, void** dtypes, PyObject** given, PyObject** loop, npy_intp* view_offset) except -1:
+    cdef object input = native(given[0])
+    return set_dtypes(loop, input, input)  # the result has the unit of the input
+
+cdef int set_dtypes(PyObject** loop, object input, object output) except -1:
+    follow_context()
+    Py_INCREF(input)
+    Py_INCREF(output)
+    loop[0], loop[1] = <PyObject*>input, <PyObject*>output
+    return NO_CASTING
 
 # Called before anything is written.
 cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop, npy_intp* view_offset) except -1:
-    raise TypeError("bool is not supported; convert it to an integer type first")
+    raise TypeError("values holds bool; convert it to an integer type first")
 
 
 # ---- which type a call computes in, if it is not the input's type
@@ -223,7 +244,8 @@ cdef int promote(PyObject* ufunc, PyObject** op_dtypes, PyObject** signature, Py
         wanted = class_for(given)
     if wanted not in classes and not is_bfloat16_class(wanted):
         operation = <Operation>loop_data_of(ufunc).operation
-        raise TypeError(f"{np.dtype(wanted.type).name} cannot be {operation.participle}")
+        name = np.dtype(wanted.type).name
+        raise TypeError(f"{name} cannot be {operation.participle}{what_to_convert(name)}")
     Py_INCREF(wanted)
     Py_INCREF(wanted)
     promoted[0] = promoted[1] = <PyObject*>wanted
@@ -242,33 +264,34 @@ cdef object class_for(given):
 # ---- how they are made
 
 cdef object new_ufunc(Operation operation, Policy policy):
-    global all_loop_data
     cdef LoopData* loop_data = <LoopData*>PyMem_RawMalloc(sizeof(LoopData))
     if loop_data is NULL:
         raise MemoryError
-    name = operation.participle + ("", "_saturating", "_checked")[policy]
-    names.extend((name.encode(), operation.ufunc_docs[policy].encode()))
-    ufunc = new_bare_ufunc(names[-2], names[-1])
+    cdef bytes name = (operation.participle + ("", "_saturating", "_checked")[policy]).encode()
+    cdef bytes docs = operation.ufunc_docs[policy].encode()
+    ufunc = new_bare_ufunc(name, docs)
     if hasattr(ufunc, "__dict__"):  # since NumPy 2.2: pickle then need not search all modules for it
         ufunc.__module__ = operation.ufunc_module
     for element, row in enumerate(element_rows()):
         for dtype in map(np.dtype, row["numpy_letters"].decode()):
             element_of_type[dtype.num] = element
-            add_loop(ufunc, type(dtype), <void*>number_loop, <void*>resolve_unit if row["kind"] == c'm' else NULL,
+            add_loop(ufunc, type(dtype), <void*>number_loop, <void*>resolve_unit if row["kind"] == c'm' else <void*>resolve_number,
                      SUPPORTS_UNALIGNED | (0 if row["raises_flags"] else NO_FLOATINGPOINT_ERRORS))
     add_loop(ufunc, type(np.dtype("O")), <void*>object_loop, NULL, REQUIRES_PYAPI)
     add_loop(ufunc, type(np.dtype("?")), <void*>refuse_bool, <void*>refuse_bool_type, SUPPORTS_UNALIGNED)
     add_promoter(ufunc, <void*>promote)
+    Py_INCREF(name)  # the ufunc points to these two
+    Py_INCREF(docs)
     Py_INCREF(ufunc)  # for loop_data, which is never freed
     Py_INCREF(operation)
     loop_data.ufunc, loop_data.operation, loop_data.kernels, loop_data.policy = <PyObject*>ufunc, <PyObject*>operation, operation.kernels, policy
-    loop_data.next = all_loop_data
-    all_loop_data = loop_data
+    push(<void**>&all_loop_data, loop_data, <void**>&loop_data.next)
     return ufunc
 
-cdef list names = []  # NumPy keeps pointers to these for as long as the ufuncs live, which is for ever
-
 cdef object np = None  # set when a ufunc is first used
+
+# In a critical section of it, what was found or made is set, by the first thread that has it.
+cdef object setting = object()
 
 def begin():
     """Make the ufuncs of all operations that have none. Nothing is imported but NumPy itself, if it has not been.
@@ -278,16 +301,22 @@ def begin():
     """
     global np, timedelta_class
     cdef Operation operation
-    np = find_numpy()
+    numpy = find_numpy()
     find_functions()
     find_ufunc_functions()
-    timedelta_class = type(np.dtype("m8"))
+    of_time = type(numpy.dtype("m8"))
+    with cython.critical_section(setting):
+        if np is None:
+            np, timedelta_class = numpy, of_time
     classes.update(map(type, map(np.dtype, element_letters + "m?O")))
     for operation in all_operations():
         if operation.ufuncs is None:
             made = tuple([new_ufunc(operation, <Policy>policy) for policy in range(3)])
-            if operation.ufuncs is None:
-                operation.ufuncs = made
+            with cython.critical_section(setting):
+                if operation.ufuncs is None:
+                    if known_bfloat16 is not None:
+                        add_loops_of_bfloat16(made, known_bfloat16)
+                    operation.ufuncs = made
 
 
 # ---- bfloat16
@@ -296,16 +325,23 @@ cdef object known_bfloat16 = None
 
 cdef bint is_bfloat16(dtype) except -1:
     global known_bfloat16
+    cdef Operation operation
     if known_bfloat16 is None:
         scalar = attribute_if_loaded("ml_dtypes", "bfloat16")
         if scalar is None:
             return False
-        found = np.dtype(scalar)
-        for operation in all_operations():
-            for ufunc in operation.ufuncs or ():
-                add_loop(ufunc, type(found), <void*>number_loop, NULL, SUPPORTS_UNALIGNED)
-        known_bfloat16 = found
+        found, operations = np.dtype(scalar), all_operations()
+        with cython.critical_section(setting):
+            if known_bfloat16 is None:
+                for operation in operations:
+                    add_loops_of_bfloat16(operation.ufuncs or (), found)
+                known_bfloat16 = found
     return dtype == known_bfloat16
+
+cdef int add_loops_of_bfloat16(tuple ufuncs, dtype) except -1:
+    for ufunc in ufuncs:
+        add_loop(ufunc, type(dtype), <void*>number_loop, <void*>resolve_number, SUPPORTS_UNALIGNED)
+    return 0
 
 cdef bint is_bfloat16_class(kind) except -1:
     scalar = getattr(kind, "type", None)

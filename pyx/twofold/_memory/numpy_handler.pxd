@@ -11,5 +11,5 @@ cdef object new_like(object values, size_t nbytes)
 cdef void* new_memory(size_t nbytes) except NULL
 cdef void free_memory(void* block) noexcept nogil  # from any thread; null is ignored
 
-cdef bint recycling_is_on() noexcept nogil
+cdef bint recycling_is_on() except -1
 cdef size_t recycling_cap() noexcept nogil

@@ -14,6 +14,8 @@ from twofold._memory.numpy_api cimport (
     PyArray_NDIM, PyArray_SIZE, PyArray_STRIDES, check_is_array, find_functions, new_exact_array,
     npy_intp,
 )
+from twofold._memory.published cimport load_acquire, store_release
+
 cdef extern from "numpy/arrayobject.h":
     ctypedef struct PyDataMemAllocator:
         void* ctx
@@ -31,16 +33,22 @@ cdef extern from "numpy/arrayobject.h":
     object PyDataMem_GetHandler()
     PyObject* PyDataMem_DefaultHandler
 
+cdef extern from "_memory/os_environ.hpp" namespace "twofold_memory":
+    int use_os_environ() except -1
+
 cdef extern from "_memory/recycled_memory.hpp" namespace "twofold_memory" nogil:
     const size_t recycled_bytes
     void* allocate(size_t nbytes) noexcept
     void* allocate_zeros(size_t count, size_t nbytes) noexcept
     void* reallocate(void* block, size_t nbytes) noexcept
     void release(void* block) noexcept
-    bint is_on() noexcept
+    bint is_on_or_invalid() except +
     size_t cap() noexcept
     size_t kept_bytes() noexcept
     size_t release_kept() noexcept
+
+
+use_os_environ()
 
 
 # ---- NumPy, for all modules that need it; or an error that says which NumPy is needed, and which was found
@@ -69,7 +77,7 @@ def find_numpy():
 # ---- memory, for other modules
 
 cdef void* new_memory(size_t nbytes) except NULL:
-    is_on()  # reads the environment once, with the GIL
+    is_on_or_invalid()  # reads the environment once, with the GIL
     cdef void* block = allocate(nbytes)
     if block is NULL:
         raise MemoryError(f"{nbytes} bytes for the result")
@@ -78,8 +86,8 @@ cdef void* new_memory(size_t nbytes) except NULL:
 cdef void free_memory(void* block) noexcept nogil:
     release(block)
 
-cdef bint recycling_is_on() noexcept nogil:
-    return is_on()
+cdef bint recycling_is_on() except -1:
+    return is_on_or_invalid()
 
 cdef size_t recycling_cap() noexcept nogil:
     return cap()
@@ -115,14 +123,13 @@ cdef object handler = PyCapsule_New(&recycling, "mem_handler", NULL)
 
 # ---- arrays
 
-cdef bint has_begun = False
+cdef void* found = NULL  # not null: NumPy's functions have been looked up
 
 cdef int begin() except -1:
-    global has_begun
-    if not has_begun:
+    if load_acquire(&found) is NULL:
         find_numpy()  # its error is clearer
         find_functions()
-        has_begun = True
+        store_release(&found, &recycling)
     return 0
 
 cdef enum:
@@ -172,7 +179,7 @@ cdef object like_from_numpy(object values):
 
 cdef object new_like(object values, size_t nbytes):
     # A program that has set a handler of its own wants that.
-    if nbytes < recycled_bytes or not is_on() or PyDataMem_GetHandler() is not <object>PyDataMem_DefaultHandler:
+    if nbytes < recycled_bytes or not is_on_or_invalid() or PyDataMem_GetHandler() is not <object>PyDataMem_DefaultHandler:
         return like_from_numpy(values)
     before = PyDataMem_SetHandler(handler)
     try:
@@ -230,4 +237,5 @@ def recycled_memory():
     >>> sorted(recycled_memory())
     ['bytes', 'cap', 'on']
     """
-    return {"on": bool(is_on()), "bytes": kept_bytes(), "cap": cap() if is_on() else 0}
+    on = bool(is_on_or_invalid())
+    return {"on": on, "bytes": kept_bytes(), "cap": cap() if on else 0}

@@ -10,7 +10,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 #include <twofold/machine/cgroup.hpp>
+#include <twofold/machine/environment.hpp>
 
 namespace twofold_memory {
 namespace {
@@ -219,16 +223,30 @@ void release(void* block) noexcept {
     }
 }
 
+namespace {
+enum recycling : int { unknown, off, on };
+constinit std::atomic<int> known{unknown};
+}  // namespace
+
 bool is_on() noexcept {
-    enum : int { unknown, off, on };
-    static constinit std::atomic<int> known{unknown};
     int state = known.load(std::memory_order_relaxed);
     if (state == unknown) {
-        char const* const wanted = std::getenv("TWOFOLD_RECYCLE_MEMORY");
-        state = wanted != nullptr && std::strcmp(wanted, "0") == 0 ? off : on;
+        twofold::detail::environment_variable const wanted("TWOFOLD_RECYCLE_MEMORY");
+        state = wanted.text() != nullptr && std::strcmp(wanted.text(), "0") == 0 ? off : on;
         known.store(state, std::memory_order_relaxed);
     }
     return state == on;
+}
+
+bool is_on_or_invalid() {
+    if (known.load(std::memory_order_relaxed) == unknown) {
+        twofold::detail::environment_variable const wanted("TWOFOLD_RECYCLE_MEMORY");
+        std::string_view const text = wanted.text() == nullptr ? "" : wanted.text();
+        if (text != "" && text != "0" && text != "1") {
+            throw std::invalid_argument("TWOFOLD_RECYCLE_MEMORY is '" + std::string(text) + "', but it must be 0 or 1");
+        }
+    }
+    return is_on();
 }
 
 std::size_t cap() noexcept {

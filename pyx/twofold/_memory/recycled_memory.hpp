@@ -46,6 +46,9 @@ void release(void* block) noexcept;
 /// reads it, once; like getenv itself, that must not run concurrently with setenv.
 [[nodiscard]] bool is_on() noexcept;
 
+/// The same. Throws std::invalid_argument if the variable is neither 0 nor 1, and then decides nothing.
+bool is_on_or_invalid();
+
 /// The maximum number of bytes that are kept: max_kept_bytes, or a sixteenth of the memory of this process if that is
 /// less, which is the machine's or the limit of its control groups. Decided once.
 [[nodiscard]] std::size_t cap() noexcept;

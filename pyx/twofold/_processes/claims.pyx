@@ -140,12 +140,14 @@ cdef class Claims:
     """A worker of a call on an array: its number, and the table of which worker does which chunk.
 
     `create` makes a table, with this process as worker 0; `join` makes another worker of an existing one, or None.
+    One thread at a time works: RuntimeError for another.
     """
     cdef Held memory
     cdef table claims
     cdef size_t worker
     cdef size_t next
     cdef signal_at_step signal
+    cdef bint is_at_work
 
     @staticmethod
     def bytes_for(size_t nbytes, size_t chunk_bytes, size_t workers, mode):
@@ -193,10 +195,17 @@ cdef class Claims:
         task.threads = threads
         compute.function = &run_bytes
         compute.task = &task
-        clear_float_flags()
-        while goes_on and monotonic() < end:
-            with nogil:
-                goes_on = do_chunk(self.claims, self.worker, &self.next, target.bytes.buf, compute, self.signal)
+        with cython.critical_section(self):
+            if self.is_at_work:
+                raise RuntimeError("another thread is at work as this worker")
+            self.is_at_work = True
+        try:
+            clear_float_flags()
+            while goes_on and monotonic() < end:
+                with nogil:
+                    goes_on = do_chunk(self.claims, self.worker, &self.next, target.bytes.buf, compute, self.signal)
+        finally:
+            self.is_at_work = False
         return goes_on
 
     def signal_at(self, step_, int number):

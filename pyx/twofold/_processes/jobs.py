@@ -183,9 +183,12 @@ class Job:
         for worker, process in dead:
             deaths = claims.bury(worker, task.target.view)
             if deaths > self.retries:
+                done = self.operation.participle
                 raise RuntimeError(
-                    f"{deaths} processes have died while they {self.operation.participle} the same chunk of values,"
-                    f" the last one was process {process[0]}; retries={self.retries} allows {self.retries}"
+                    f"1 process has died while it {done} a chunk of values: process {process[0]}; retries=0 allows none"
+                    if deaths == 1
+                    else f"{deaths} processes have died while they {done} the same chunk of values, the last one was"
+                    f" process {process[0]}; retries={self.retries} allows {self.retries}"
                 )
             self.pool.ask(order)
         return len(dead)
@@ -220,7 +223,8 @@ class Report:
         if self._progress is not True:
             return
         try:
-            from tqdm.auto import tqdm  # noqa: PLC0415
+            # No import statement: one would have PyInstaller put whatever tqdm knows of into each program, as PyTorch.
+            tqdm = __import__("tqdm.auto", fromlist=["tqdm"]).tqdm
         except ImportError as error:
             raise_again_if_callers(error)
             raise ImportError("progress=True needs tqdm, which is not installed; or pass a callable") from None
@@ -373,7 +377,7 @@ def adapt_pool(pool: object, processes: int | None) -> "PoolAdapter | OwnProcess
     if pool is None:
         return OwnProcesses(processes or decided_by()[0])
     if isinstance(pool, type):
-        raise TypeError(f"pool is the class {pool.__qualname__}; pass an instance of it")
+        raise TypeError(f"pool is the class {pool.__qualname__} itself; call it: {pool.__qualname__}()")
     if isinstance(pool, int):
         raise TypeError(f"pool is {pool}; how many processes to start is said by processes={int(pool)}")
     # Otherwise a cluster takes several calls with the same arguments for one.
@@ -384,6 +388,11 @@ def adapt_pool(pool: object, processes: int | None) -> "PoolAdapter | OwnProcess
         submit = _submitter(method, ask, keywords)
         if submit is not None:
             return PoolAdapter(pool, submit, processes or _workers_of(pool))
+    made_by = getattr(pool, "__name__", None)
+    may_be_called = callable(pool)
+    if not asking and may_be_called and made_by is not None:  # multiprocessing.Pool, which is a method
+        name = f"{pool.__module__.partition('.')[0]}.{made_by}"
+        raise TypeError(f"pool is {name} itself; call it: {name}()")
     refused = f", but its {' and '.join(asking)} takes other arguments" if asking else ""
     raise TypeError(
         f"pool is a {type(pool).__qualname__}{refused}; accepted is what has `submit` or `apply_async`, called as"
@@ -538,15 +547,17 @@ class OwnProcesses:
         self._started: dict[Any, Any] = {}  # process to its identity
 
     def ask(self, order: "_Order") -> bool:
-        import multiprocessing  # noqa: PLC0415
-
-        process = multiprocessing.Process(target=WorkUndisturbed(order), daemon=True)
-        method = multiprocessing.get_start_method()
-        self.inherits = method == "fork"
         try:
+            import multiprocessing  # noqa: PLC0415
+
+            process = multiprocessing.Process(target=WorkUndisturbed(order), daemon=True)
+            method = multiprocessing.get_start_method()
+            self.inherits = method == "fork"
             _start_servers(method)
             call_undisturbed(self._start, process)
-        except (*REFUSALS, AttributeError) as error:  # AttributeError: from loky, in its workers
+        except (*REFUSALS, AttributeError, ImportError) as error:
+            # AttributeError: from loky, in its workers. ImportError: in a process that may no longer read Python's
+            # files, since it has given up privileges.
             raise_again_if_callers(error)
             return False
         return True

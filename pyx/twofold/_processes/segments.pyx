@@ -45,7 +45,7 @@ cdef dict known = {}
 
 cdef size_t cap_of_tests = <size_t>-1
 
-# Makes a look-up and an insertion in `known` atomic in a free-threaded Python. With the GIL they are anyway.
+# Makes a look-up and a change of `known` atomic in a free-threaded Python. With the GIL they are anyway.
 cdef object noting = object()
 
 
@@ -72,8 +72,10 @@ cdef class Segment:
     """
 
     def __dealloc__(self):
-        if self.token is not None and known_segment(self.token) is None:  # weak references are cleared first
-            known.pop(self.token, None)
+        if self.token is not None:
+            with cython.critical_section(noting):
+                if known_segment(self.token) is None:  # weak references are cleared first
+                    known.pop(self.token, None)
         release(self.held)
 
     @staticmethod

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.messages import loaded_module, raise_again_if_callers
 from twofold._memory.numpy_handler import extent_of
 from twofold._processes.segments import (
     NO_PROC,
@@ -136,7 +136,7 @@ def _watch() -> None:
     for package in PACKAGES:
         process: Any
         util: Any
-        process, util = map(sys.modules.get, (f"{package}.process", f"{package}.util"))
+        process, util = map(loaded_module, (f"{package}.process", f"{package}.util"))
         # Only look-ups, since another thread may be importing either module.
         current = getattr(process, "_current_process", None)
         # A spawned process has `_inheriting` while it unpickles its task. It forgets no finalizers, and runs no hooks.
@@ -149,7 +149,7 @@ def _watch() -> None:
 
 def _hook() -> None:
     for package in PACKAGES:
-        util: Any = sys.modules.get(f"{package}.util")
+        util: Any = loaded_module(f"{package}.util")
         if package not in _hooked and hasattr(util, "register_after_fork"):
             util.register_after_fork(_begin, _begin)
             _hooked.add(package)

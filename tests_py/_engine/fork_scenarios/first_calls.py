@@ -65,6 +65,11 @@ ROUTES = {
     "torch": ("torch", lambda torch: torch.arange(3), twofold.double),
     "pandas": ("pandas", lambda pandas: pandas.Series(range(3)), twofold.double),
     "ufuncs": ("numpy", lambda np: np.arange(3), lambda values: twofold.ufuncs.doubled(values)),  # noqa: PLW0108 - looked up there, too
+    "parallel": (
+        "numpy",
+        lambda np: np.arange(3),
+        lambda values: twofold.parallel(sys.modules["numpy"].add)(values, values),
+    ),
     "share": ("numpy", lambda np: np.arange(3), lambda values: twofold.double(twofold.share(values))),
     "SharedArray": ("numpy", lambda np: np.arange(0, 6, 2), lambda rest: twofold.double(twofold.SharedArray(3)) + rest),
     "double_in_processes": (

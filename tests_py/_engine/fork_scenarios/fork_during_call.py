@@ -3,11 +3,11 @@
 import threading
 from array import array
 
-import twofold
 from checks import (
     FORKS,
     LARGE,
     LARGE_DOUBLED,
+    double,
     double_large,
     double_large_with_own_helpers,
     double_with_own_helpers,
@@ -25,7 +25,7 @@ def call_again_and_again() -> None:
     out = array("I", bytes(4 * len(LARGE)))
     while not done.is_set():
         in_call.set()
-        twofold.double(LARGE, out=out, threads=3)
+        double(LARGE, out=out, threads=3)
         calls += 1
         wrong += out[-4096:] != LARGE_DOUBLED[-4096:] or out[:4096] != LARGE_DOUBLED[:4096]
 

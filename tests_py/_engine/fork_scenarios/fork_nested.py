@@ -2,7 +2,7 @@
 
 import threading
 
-from checks import double_small, double_with_own_helpers, in_child
+from checks import FORKS, double_small, double_with_own_helpers, in_child
 
 failures: list[BaseException] = []
 
@@ -15,7 +15,7 @@ def fork_again() -> None:
 
 def fork_many_times() -> None:
     try:
-        for _ in range(50):
+        for _ in range(FORKS // 6):
             in_child(fork_again)
     except BaseException as error:
         failures.append(error)

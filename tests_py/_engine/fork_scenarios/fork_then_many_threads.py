@@ -2,7 +2,7 @@
 
 import threading
 
-from checks import double_large, double_small, in_child, settles_at, threads
+from checks import FORKS, double_large, double_small, in_child, settles_at, threads
 
 
 def eight_at_once() -> None:
@@ -26,6 +26,6 @@ def eight_at_once() -> None:
     assert settles_at(3), f"{threads()} threads after calls with 3"
 
 
-for _ in range(50):
+for _ in range(FORKS // 6):
     double_large()
     in_child(eight_at_once)

@@ -41,6 +41,8 @@ def decorated():
 
 
 x, out = np.arange(10), np.empty(10, "i8")
+place = importlib.import_module("twofold.cython_api"), "double_f64"
+kernel = twofold.Kernel(place)
 calls = {
     "double": [
         *(
@@ -85,6 +87,8 @@ calls = {
         *(lambda n=n: getattr(twofold.ufuncs, n)(x) for n in twofold.ufuncs.__all__),
         lambda: pickle.loads(pickle.dumps(twofold.ufuncs.doubled)),
     ],
+    "parallel": [lambda: twofold.parallel(np.add)(x, x), lambda: twofold.parallel(np.divmod)(x, 3)],
+    "Kernel": [lambda: kernel(x), lambda: twofold.Kernel(place)([1, 2]), lambda: kernel(bytes(8))],
     "num_threads": [decorated],
     "double_in_processes": [
         lambda v=v: twofold.double_in_processes(v, Refuses()) for v in (x, [1, 2], array("i", [1]))

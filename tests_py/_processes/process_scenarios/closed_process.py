@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import warnings
+from multiprocessing import popen_spawn_posix, resource_tracker  # noqa: F401 - now, while Python may read its files
 
 import numpy as np
 import twofold
@@ -78,7 +79,11 @@ def check_pools(call):
         (warning,) = warning_of(call, Patient(pool))
     assert "a Patient, was asked" in warning, warning
     assert "PR_SET_DUMPABLE" in warning, warning
-    assert warning_of(call, None) == []  # by processes that have inherited all that they need
+    multiprocessing.set_start_method("fork")  # whose processes inherit all that they need
+    assert warning_of(call, None) == []
+    multiprocessing.set_start_method("spawn", force=True)  # whose processes are sent it
+    (warning,) = warning_of(call, None)
+    assert "PR_SET_DUMPABLE" in warning, warning
 
 
 def check_references():
@@ -117,6 +122,7 @@ def check_lost_array():
 
 
 def main():
+    resource_tracker.ensure_running()  # now, while Python may be started
     call = Call("copied", 8)
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert warning_of(call, Patient(pool)) == []

@@ -1,5 +1,6 @@
 """Each public callable of the package, used in a worker, before or after its parent has used threads."""
 
+import ctypes
 import multiprocessing
 import pickle
 import sys
@@ -16,6 +17,12 @@ def check_shared_array():
     assert (array == 7).all()
 
 
+def check_kernel():
+    fabs = ctypes.CDLL(None).fabs
+    fabs.argtypes, fabs.restype = [ctypes.c_double], ctypes.c_double
+    assert (twofold.Kernel(fabs)(-1.0 * VALUES, threads=2) == VALUES).all()
+
+
 def check_num_threads():
     with twofold.num_threads(2):
         assert twofold.get_num_threads() == 2
@@ -28,12 +35,14 @@ def check_set_num_threads():
 
 
 USES = {
+    "Kernel": check_kernel,
     "SharedArray": check_shared_array,
     "double": lambda: check(twofold.double(VALUES, threads=2)),
     "double_in_processes": lambda: check(twofold.double_in_processes(VALUES, processes=2)),
     "get_include": twofold.get_include,
     "get_num_threads": twofold.get_num_threads,
     "num_threads": check_num_threads,
+    "parallel": lambda: check(twofold.parallel(np.add)(VALUES, VALUES, threads=2)),
     "release_memory": twofold.release_memory,
     "set_num_threads": check_set_num_threads,
     "share": lambda: check(twofold.share(VALUES) * 2),

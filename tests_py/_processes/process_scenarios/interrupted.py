@@ -18,6 +18,7 @@ from contextlib import suppress
 
 import numpy as np
 import twofold
+from twofold._engine import parallel_ufunc
 from twofold._processes import jobs
 
 matrix = np.asmatrix(np.arange(10))
@@ -103,6 +104,14 @@ def in_processes(values, out=None, pool=None):
     twofold.double_in_processes(values, pool, out=out, chunk_bytes=1, processes=2)
 
 
+def in_parallel():
+    before = parallel_ufunc.share_all(7)
+    try:
+        twofold.parallel(np.add)(shared, shared)
+    finally:
+        parallel_ufunc.share_all(before)
+
+
 if __name__ == "__main__":  # and not in a process that is spawned
     mapped, target = file_array(), file_array()
 
@@ -121,6 +130,7 @@ CALLS = {
     "file": lambda: in_processes(mapped, mapped, NoPool()),
     "two files": lambda: in_processes(mapped, target, NoPool()),
     "file, opened by a worker": lambda: in_processes(mapped, target, Here()),
+    "parallel": in_parallel,
     "SharedArray": lambda: twofold.SharedArray(10),
     "share": lambda: twofold.share(matrix),
 }

@@ -8,6 +8,7 @@ import importlib
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import twofold
@@ -167,6 +168,8 @@ def main(package, method, results):
     context = importlib.import_module(package).get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(["numpy", "twofold.shared"])
+    # Pools have threads of their own, beside which others fork here. Since Python 3.15 that can be an error.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     manager = context.Manager()
     kinds = kinds_of(package, context, manager)
     idle = context.Process(target=call_without_end, args=(result, 1))

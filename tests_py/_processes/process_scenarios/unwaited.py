@@ -32,6 +32,7 @@ def watched(pid, number):
     return kill(pid, number)
 
 
+multiprocessing.set_start_method("fork")  # those of a forkserver, the default since Python 3.14, are its children
 strangers = []
 kill = os.kill
 os.kill = watched

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <xsimd/xsimd.hpp>
+#include <twofold/simd/xsimd.hpp>
 
 // Rows of other machines are ignored.
 #if defined(__x86_64__)

@@ -19,7 +19,7 @@
 #include <twofold/machine/float_environment.hpp>
 #include <twofold/operation/doubling.hpp>
 #include <twofold/simd/kernel_set.hpp>
-#include <xsimd/xsimd.hpp>
+#include <twofold/simd/xsimd.hpp>
 
 #include "instruction_sets.hpp"
 #include "timedelta.hpp"

@@ -9,7 +9,7 @@
 #include <twofold/operation/doubling.hpp>
 #include <twofold/simd/byte_swap.hpp>
 #include <twofold/simd/kernel_set.hpp>
-#include <xsimd/xsimd.hpp>
+#include <twofold/simd/xsimd.hpp>
 
 namespace twofold_wheel {
 

@@ -8,7 +8,7 @@
 #include <twofold/nd/strided_map.hpp>
 #include <twofold/operation/doubling.hpp>
 #include <twofold/simd/loop.hpp>
-#include <xsimd/xsimd.hpp>
+#include <twofold/simd/xsimd.hpp>
 
 #include "wheel_elements.hpp"
 

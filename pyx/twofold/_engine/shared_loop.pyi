@@ -1,0 +1,1 @@
+# Called by parallel_ufunc alone, by cimport.
