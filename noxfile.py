@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -16,7 +17,7 @@ MESON = ["meson>=1.6", "ninja"]
 MYPY = ["mypy==2.4.1", "numpy", "typing-extensions"]
 BUILD = ["build", "Cython>=3.1", "setuptools>=77", "numpy"]
 PY_TESTS = [*BUILD, *MYPY, *MESON, "cmake", "pkgconf", "hypothesis", "pytest", "pytest-timeout"]
-PY_TESTS += ["pytest-run-parallel", "pytest-xdist", "threadpoolctl"]
+PY_TESTS += ["pyinstaller", "pytest-run-parallel", "pytest-xdist", "threadpoolctl"]
 
 # The ends of what is supported: the compiler, and where the headers of xsimd come from. Those of PyPI's pythran are
 # found without its dependencies, which do not all install everywhere.
@@ -224,6 +225,22 @@ def meson_test(session: nox.Session, build: str, *arguments: str) -> None:
     session.run("meson", "test", "-C", build, "--print-errorlogs", "--num-processes", "1", *arguments)
 
 
+# Other versions of xsimd that pythran has carried: 10.0, 11.0, 12.1 and 13.0.
+MORE_XSIMDS = ["pythran==0.12.2", "pythran==0.13.1", "pythran==0.15.0", "pythran==0.18.1"]
+
+
+@nox.session
+def compilers(session: nox.Session) -> None:
+    """Some C++ tests with each compiler, standard and xsimd here: docs/platforms.md. Arguments go to the script."""
+    session.install("ziglang")
+    given = []
+    for xsimd in (*MORE_XSIMDS, NEW_XSIMD):
+        target = Path(session.create_tmp(), xsimd).resolve()
+        session.install("--no-deps", "--upgrade", "--target", str(target), xsimd)
+        given += ["--xsimd", str(target / "pythran")]
+    session.run("python", "scripts/compilers.py", *given, *session.posargs)
+
+
 @nox.session
 def mutate(session: nox.Session) -> None:
     """Known bugs put back: does a test go red for each? Further arguments go to scripts/mutate.py."""
@@ -236,10 +253,11 @@ def mutate(session: nox.Session) -> None:
 # Whose containers the tests double. 120 MB to download; PyTorch, in the build for the CPU, is 190 MB more.
 CONTAINERS = ["dask>=2026.8", "xarray>=2026.9", "pandas>=3.1", "polars>=2.1", "pyarrow>=26.0", "ml_dtypes>=0.6"]
 TORCH = "torch==2.13.0"
-# Whose workers the tests send arrays to, too.
-LIBRARIES = [*CONTAINERS, "billiard", "cloudpickle", "distributed", "joblib", "loky", "mpire", "multiprocess", "tqdm"]
+# Whose workers the tests send arrays to, or whose threads have limits of their own, too.
+LIBRARIES = [*CONTAINERS, "billiard", "cloudpickle", "distributed", "greenlet", "joblib", "loky", "mpire"]
+LIBRARIES += ["cffi", "multiprocess", "scipy", "tqdm"]
 # Where pip finds no such build, its tests are skipped.
-NOT_EVERYWHERE = [TORCH, "ray>=2.50"]
+NOT_EVERYWHERE = [TORCH, "numba>=0.65", "ray>=2.50"]
 # Each test in four threads at once, but for those that have processes of their own or look at the whole of this one.
 IN_FOUR_THREADS = [
     "--parallel-threads=4",
@@ -262,12 +280,28 @@ def py(session: nox.Session) -> None:
     session.run("stubtest", "twofold", "--allowlist", allowed, "--mypy-config-file", "pyproject.toml")
 
 
+@nox.session(venv_backend="none")
+def debian(session: nox.Session) -> None:
+    """All the tests on another Debian, in a chroot, as root: sid, or `-- trixie`. `-- --help` says what else."""
+    session.run(sys.executable, "scripts/debian.py", *session.posargs)
+
+
 @nox.session
 def parallel(session: nox.Session) -> None:
     """The Python tests, each in four threads at once, on the wheel. Further arguments go to pytest."""
     session.install(*PY_TESTS)
     session.install("--force-reinstall", "--no-deps", *map(str, make_dist(session).glob("*.whl")))
     session.run("pytest", *IN_FOUR_THREADS, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def free_threading(session: nox.Session) -> None:
+    """The tests on a Python without a GIL, which is built if need be, and the C++ tests under the thread sanitizer."""
+    if sys.platform != "linux":
+        session.skip("it is built from Debian's source")
+    options = [f"--parallel={option}" for option in IN_FOUR_THREADS]
+    session.run(sys.executable, "scripts/free_threading.py", *options, *session.posargs)
+    session.notify("sanitize(thread)", [])
 
 
 @nox.session

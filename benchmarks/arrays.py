@@ -4,11 +4,12 @@
     python benchmarks/arrays.py --quick                  # does it run? The figures mean little
     python benchmarks/arrays.py --part small --part large --rounds 121 --json results.json
     python benchmarks/arrays.py --part table --only "longdouble|timedelta"    # cells whose line fits a pattern
+    python benchmarks/arrays.py --part sizes --plot docs/speed.svg            # the plot of README.md; needs matplotlib
 
 small   contiguous arrays of 1 to 1000 elements, where the call is what costs. At least 2 is promised.
 table   dtype x layout x size. At least 0.95 is promised everywhere; what is below is listed.
 large   what memory decides: beyond the last-level cache, fresh results, float16, transposed, byte-swapped.
-sizes   uint32 from a thousand elements to 256 MB, as README.md has it; nothing is promised.
+sizes   uint32 from a thousand elements to 256 MB, as docs/speed.md has it; nothing is promised.
 ufunc   `twofold.ufuncs.doubled`; nothing is promised.
 
 NumPy's way and ours are timed in turn, in pairs whose order alternates, on the same arrays; short calls are repeated
@@ -22,6 +23,7 @@ result is dropped within the time. Timing never decides the exit code; wrong res
 
 import argparse
 import gc
+import importlib.util
 import json
 import math
 import mmap
@@ -337,6 +339,33 @@ def summarize(cells: list[Cell]) -> None:
         print(f"{cell.part:6} {cell.line()}")
 
 
+def plot(cells: list[Cell], path: Path) -> None:
+    """GB/s over size, read and written, of twofold and of NumPy: a picture for each layout of `sizes`."""
+    import matplotlib as mpl  # noqa: PLC0415  needed only for --plot
+
+    mpl.use("Agg")
+    # Text stays text, and the same figures give the same file.
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "twofold", "font.size": 9})
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import ticker  # noqa: PLC0415
+
+    shown = {"new": "a new array", "out=o": "out=o", "in place": "in place: out=x"}
+    figure, axes = plt.subplots(1, len(shown), figsize=(9, 3.3), sharey=True, layout="constrained")
+    for ax, (layout, title) in zip(axes, shown.items(), strict=True):
+        of_layout = [cell for cell in cells if cell.part == "sizes" and cell.layout == layout]
+        for name, of, style in (("twofold", "ours", "C0o-"), ("NumPy", "theirs", "C1s--")):
+            points = [(cell.elements, 2 * 4 * cell.elements / getattr(cell, of) / 1e9) for cell in of_layout]
+            ax.plot(*zip(*points, strict=True), style, label=name, markersize=4)
+        ax.set(xscale="log", yscale="log", title=title, xlabel="elements of uint32")
+        ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("GB/s, read and written")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)  # beside the grids
+    figure.savefig(path, metadata={"Date": None})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", action="append", choices=PARTS, help="one of the parts; all of them without it")
@@ -346,7 +375,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="pairs for each ratio: 61, or with --quick 5; the table takes fewer")
     parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the part `sizes` there; needs matplotlib")
     arguments = parser.parse_args()
+    if arguments.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib: pip install matplotlib")
     rounds = max(2, arguments.rounds or (5 if arguments.quick else 61))
     about = {
         "numpy": np.__version__,
@@ -366,6 +398,8 @@ def main() -> int:
     if arguments.json:
         results = [{k: v for k, v in asdict(cell).items() if k != "calls"} for cell in cells]
         arguments.json.write_text(json.dumps({**about, "cells": results}, indent=1))
+    if arguments.plot:
+        plot(cells, arguments.plot)
     return int(any(cell.failed == "WRONG RESULT" for cell in cells))
 
 

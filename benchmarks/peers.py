@@ -1,7 +1,11 @@
 """twofold against its peers: GB/s from 64 elements to 128 Mi, in and out of place, back to back and with pauses.
 
+Doubling is measured, or, with --stream, STREAM's kernels: copy, scale, add, triad and the dot product of doubles, by
+`transform` and `transform_reduce`.
+
     meson setup build && meson compile -C build peers
     python benchmarks/peers.py --build build                          # all of it: minutes
+    python benchmarks/peers.py --build build --stream --markdown      # STREAM, and the tables of docs/speed.md
     python benchmarks/peers.py --build build --quick                  # does it run? The figures mean nothing
     python benchmarks/peers.py --build build --busy                   # while a foreign process keeps a core busy
     python benchmarks/peers.py --build build --json results.json --plot results.png
@@ -9,7 +13,8 @@
 
 The peers: a plain loop, OpenMP, std::execution::par_unseq, Highway's Transform; memcpy as a yardstick; and the oracle,
 which is, for each size, the best of a handful of loops in intrinsics, one thread and a pair of spinning ones, chosen in
-a pass of its own. `again` is twofold once more: how far it is from 1 is how far any figure here can be trusted.
+a pass of its own. STREAM's kernels have other peers: OpenMP with streaming stores, too, and TBB; no Highway, no oracle.
+`again` is twofold once more: how far it is from 1 is how far any figure here can be trusted.
 
 In each round every way has one turn, in an order that rotates; all of them in one process, on the same pages, huge ones
 where the system gives them. A turn begins when all other threads of the process sleep. Printed is the median of the
@@ -36,10 +41,10 @@ from typing import NamedTuple
 import peers_report as report
 from peers_report import Figures, Machine, Point, Results
 
-# What is compared, by the names that the program gives; `again` and `oracle` stand for others of them.
-WAYS = ("twofold", "one_thread", *report.PEERS, "memcpy", "oracle", "again")
-WAYS_WITH_GAP = ("twofold", "one_thread", *report.PEERS, "oracle")
+# What is compared where a way can do it, by the names that the program gives; `again` and `oracle` stand for others.
 WAYS_WHEN_BUSY = ("twofold", "one_thread")
+WAYS_WITH_GAP = (*WAYS_WHEN_BUSY, *dict.fromkeys([*report.PEERS, *report.STREAM_PEERS]), "oracle")
+WAYS = (*WAYS_WITH_GAP, "memcpy", "again")
 ORACLE = "oracle/"
 
 NS = 1e-9
@@ -48,8 +53,8 @@ SAMPLE_NS = 200_000  # a shorter call is repeated until it takes so long
 # A way with threads has found its pace after so long: scheduled on one CPU at first, two threads part within a time
 # slice. Below so many bytes nothing here uses threads with profit, and all would take longer.
 WARM_NS = 5_000_000
-WARM_FROM_BYTES = 32 << 10
-HAVE_THREADS = ("twofold", "openmp", "par_unseq", "pair")
+WARM_FROM_BYTES = 64 << 10  # read and written
+HAVE_THREADS = ("twofold", "openmp", "par_unseq", "tbb", "pair")
 # With a gap each call is a sample, and two ways are compared by their mean and 99th percentile, too.
 SAMPLES_WITH_GAP = {"twofold": 5, "one_thread": 5}
 # A foreign process takes and leaves the core in slices of milliseconds: turns must see both, samples be shorter.
@@ -67,14 +72,14 @@ class Case(NamedTuple):
     """What the ways are measured at."""
 
     type: str
-    place: str
+    task: str
     elements: int
     gap_ns: int
 
     @property
     def bytes(self) -> int:
-        """Of the input, and of the output."""
-        return self.elements * report.bytes_of(self.type)
+        """Read and written."""
+        return self.elements * report.bytes_of(self.type) * report.ARRAYS_TOUCHED[self.task]
 
 
 class Program:
@@ -104,23 +109,23 @@ class Bench:
         self.program = program
         self.rounds = rounds
         self.busy = busy
-        self.places = {name: places.split(",") for name, places in self._list()}
+        self.tasks = {name: tasks.split(",") for name, tasks in self._list()}
 
     def _list(self) -> Iterator[tuple[str, str]]:
         for entry in self.program.ask("list").split():
-            name, _, places = entry.partition(":")
-            yield name, places
+            name, _, tasks = entry.partition(":")
+            yield name, tasks
 
     @property
     def missing(self) -> list[str]:
         """What should be compared and is not here."""
-        oracle = any(name.startswith(ORACLE) for name in self.places)
-        return [name for name in WAYS if name not in self.places and name not in ("again", "oracle")] + (
+        oracle = any(name.startswith(ORACLE) for name in self.tasks)
+        return [name for name in WAYS if name not in self.tasks and name not in ("again", "oracle")] + (
             [] if oracle else ["oracle"]
         )
 
-    def check(self, types: Sequence[str], places: Sequence[str], sizes: Sequence[int]) -> int:
-        """Sees that all ways double right, and says how many checks that took."""
+    def check(self, types: Sequence[str], tasks: Sequence[str], sizes: Sequence[int]) -> int:
+        """Sees that the results of all ways are right, and says how many checks that took."""
         done = 0
         for element in types:
             largest = CHECKED_BYTES // report.bytes_of(element)
@@ -129,12 +134,12 @@ class Bench:
                 *[n for n in sizes if n <= largest][-1:],
                 *[n for n in sizes if n <= largest // 64][-1:],
             }
-            for name, able in self.places.items():
-                for place in set(places) & set(able):
+            for name, able in self.tasks.items():
+                for task in set(tasks) & set(able):
                     for count in counts:
-                        answer = self.program.ask("check", name, element, place, count)
+                        answer = self.program.ask("check", name, element, task, count)
                         if answer != "ok":
-                            sys.exit(f"peers: {name}, {element}, {place}, {count} elements: {answer}")
+                            sys.exit(f"peers: {name}, {element}, {task}, {count} elements: {answer}")
                         done += 1
         return done
 
@@ -148,7 +153,7 @@ class Bench:
         elif self.busy:
             sample_ns, turn_ns = BUSY_SAMPLE_NS, BUSY_TURN_NS
             samples = BUSY_TURN_NS // BUSY_SAMPLE_NS
-        where = (case.type, case.place, case.elements)
+        where = (case.type, case.task, case.elements)
         answer = self.program.ask("measure", name, *where, case.gap_ns, warm_ns, sample_ns, samples, turn_ns)
         return [float(ns) * NS for ns in answer.split()]
 
@@ -163,7 +168,7 @@ class Bench:
         return samples
 
     def best_of_oracle(self, case: Case) -> str | None:
-        loops = [name for name, able in self.places.items() if name.startswith(ORACLE) and case.place in able]
+        loops = [name for name, able in self.tasks.items() if name.startswith(ORACLE) and case.task in able]
         if not loops:
             return None
         first = self.play(loops, ORACLE_ROUNDS_OF_ALL, case)
@@ -177,21 +182,19 @@ class Bench:
     def measure(self, case: Case) -> Point:
         wanted = WAYS_WHEN_BUSY if self.busy else WAYS_WITH_GAP if case.gap_ns else WAYS
         loop = self.best_of_oracle(case) if "oracle" in wanted else None
-        names = [name for name in wanted if name == "again" or case.place in self.places.get(name, ())]
+        names = [name for name in wanted if name == "again" or case.task in self.tasks.get(name, ())]
         rounds = self.play([*names, loop] if loop else names, self.rounds, case)
         if loop:
             rounds["oracle"] = rounds.pop(loop)
         turns = {name: [statistics.median(turn) for turn in turns] for name, turns in rounds.items()}
         return Point(
             type=case.type,
-            place=case.place,
+            task=case.task,
             gap_ms=case.gap_ns / 1e6,
             elements=case.elements,
-            bytes_read_and_written=2 * case.bytes,
+            bytes_read_and_written=case.bytes,
             oracle_loop=loop.removeprefix(ORACLE) if loop else None,
-            ways={
-                name: figures(turns[name], turns["twofold"], [*chain(*rounds[name])], 2 * case.bytes) for name in rounds
-            },
+            ways={name: figures(turns[name], turns["twofold"], [*chain(*rounds[name])], case.bytes) for name in rounds},
         )
 
 
@@ -296,19 +299,25 @@ def read_arguments() -> argparse.Namespace:
 
     parser.add_argument("--build", type=Path, default=Path("build"), help="directory in which Meson built `peers`")
     parser.add_argument("--types", default=["u8", "u32", "f64"], help="of u8,u16,u32,u64,f32,f64", type=words)
-    parser.add_argument("--places", default=["out", "in"], help="of out,in: out of place, in place", type=words)
+    parser.add_argument("--tasks", default=["out", "in"], help="of out,in (of place) and STREAM's", type=words)
     parser.add_argument("--gap", default=["0", "1"], help="milliseconds between calls", type=words)
     parser.add_argument("--min", type=int, default=6, help="smallest size, as a power of two; 6 at least")
     parser.add_argument("--max", type=int, default=27, help="largest size, as a power of two")
     parser.add_argument("--step", type=int, default=1, help="from one power of two to the next")
     parser.add_argument("--max-mib", type=int, default=2048, help="leaves out arrays that take more, in and out")
     parser.add_argument("--rounds", type=int, default=61)
+    parser.add_argument("--stream", action="store_true", help="STREAM's kernels: sets other defaults for all above")
     parser.add_argument("--busy", action="store_true", help="twofold against threads=1 while another process works")
     parser.add_argument("--quick", action="store_true", help="few sizes, few rounds: only to see that it runs")
+    parser.add_argument("--markdown", action="store_true", help="prints tables of STREAM's kernels at the end")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--plot", type=Path, help="file for a picture; needs matplotlib")
     parser.add_argument("--replay", type=Path, help="measures nothing: reports what --json has written")
+    if parser.parse_args().stream:
+        parser.set_defaults(types=["f64"], tasks=[*report.STREAM], gap=["0"], min=13, max=25)
     arguments = parser.parse_args()
+    if set(arguments.tasks) & set(report.STREAM) and arguments.types != ["f64"]:
+        parser.error("STREAM's kernels take doubles alone: --types f64")
     if arguments.quick:
         arguments.step, arguments.max, arguments.rounds = 4, min(arguments.max, 22), 3
     if not 6 <= arguments.min <= arguments.max:
@@ -326,10 +335,11 @@ def run(arguments: argparse.Namespace) -> Results:
     if not all(sizes.values()):
         sys.exit("peers: no size is small enough for --max-mib")
     bytes_each = max(counts[-1] * report.bytes_of(t) for t, counts in sizes.items())
+    arrays = 3 if set(arguments.tasks) & set(report.STREAM) else 2
     program = Program(path, bytes_each)
     try:
         bench = Bench(program, arguments.rounds, arguments.busy)
-        huge_pages = int(program.ask("prepare", bytes_each)) / (2 * bytes_each)
+        huge_pages = int(program.ask("prepare", bytes_each, arrays)) / (arrays * bytes_each)
         machine = describe_machine(program, min(huge_pages, 1.0))
         results = Results(
             machine=machine,
@@ -340,17 +350,17 @@ def run(arguments: argparse.Namespace) -> Results:
             points=[],
         )
         report.print_head(results)
-        checks = sum(bench.check([t], arguments.places, sizes[t]) for t in arguments.types)
-        print(f"{len(bench.places)} ways double right, in {checks} checks", flush=True)
+        checks = sum(bench.check([t], arguments.tasks, sizes[t]) for t in arguments.types)
+        print(f"{len(bench.tasks)} ways give the right results, in {checks} checks", flush=True)
         others = OtherProcesses(program)
         for element in arguments.types:
-            for place in arguments.places:
+            for task in arguments.tasks:
                 # Nothing of the checks, nor of another type: a subnormal number would be slow.
-                program.ask("prepare", sizes[element][-1] * report.bytes_of(element))
+                program.ask("prepare", sizes[element][-1] * report.bytes_of(element), arrays)
                 for gap in map(float, arguments.gap):
-                    report.print_heading(element, place, gap, results)
+                    report.print_heading(element, task, gap, results)
                     for count in sizes[element]:
-                        point = bench.measure(Case(element, place, count, round(gap * 1e6)))
+                        point = bench.measure(Case(element, task, count, round(gap * 1e6)))
                         results["points"].append(point)
                         report.print_row(point, results)
         results["cpus_of_others"] = others.cpus()
@@ -373,6 +383,8 @@ def main() -> None:
     else:
         results = run(arguments)
     report.print_promises(results)
+    if arguments.markdown:
+        report.print_stream_markdown(results)
     if arguments.quick:
         print("\nA quick run: too few rounds for any of these figures to mean something.")
     print(f"\n{time.monotonic() - started:.0f} s")

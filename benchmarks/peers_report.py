@@ -2,11 +2,22 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 PEERS = ("plain", "openmp", "par_unseq", "highway")  # what somebody might use instead
+
+# Tasks, and how many arrays of the given size each reads and writes: doubling out of place and in place; STREAM's.
+STREAM = {"copy": 2, "scale": 2, "add": 3, "triad": 3, "dot": 2}
+ARRAYS_TOUCHED = {"out": 2, "in": 2, **STREAM}
+STREAM_PEERS = {
+    "plain": "plain loop",
+    "openmp": "OpenMP",
+    "openmp_stream": "OpenMP, streaming",
+    "par_unseq": "`par_unseq`",
+    "tbb": "TBB",
+}
 
 # What is promised of twofold (issue 3).
 OF_ORACLE = 0.95  # back to back, from MIN_PROMISED elements up
@@ -15,6 +26,14 @@ OF_BEST_PEER = 0.97
 OF_BEST_PEER_PAST_CACHE = {2: 1.2, 4: 1.4}  # out of place, from so many last-level caches of input and output up
 OF_ONE_THREAD = 0.95  # with a gap, or beside a foreign process: median and mean, at every size
 MIN_PROMISED = 1 << 10
+
+# And of STREAM's kernels (issue 17), back to back. The first three are promised at STREAM_LARGE elements.
+STREAM_LARGE = 1 << 25
+OF_PLAIN_STORES = {"copy": 1.25, "scale": 1.25, "add": 1.12, "triad": 1.12}
+OF_STREAMING_STORES = 0.97
+DOT_OF_BEST_PEER = 0.97
+STREAM_OF_BEST_PEER = 0.95  # from STREAM_MIN_PROMISED elements up
+STREAM_MIN_PROMISED = 1 << 19
 
 Quartiles = tuple[float, float, float]  # low, median, high
 
@@ -33,7 +52,7 @@ class Figures(TypedDict):
 
 class Point(TypedDict):
     type: str
-    place: str
+    task: str
     gap_ms: float
     elements: int
     bytes_read_and_written: int
@@ -94,8 +113,8 @@ def bytes_text(count: int) -> str:
     return f"{count} B"
 
 
-def place_text(place: str) -> str:
-    return "in place" if place == "in" else "out of place"
+def task_text(task: str) -> str:
+    return {"in": "in place", "out": "out of place"}.get(task, task)
 
 
 def gap_text(gap_ms: float) -> str:
@@ -117,25 +136,27 @@ def print_head(results: Results) -> None:
         print("beside a foreign process that never rests")
 
 
-def columns(place: str, gap_ms: float, results: Results) -> list[str]:
+def columns(task: str, gap_ms: float, results: Results) -> list[str]:
     names = ["one_thread"]
     if not results["busy"]:
-        names += [*PEERS, "oracle"]
+        names += STREAM_PEERS if task in STREAM else [*PEERS, "oracle"]
+        if task == "dot":
+            names.remove("openmp_stream")
         if not gap_ms:
-            names += ["again"] if place == "in" else ["memcpy", "again"]
+            names += ["memcpy", "again"] if task == "out" else ["again"]
     return [name for name in names if name not in results["missing"]]
 
 
 COLUMN = 21
 
 
-def print_heading(element: str, place: str, gap_ms: float, results: Results) -> None:
-    print(f"\n{element}, {place_text(place)}, {gap_text(gap_ms)}: time over twofold's (quartiles)")
+def print_heading(element: str, task: str, gap_ms: float, results: Results) -> None:
+    print(f"\n{element}, {task_text(task)}, {gap_text(gap_ms)}: time over twofold's (quartiles)")
     head = f"{'elements':>8} {'in + out':>8} {'twofold':>10} {'GB/s':>6}"
-    head += "".join(f"{name:>{COLUMN}}" for name in columns(place, gap_ms, results))
+    head += "".join(f"{name:>{COLUMN}}" for name in columns(task, gap_ms, results))
     if gap_ms or results["busy"]:
         head += "   mean, twofold and one thread   99th percentile, the same"
-    elif "oracle" not in results["missing"]:
+    elif "oracle" in columns(task, gap_ms, results):
         head += "   the oracle's loop"
     print(head, flush=True)
 
@@ -145,7 +166,7 @@ def print_row(point: Point, results: Results) -> None:
     size = f"2^{point['elements'].bit_length() - 1}"
     row = f"{size:>8} {bytes_text(point['bytes_read_and_written']):>8} {time_of(ours['seconds'][1]):>10}"
     row += f" {ours['gb_per_second']:6.1f}"
-    for name in columns(point["place"], point["gap_ms"], results):
+    for name in columns(point["task"], point["gap_ms"], results):
         row += f"{short(point['ways'][name]['over_twofold']):>{COLUMN}}"
     if point["gap_ms"] or results["busy"]:
         one = point["ways"]["one_thread"]
@@ -161,7 +182,7 @@ def print_all(results: Results) -> None:
     print_head(results)
     heading = None
     for point in results["points"]:
-        if heading != (heading := (point["type"], point["place"], point["gap_ms"])):
+        if heading != (heading := (point["type"], point["task"], point["gap_ms"])):
             print_heading(*heading, results)
         print_row(point, results)
 
@@ -196,17 +217,21 @@ def near_plain(point: Point, results: Results) -> Verdict | None:
     return Verdict(median <= NS_OVER_PLAIN, f"{median:+.1f} ns ({more:+.1f}..{less:+.1f})")
 
 
-def best_peer(point: Point) -> tuple[str, Quartiles]:
-    ratios = {name: point["ways"][name]["over_twofold"] for name in PEERS if name in point["ways"]}
+def best_peer(point: Point, peers: Iterable[str] = (*PEERS, *STREAM_PEERS)) -> tuple[str, Quartiles]:
+    ratios = {name: point["ways"][name]["over_twofold"] for name in peers if name in point["ways"]}
     name = min(ratios, key=lambda name: ratios[name][1])
     return name, ratios[name]
+
+
+def against(best: tuple[str, Quartiles], wanted: float) -> Verdict:
+    name, ratio = best
+    return Verdict(ratio[1] >= wanted, f"{short(ratio)} of {name}")
 
 
 def near_best_peer(point: Point, results: Results) -> Verdict | None:
     if not is_back_to_back(point, results) or point["elements"] < MIN_PROMISED:
         return None
-    name, ratio = best_peer(point)
-    return Verdict(ratio[1] >= OF_BEST_PEER, f"{short(ratio)} of {name}")
+    return against(best_peer(point), OF_BEST_PEER)
 
 
 def ahead_past_cache(caches: int) -> Promise:
@@ -215,12 +240,11 @@ def ahead_past_cache(caches: int) -> Promise:
 
     def promise(point: Point, results: Results) -> Verdict | None:
         size, cache = point["bytes_read_and_written"], cache_bytes(results)
-        if not is_back_to_back(point, results) or point["place"] == "in" or not cache:
+        if not is_back_to_back(point, results) or point["task"] == "in" or not cache:
             return None
         if size < caches * cache or (until is not None and size >= until * cache):
             return None
-        name, ratio = best_peer(point)
-        return Verdict(ratio[1] >= wanted, f"{short(ratio)} of {name}")
+        return against(best_peer(point), wanted)
 
     return promise
 
@@ -254,6 +278,34 @@ def promises() -> Iterator[tuple[str, Promise]]:
     yield f"at least {OF_ONE_THREAD} of twofold with threads=1, {where}: mean", near_one_thread(of_mean=True)
 
 
+def against_stores(wanted: float, tasks: Iterable[str], peers: Iterable[str]) -> Promise:
+    def promise(point: Point, results: Results) -> Verdict | None:
+        if not is_back_to_back(point, results) or point["elements"] != STREAM_LARGE or point["task"] not in tasks:
+            return None
+        return against(best_peer(point, peers), wanted) if set(peers) & set(point["ways"]) else None
+
+    return promise
+
+
+def near_best_of_stream(point: Point, results: Results) -> Verdict | None:
+    if not is_back_to_back(point, results) or point["elements"] < STREAM_MIN_PROMISED:
+        return None
+    return against(best_peer(point), STREAM_OF_BEST_PEER)
+
+
+def promises_of_stream() -> Iterator[tuple[str, Promise]]:
+    large, small = (f"2^{n.bit_length() - 1}" for n in (STREAM_LARGE, STREAM_MIN_PROMISED))
+    for wanted in sorted({*OF_PLAIN_STORES.values()}, reverse=True):
+        tasks = [task for task, times in OF_PLAIN_STORES.items() if times == wanted]
+        text = f"{' and '.join(tasks)} at least {wanted} times OpenMP and TBB without streaming stores, at {large}"
+        yield text, against_stores(wanted, tasks, ("openmp", "par_unseq", "tbb"))
+    text = f"at least {OF_STREAMING_STORES} of OpenMP with streaming stores, at {large}"
+    yield text, against_stores(OF_STREAMING_STORES, STREAM, ("openmp_stream",))
+    text = f"dot at least {DOT_OF_BEST_PEER} of the best peer, at {large}"
+    yield text, against_stores(DOT_OF_BEST_PEER, ("dot",), STREAM_PEERS)
+    yield f"at least {STREAM_OF_BEST_PEER} of the best peer, from {small} up", near_best_of_stream
+
+
 def print_promises(results: Results) -> None:
     print(f"\nOther processes used {results['cpus_of_others']:.2f} CPUs meanwhile.")
     again = [point["ways"]["again"]["over_twofold"] for point in results["points"] if "again" in point["ways"]]
@@ -261,8 +313,12 @@ def print_promises(results: Results) -> None:
         far = sorted(abs(ratio[1] - 1) for ratio in again)
         print(f"twofold over itself is 1 within {far[len(far) // 2]:.1%} at half of the points, {far[-1]:.1%} at all.")
     print("\nWhat is promised")
-    for text, promise in promises():
-        verdicts = [(point, verdict) for point in results["points"] if (verdict := promise(point, results))]
+    doubling = [point for point in results["points"] if point["task"] not in STREAM]
+    stream = [point for point in results["points"] if point["task"] in STREAM]
+    promised = [(doubling, *each) for each in promises() if doubling]
+    promised += [(stream, *each) for each in promises_of_stream() if stream]
+    for points, text, promise in promised:
+        verdicts = [(point, verdict) for point in points if (verdict := promise(point, results))]
         if not verdicts:
             print(f"- {text}: not measured")
             continue
@@ -271,7 +327,35 @@ def print_promises(results: Results) -> None:
         for point, verdict in short_of:
             size = f"2^{point['elements'].bit_length() - 1}"
             gap = f", {gap_text(point['gap_ms'])}" if point["gap_ms"] or results["busy"] else ""
-            print(f"    falls short: {point['type']} {place_text(point['place'])} {size}{gap}: {verdict.found}")
+            print(f"    falls short: {point['type']} {task_text(point['task'])} {size}{gap}: {verdict.found}")
+
+
+# ---- for docs/speed.md
+
+
+def print_stream_markdown(results: Results) -> None:
+    """Against the best peer at each size, and against each peer at the largest."""
+    points = {
+        (point["elements"], point["task"]): point
+        for point in results["points"]
+        if point["task"] in STREAM and is_back_to_back(point, results)
+    }
+    if not points:
+        return
+    tasks = list(dict.fromkeys(task for _, task in points))
+    sizes = sorted({elements for elements, _ in points})
+    built_with = ", ".join(f"{name} {results['machine']['built_with'].get(name)}" for name in ("compiler", "tbb"))
+    print(f"\n{built_with}; {results['rounds']} rounds; others used {results['cpus_of_others']:.2f} CPUs meanwhile.")
+    print(f"\n| elements | {' | '.join(tasks)} |\n|---:{'|---:' * len(tasks)}|")
+    for elements in sizes:
+        best = [best_peer(points[elements, task]) for task in tasks]
+        cells = [f"{ratio[1]:.2f} {STREAM_PEERS[name]}" for name, ratio in best]
+        print(f"| 2^{elements.bit_length() - 1} | {' | '.join(cells)} |")
+    print(f"\n| | ours, GB/s | {' | '.join(STREAM_PEERS.values())} |\n|---|---:{'|---:' * len(STREAM_PEERS)}|")
+    for task in tasks:
+        ways = points[sizes[-1], task]["ways"]
+        cells = [f"{ways[name]['over_twofold'][1]:.2f}" if name in ways else "" for name in STREAM_PEERS]
+        print(f"| {task} | {ways['twofold']['gb_per_second']:.0f} | {' | '.join(cells)} |")
 
 
 # ---- a picture
@@ -283,7 +367,7 @@ def require_matplotlib() -> None:
 
 
 def plot(results: Results, path: Path) -> None:
-    """GB/s over size: a row for each type, a column for each place and gap."""
+    """GB/s over size: a row for each type, a column for each task and gap."""
     import matplotlib as mpl  # noqa: PLC0415  needed only for --plot
 
     mpl.use("Agg")
@@ -291,7 +375,7 @@ def plot(results: Results, path: Path) -> None:
 
     points = results["points"]
     rows = list(dict.fromkeys(point["type"] for point in points))
-    cases = list(dict.fromkeys((point["place"], point["gap_ms"]) for point in points))
+    cases = list(dict.fromkeys((point["task"], point["gap_ms"]) for point in points))
     names = list(dict.fromkeys(name for point in points for name in point["ways"] if name != "again"))
     figure, axes = plt.subplots(
         len(rows),
@@ -302,12 +386,12 @@ def plot(results: Results, path: Path) -> None:
         layout="constrained",
     )
     for element, line_of_axes in zip(rows, axes, strict=True):
-        for (place, gap_ms), ax in zip(cases, line_of_axes, strict=True):
+        for (task, gap_ms), ax in zip(cases, line_of_axes, strict=True):
             for i, name in enumerate(names):
                 shown = [
                     (point["elements"], point["ways"][name]["gb_per_second"])
                     for point in points
-                    if (point["type"], point["place"], point["gap_ms"]) == (element, place, gap_ms)
+                    if (point["type"], point["task"], point["gap_ms"]) == (element, task, gap_ms)
                     and name in point["ways"]
                 ]
                 style = {"twofold": "-", "oracle": "k:", "memcpy": "k--"}.get(name, "-")
@@ -315,12 +399,12 @@ def plot(results: Results, path: Path) -> None:
                 color = {} if "k" in style else {"color": f"C{i}"}
                 if shown:
                     ax.plot(*zip(*shown, strict=True), style, linewidth=width, label=name, **color)
-            cache = cache_bytes(results) / (2 * bytes_of(element))
+            cache = cache_bytes(results) / (ARRAYS_TOUCHED[task] * bytes_of(element))
             if cache:
                 ax.axvline(cache, color="0.8", zorder=0)
             ax.set_xscale("log", base=2)
             ax.set_yscale("log")
-            ax.set_title(f"{element}, {place_text(place)}, {gap_text(gap_ms)}", fontsize=10)
+            ax.set_title(f"{element}, {task_text(task)}, {gap_text(gap_ms)}", fontsize=10)
             ax.grid(alpha=0.3)
     figure.supxlabel("elements (grey line: input and output fill the last-level cache)")
     figure.supylabel("GB/s, read and written")

@@ -1,6 +1,6 @@
-"""double_in_processes against `pool.map(f, [data])[0]`, which pickles a list to one worker and back.
+"""double_in_processes against `pool.map(f, [data])[0]`, which pickles a list or an array to one worker and back.
 
-    python benchmarks/processes.py                  # the table: ratios to the list pattern
+    python benchmarks/processes.py                  # the table: ratios to pool.map of the list, and of the array
     python benchmarks/processes.py --part chunks    # and what the constants of pools.py and claims.hpp were chosen by
     python benchmarks/processes.py --part grace
     python benchmarks/processes.py --part scratch
@@ -69,11 +69,13 @@ def table(rounds):
 
     with ProcessPoolExecutor(WORKERS) as pool:
         ways = {
-            "pool.map(f, [data])[0]": lambda: next(iter(pool.map(process_data, [data]))),
+            "pool.map(f, [list])[0]": lambda: next(iter(pool.map(process_data, [data]))),
+            "pool.map(f, [array])[0]": lambda: next(iter(pool.map(process_data, [values]))),
             "list": lambda: twofold.double_in_processes(data, pool),
             "array": lambda: twofold.double_in_processes(values, pool),
             "SharedArray": lambda: twofold.double_in_processes(shared, pool),
             "SharedArray, out=": lambda: twofold.double_in_processes(shared, pool, out=out),
+            "double(SharedArray, out=)": lambda: twofold.double(shared, out=out),  # by threads, without the pool
         }
         take_turns(ways, 1, check)  # the workers are up then, and there is memory that is used again
         seconds = take_turns(ways, rounds, check)
@@ -81,18 +83,19 @@ def table(rounds):
         new_seconds = take_turns(new, rounds, check, prepare=twofold.release_memory)
         seconds |= {name + ", new segments": taken for name, taken in new_seconds.items()}
 
-    reference = seconds["pool.map(f, [data])[0]"]
+    references = {of: seconds[f"pool.map(f, [{of}])[0]"] for of in ("list", "array")}
     print(f"{N:,} uint32, {WORKERS} workers, {rounds} rounds; median (quartiles)")
+    print(f"{'':26} {'':31} times as fast as pool.map of the list, and of the array")
     rows = {}
     for name, taken in seconds.items():
         ms = [1e3 * s for s in taken]
-        ratios = [r / s for r, s in zip(reference, taken, strict=True)]
-        rows[name] = {"ms": quartiles(ms), "times_as_fast": quartiles(ratios)}
-        print(
-            "{:26} {:8.1f} ms ({:.1f} to {:.1f})   {:6.1f} times as fast ({:.1f} to {:.1f})".format(
-                name, *quartiles(ms), *quartiles(ratios)
-            )
-        )
+        ratios = {
+            of: quartiles([r / s for r, s in zip(reference, taken, strict=True)])
+            for of, reference in references.items()
+        }
+        rows[name] = {"ms": quartiles(ms), "times_as_fast": ratios}
+        shown = ["{:8.1f} ({:.1f} to {:.1f})".format(*numbers) for numbers in (quartiles(ms), *ratios.values())]
+        print(f"{name:26} {shown[0]} ms {shown[1]} {shown[2]}")
     return rows
 
 

@@ -1,4 +1,4 @@
-// The measuring half of benchmarks/peers.py: measures one way of doubling whenever it is asked to.
+// The measuring half of benchmarks/peers.py: measures one way at one task whenever it is asked to.
 //
 // All ways live in this one process and work on the same pages: the same loop varies by a quarter from process to
 // process, with the pages that each gets. But threads that spin would slow the others down. So a turn ends when every
@@ -7,16 +7,16 @@
 // A request is a line on stdin, the answer a line on stdout:
 //
 //     about                                                     compiler, versions, instruction set
-//     list                                                      the ways, each as NAME:PLACES
-//     prepare BYTES                                             fills so many bytes of both arrays; answers how many
-//                                                               of them lie on huge pages
-//     check WAY TYPE PLACE COUNT                                ok, or what is wrong
-//     measure WAY TYPE PLACE COUNT GAP_NS WARM_NS SAMPLE_NS SAMPLES TURN_NS
+//     list                                                      the ways, each as NAME:TASKS
+//     prepare BYTES ARRAYS                                      fills so many bytes of the first 2 or of all 3 arrays;
+//                                                               answers how many bytes lie on huge pages
+//     check WAY TYPE TASK COUNT                                 ok, or what is wrong
+//     measure WAY TYPE TASK COUNT GAP_NS WARM_NS SAMPLE_NS SAMPLES TURN_NS
 //                                                               nanoseconds per call, one number for each sample
 //
-// PLACE is `out` or `in`. With a gap, a sample is one call after a pause; without, so many calls as take SAMPLE_NS,
-// once the way has been called for WARM_NS. There is at least one sample, and no further one begins once TURN_NS have
-// passed.
+// TASK is one that way.hpp names. With a gap, a sample is one call after a pause; without, so many calls as take
+// SAMPLE_NS, once the way has been called for WARM_NS. There is at least one sample, and no further one begins once
+// TURN_NS have passed.
 #include <dirent.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -41,7 +41,6 @@
 
 namespace {
 
-using peers::doubling;
 using peers::for_each_type;
 using peers::twice;
 using peers::type_names;
@@ -90,28 +89,29 @@ void wait_until_others_sleep() {
     }
 }
 
-/// The input and the output.
-class arrays {
+/// The input, the output and the second input, in this order.
+class memory {
 public:
-    explicit arrays(std::size_t bytes_each) : bytes_each_(bytes_each) {
+    explicit memory(std::size_t bytes_each) : bytes_each_(bytes_each) {
         // A huge page is only where addresses allow for it.
-        std::size_t const bytes = 2 * bytes_each + huge_page_bytes;
-        void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED) throw std::runtime_error("no memory for the arrays");
-        madvise(memory, bytes, MADV_HUGEPAGE);
-        std::size_t const past = reinterpret_cast<std::uintptr_t>(memory) % huge_page_bytes;
-        in_ = static_cast<std::byte*>(memory) + (huge_page_bytes - past) % huge_page_bytes;
-        out_ = in_ + bytes_each;
+        std::size_t const bytes = count * bytes_each + huge_page_bytes;
+        void* const mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (mapped == MAP_FAILED) throw std::runtime_error("no memory for the arrays");
+        madvise(mapped, bytes, MADV_HUGEPAGE);
+        std::size_t const past = reinterpret_cast<std::uintptr_t>(mapped) % huge_page_bytes;
+        begin_ = static_cast<std::byte*>(mapped) + (huge_page_bytes - past) % huge_page_bytes;
     }
 
-    [[nodiscard]] void* in() const noexcept { return in_; }
-    [[nodiscard]] void* out() const noexcept { return out_; }
+    static constexpr std::size_t count = 3;
+
+    [[nodiscard]] peers::arrays arrays() const noexcept {
+        return {.in = begin_, .second = begin_ + 2 * bytes_each_, .out = begin_ + bytes_each_};
+    }
     [[nodiscard]] std::size_t bytes_each() const noexcept { return bytes_each_; }
 
-    // All bytes 1: normal numbers as floats, too, so that no call is slow for what it finds there.
-    void fill(std::size_t bytes) const {
-        std::memset(in_, 1, bytes);
-        std::memset(out_, 1, bytes);
+    // Floats below 1 whose products are normal numbers, too, so that no call is slow for what it finds there.
+    void fill(std::size_t bytes, std::size_t arrays) const {
+        for (std::size_t i = 0; i < arrays; ++i) std::memset(begin_ + i * bytes_each_, 0x3F, bytes);
     }
 
     /// How many bytes of the arrays this process sees through huge pages.
@@ -124,8 +124,8 @@ public:
             std::uintptr_t first = 0;
             std::uintptr_t last = 0;
             if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &first, &last) == 2) {
-                auto const begin = reinterpret_cast<std::uintptr_t>(in_);
-                ours = first < begin + 2 * bytes_each_ && last > begin;
+                auto const begin = reinterpret_cast<std::uintptr_t>(begin_);
+                ours = first < begin + count * bytes_each_ && last > begin;
             } else if (ours && line.starts_with("AnonHugePages:")) {
                 kib += std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10);
             }
@@ -135,13 +135,12 @@ public:
 
 private:
     std::size_t bytes_each_;
-    std::byte* in_;
-    std::byte* out_;
+    std::byte* begin_;
 };
 
 class server {
 public:
-    explicit server(arrays const& memory) : memory_(memory) {}
+    explicit server(memory const& of_arrays) : memory_(of_arrays), arrays_(of_arrays.arrays()) {}
 
     /// Answers requests until there are none.
     void serve() const {
@@ -172,8 +171,8 @@ private:
     struct subject {
         way const* through;
         std::size_t type;
-        doubling function;
-        bool in_place;
+        std::string task;
+        peers::function function;
         std::size_t count;
     };
 
@@ -191,19 +190,23 @@ private:
         if (what == "list") {
             std::string names;
             for (way const& each : peers::all_ways()) {
-                names += (names.empty() ? "" : " ") + each.name + ':' + (each.out_of_place[0] ? "out" : "") +
-                         (each.out_of_place[0] && each.in_place[0] ? "," : "") + (each.in_place[0] ? "in" : "");
+                names += (names.empty() ? "" : " ") + each.name + ':';
+                for (auto const& [task, functions] : each.tasks) names += (names.back() == ':' ? "" : ",") + task;
             }
             return names;
         }
         if (what == "prepare") {
             std::size_t bytes = 0;
-            if (!(request >> bytes) || bytes > memory_.bytes_each()) throw std::runtime_error("bad number of bytes");
-            memory_.fill(bytes);
+            std::size_t arrays = 0;
+            if (!(request >> bytes >> arrays) || bytes > memory_.bytes_each() || arrays > memory::count) {
+                throw std::runtime_error("bad number of bytes, or of arrays");
+            }
+            memory_.fill(bytes, arrays);
             return std::to_string(memory_.bytes_on_huge_pages());
         }
         if (what == "check") {
             subject const it = read_subject(request);
+            if (it.task != "out" && it.task != "in") return check_stream(it);
             std::string result;
             for_each_type([&]<class T>(std::size_t type) {
                 if (type == it.type) result = check<T>(it);
@@ -229,27 +232,25 @@ private:
     [[nodiscard]] subject read_subject(std::istream& request) const {
         std::string name;
         std::string type;
-        std::string place;
+        std::string task;
         std::size_t count = 0;
-        request >> name >> type >> place >> count;
+        request >> name >> type >> task >> count;
         std::vector<way> const& ways = peers::all_ways();
         auto const found = std::ranges::find(ways, name, &way::name);
         auto const known = std::ranges::find(type_names, type);
-        if (!request || found == ways.end() || known == type_names.end() || (place != "in" && place != "out")) {
-            throw std::runtime_error("bad way, type, place or count");
+        if (!request || found == ways.end() || known == type_names.end()) {
+            throw std::runtime_error("bad way, type or count");
         }
         auto const index = static_cast<std::size_t>(known - type_names.begin());
-        bool const in_place = place == "in";
-        doubling const function = (in_place ? found->in_place : found->out_of_place)[index];
+        auto const functions = found->tasks.find(task);
+        peers::function const function = functions == found->tasks.end() ? nullptr : functions->second[index];
         std::size_t const bytes = count * static_cast<std::size_t>(std::stoi(type.substr(1)) / 8);
         if (function == nullptr) throw std::runtime_error("this way has no such function");
         if (bytes > memory_.bytes_each() || bytes % 64 != 0) throw std::runtime_error("bad count");
-        return {&*found, index, function, in_place, count};
+        return {&*found, index, task, function, count};
     }
 
-    void call(subject const& it) const {
-        it.function(it.in_place ? memory_.out() : memory_.in(), memory_.out(), it.count);
-    }
+    double call(subject const& it) const { return it.function(arrays_, it.count); }
 
     template <class Work>
     static void take_turn(way const& whose, Work const& work) {
@@ -271,8 +272,8 @@ private:
 
     template <class T>
     [[nodiscard]] std::string check(subject const& it) const {
-        T* const from = static_cast<T*>(it.in_place ? memory_.out() : memory_.in());
-        T* const to = static_cast<T*>(memory_.out());
+        T* const from = static_cast<T*>(it.task == "in" ? arrays_.out : arrays_.in);
+        T* const to = static_cast<T*>(arrays_.out);
         std::fill_n(to, it.count, T{});
         for (std::size_t i = 0; i < it.count; ++i) from[i] = pattern<T>(i);
         take_turn(*it.through, [&] { call(it); });
@@ -282,6 +283,35 @@ private:
             if (std::memcmp(&to[i], &expected, sizeof(T)) != 0) return "wrong at element " + std::to_string(i);
         }
         return "ok";
+    }
+
+    // The numbers are such that nothing is rounded, so that a fused multiplication, or another order of a sum, changes
+    // nothing.
+    [[nodiscard]] std::string check_stream(subject const& it) const {
+        auto* const x = static_cast<double*>(arrays_.in);
+        auto* const y = static_cast<double*>(arrays_.second);
+        auto* const out = static_cast<double*>(arrays_.out);
+        double sum = 0;
+        for (std::size_t i = 0; i < it.count; ++i) {
+            x[i] = pattern<double>(i);
+            y[i] = static_cast<double>(i % 13 + 1);
+            sum += x[i] * y[i];
+        }
+        std::fill_n(out, it.count, 0.0);
+        double result = 0;
+        take_turn(*it.through, [&] { result = call(it); });
+        if (it.task == "dot") return result == sum ? "ok" : "wrong";
+        for (std::size_t i = 0; i < it.count; ++i) {
+            if (out[i] != expected_of_stream(it.task, x[i], y[i])) return "wrong at element " + std::to_string(i);
+        }
+        return "ok";
+    }
+
+    [[nodiscard]] static double expected_of_stream(std::string const& task, double x, double y) {
+        if (task == "copy") return x;
+        if (task == "scale") return 3 * x;
+        if (task == "add") return x + y;
+        return x + 3 * y;
     }
 
     [[nodiscard]] std::int64_t ns_of(subject const& it, std::int64_t calls) const {
@@ -315,7 +345,8 @@ private:
         return times;
     }
 
-    arrays const& memory_;
+    memory const& memory_;
+    peers::arrays arrays_;
 };
 
 }  // namespace
@@ -326,8 +357,8 @@ int main(int argc, char** argv) {
         return 2;
     }
     try {
-        arrays const memory(std::strtoull(argv[1], nullptr, 10));
-        server(memory).serve();
+        memory const of_arrays(std::strtoull(argv[1], nullptr, 10));
+        server(of_arrays).serve();
     } catch (std::exception const& failure) {
         std::fprintf(stderr, "%s: %s\n", argv[0], failure.what());
         return 1;

@@ -18,7 +18,6 @@
 
 namespace {
 
-using peers::doubling;
 using peers::way;
 
 enum class stores { plain, streaming };
@@ -142,7 +141,7 @@ struct alone {
 };
 
 struct half {
-    doubling run = nullptr;  // null: sleep
+    void (*run)(void const* in, void* out, std::size_t n) = nullptr;  // null: sleep
     void const* in = nullptr;
     void* out = nullptr;
     std::size_t n = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <execution>
+#include <numeric>
 
 #include "way.hpp"
 
@@ -17,6 +18,17 @@ struct parallel_transform {
     template <class T>
     static void in_place(T* values, std::size_t n) {
         out_of_place(values, values, n);
+    }
+    template <class Kernel>
+    static void map(Kernel kernel, std::size_t n, double* out, double const* in) {
+        std::transform(std::execution::par_unseq, in, in + n, out, kernel);
+    }
+    template <class Kernel>
+    static void map(Kernel kernel, std::size_t n, double* out, double const* x, double const* y) {
+        std::transform(std::execution::par_unseq, x, x + n, y, out, kernel);
+    }
+    static double dot(std::size_t n, double const* x, double const* y) {
+        return std::transform_reduce(std::execution::par_unseq, x, x + n, y, 0.0);
     }
 };
 

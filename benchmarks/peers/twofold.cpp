@@ -20,6 +20,15 @@ struct with_twofold {
     static void in_place(T* values, std::size_t n) {
         twofold::double_in_place(std::span(values, n), {.threads = Threads});
     }
+    template <class Kernel, class... In>
+    static void map(Kernel kernel, std::size_t n, double* out, In const*... in) {
+        twofold::transform(std::span(in, n)..., std::span(out, n), kernel, {.threads = Threads});
+    }
+    static double dot(std::size_t n, double const* x, double const* y) {
+        return twofold::transform_reduce(
+            std::span(x, n), std::span(y, n), 0.0, [](auto a, auto b) noexcept { return a + b; },
+            [](auto a, auto b) noexcept { return a * b; }, {.threads = Threads});
+    }
 };
 
 [[maybe_unused]] bool const listed = [] {

@@ -1,11 +1,13 @@
-// What benchmarks/peers.py compares: ways of doubling an array, each under a name, with one function for each element
-// type. Each file beside this one puts its ways on the list; main.cpp measures them.
+// What benchmarks/peers.py compares: ways of doubling an array and of running STREAM's kernels, each under a name, with
+// one function for each task and element type. Each file beside this one puts its ways on the list; main.cpp measures
+// them.
 #pragma once
 
 #include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,14 +29,38 @@ void for_each_type(Function const& f) {
     f.template operator()<double>(std::size_t{5});
 }
 
-/// `in` and `out` begin on a huge page, and the bytes of `n` elements are a multiple of 64.
-using doubling = void (*)(void const* in, void* out, std::size_t n);
+/// What a call works on. Each array begins on a huge page, and its bytes are a multiple of 64.
+struct arrays {
+    void* in;
+    void* second;  // the other input, of tasks that have two
+    void* out;
+};
 
-/// One way of doubling. A null pointer stands where it cannot.
+/// Returns the result of tasks that reduce to one number.
+using function = double (*)(arrays const& on, std::size_t n);
+
+// STREAM's kernels, which map a double, or a vector of them, with McCalpin's scalar.
+inline constexpr double stream_scalar = 3;
+
+struct copy {
+    auto operator()(auto x) const noexcept { return x; }
+};
+struct scale {
+    auto operator()(auto x) const noexcept { return x * stream_scalar; }
+};
+struct add {
+    auto operator()(auto x, auto y) const noexcept { return x + y; }
+};
+struct triad {
+    auto operator()(auto x, auto y) const noexcept { return x + y * stream_scalar; }
+};
+
+/// One way of doing these tasks.
 struct way {
     std::string name;
-    std::array<doubling, type_names.size()> out_of_place{};
-    std::array<doubling, type_names.size()> in_place{};  // in == out
+    // For each task that it can do the function for each element type; a null pointer stands where it cannot. The tasks
+    // are `out` and `in`, which double out of place and in place, and STREAM's kernels and `dot`.
+    std::map<std::string, std::array<function, type_names.size()>> tasks;
     // Called before and after the calls that are measured, by a way whose threads would otherwise go on spinning when
     // it is another's turn.
     void (*before_turn)() = nullptr;
@@ -48,34 +74,59 @@ template <class Way, class T>
 concept doubles_in_place = requires(T* values, std::size_t n) { Way::in_place(values, n); };
 
 template <class Way, class T>
-[[nodiscard]] doubling function_out_of_place() {
-    if constexpr (doubles_out_of_place<Way, T>) {
-        return [](void const* in, void* out, std::size_t n) {
-            Way::out_of_place(static_cast<T const*>(in), static_cast<T*>(out), n);
-        };
-    } else {
-        return nullptr;
-    }
+double double_out_of_place(arrays const& on, std::size_t n) {
+    Way::out_of_place(static_cast<T const*>(on.in), static_cast<T*>(on.out), n);
+    return 0;
 }
 
 template <class Way, class T>
-[[nodiscard]] doubling function_in_place() {
-    if constexpr (doubles_in_place<Way, T>) {
-        return [](void const*, void* out, std::size_t n) { Way::in_place(static_cast<T*>(out), n); };
-    } else {
-        return nullptr;
-    }
+double double_in_place(arrays const& on, std::size_t n) {
+    Way::in_place(static_cast<T*>(on.out), n);
+    return 0;
 }
 
-/// The way whose functions are `Way::out_of_place(in, out, n)` and `Way::in_place(values, n)`, or one of them.
+template <class Way>
+concept maps = requires(double const* in, double* out, std::size_t n) { Way::map(copy(), n, out, in); };
+
+template <class Way>
+concept has_dot = requires(double const* in, std::size_t n) { Way::dot(n, in, in); };
+
+template <class Way, class Kernel>
+double map_by(arrays const& on, std::size_t n) {
+    auto const* const in = static_cast<double const*>(on.in);
+    auto const* const second = static_cast<double const*>(on.second);
+    auto* const out = static_cast<double*>(on.out);
+    if constexpr (std::invocable<Kernel, double>) {
+        Way::map(Kernel(), n, out, in);
+    } else {
+        Way::map(Kernel(), n, out, in, second);
+    }
+    return 0;
+}
+
+/// The way whose functions are `Way::out_of_place(in, out, n)`, `Way::in_place(values, n)`, `Way::map(kernel, n, out,
+/// in...)` and `Way::dot(n, x, y)`, or some of them.
 template <class Way>
 [[nodiscard]] way make_way(std::string name) {
     way result;
     result.name = std::move(name);
     for_each_type([&]<class T>(std::size_t type) {
-        result.out_of_place[type] = function_out_of_place<Way, T>();
-        result.in_place[type] = function_in_place<Way, T>();
+        if constexpr (doubles_out_of_place<Way, T>) result.tasks["out"][type] = double_out_of_place<Way, T>;
+        if constexpr (doubles_in_place<Way, T>) result.tasks["in"][type] = double_in_place<Way, T>;
     });
+    constexpr std::size_t f64 = 5;
+    static_assert(type_names[f64] == "f64");
+    if constexpr (maps<Way>) {
+        result.tasks["copy"][f64] = map_by<Way, copy>;
+        result.tasks["scale"][f64] = map_by<Way, scale>;
+        result.tasks["add"][f64] = map_by<Way, add>;
+        result.tasks["triad"][f64] = map_by<Way, triad>;
+    }
+    if constexpr (has_dot<Way>) {
+        result.tasks["dot"][f64] = [](arrays const& on, std::size_t n) {
+            return Way::dot(n, static_cast<double const*>(on.in), static_cast<double const*>(on.second));
+        };
+    }
     return result;
 }
 
