@@ -42,12 +42,13 @@ void transform_chunk(Function const& function, std::size_t count, Out* out, In c
 
 // Out of line, so that the part that short calls take stays short.
 template <class Function, class Out, class... In>
-[[gnu::noinline]] void transform_many(Function const& function, item_cost cost, call_kind kind, allowance threads,
-                                      std::size_t n, Out* out, In const*... in) noexcept {
+[[gnu::noinline]] void transform_many(Function const& function, item_cost cost, bool is_due, call_kind kind,
+                                      allowance threads, std::size_t n, Out* out, In const*... in) noexcept {
     constexpr std::size_t bytes_each = (std::max)({sizeof(Out), sizeof(In)...});
     items const range{n, cost.in_bytes_if_costly(bytes_each), out};
-    // Of what is cheap, short calls are not timed: see experience::short_bytes.
-    bool const timed = !cost.is_known() || range.bytes_each > bytes_each || n * bytes_each >= experience::short_bytes;
+    // Of what is cheap, few short calls are timed: see experience::short_bytes.
+    bool const timed =
+        !cost.is_known() || range.bytes_each > bytes_each || is_due || n * bytes_each >= experience::short_bytes;
     map_chunks(kind, range, touched_bytes(n, out, in...), threads,
                [&](std::size_t first, std::size_t count, stores where) noexcept {
                    bool const learns = timed && first == 0;
@@ -68,10 +69,11 @@ void transform_elements(Kernel const& kernel, options const& how, std::size_t n,
     call_kind const kind = call_kind_of(&stands_for<Kernel, Out, In...>, touched_bytes(n, out, in...) == 0);
     item_cost const cost(kind);
     bool const few = n * (std::max)({sizeof(Out), sizeof(In)...}) < threads_pay_awake_bytes;
-    if (n < item_cost::min_timed_count || (few && cost.are_short(n))) {
+    bool const is_due = n >= item_cost::min_timed_count && item_cost::is_due();
+    if (n < item_cost::min_timed_count || (few && !is_due && cost.are_short(n))) {
         transform_chunk<stores::cached>(function, n, out, in...);
     } else {
-        transform_many(function, cost, kind, threads_for(how.threads), n, out, in...);
+        transform_many(function, cost, is_due, kind, threads_for(how.threads), n, out, in...);
     }
 }
 

@@ -181,6 +181,28 @@ TEST_CASE("kernels that take long are shared from small arrays on, once that is 
     CHECK(detail::crew::helper_count() == 2);
 }
 
+TEST_CASE("kernels that come to take long are shared, however often they were short", "[counts-threads]") {
+    std::vector<float> const in(64, 1);
+    std::vector<double> out(64);
+    bool is_slow = false;
+    auto const varying = [&is_slow](float x) noexcept {
+        if (is_slow) std::this_thread::sleep_for(std::chrono::microseconds(20));
+        return 2.0 * static_cast<double>(x);
+    };
+    auto const call = [&](std::size_t n) {
+        twofold::transform(std::span(in).first(n), std::span(out).first(n), varying, {.threads = 3});
+    };
+    stop_helpers();
+    for (int i = 0; i < 1000; ++i) call(64);
+    CHECK(detail::crew::helper_count() == 0);
+    is_slow = true;
+    for (int i = 0; i < 300; ++i) {
+        call(64);
+        call(7);  // too few to tell: it takes no turn from the others
+    }
+    CHECK(detail::crew::helper_count() == 2);
+}
+
 TEST_CASE("a loop within a loop runs on its thread") {
     std::atomic<int> elsewhere{0};
     auto const inner = [&](std::thread::id self) {

@@ -50,6 +50,7 @@ double scaled_4(double x, double y, double z, double w, void* scale) { return (x
 double dispatched(double x, int skip) { return x + skip; }
 double divide(double a, double b) { return a / b; }
 double slow(double x) { usleep(1000); return x + 1; }
+double slow_if_negative(double x) { if (x < 0) usleep(1000); return x + 1; }
 
 static int overlap(const void* a, size_t a_bytes, const void* b, size_t b_bytes) {
     return (const char*)a < (const char*)b + b_bytes && (const char*)b < (const char*)a + a_bytes;
@@ -524,6 +525,30 @@ def test_few_elements_that_take_long_are_shared(library):
     for _ in range(2):  # the first one learns how long
         assert (slow(values, threads=2) == values + 1).all()
     assert parallel_ufunc.shared_calls() - before == 2
+
+
+def test_elements_that_come_to_take_long_are_shared(library):
+    kernel = twofold.Kernel(library.slow_if_negative, ON_ELEMENT)
+    values = np.arange(20.0)
+    for _ in range(500):
+        kernel(values, threads=2)
+    before = parallel_ufunc.shared_calls()
+    for _ in range(200):
+        assert (kernel(-1 - values, threads=2) == -values).all()
+    assert parallel_ufunc.shared_calls() - before > 20
+
+
+def test_nothing_is_known_of_a_kernel_by_the_address_of_one_that_was_freed(library):
+    values = np.arange(40.0)
+    quick = [twofold.Kernel(library.negative, ON_ELEMENT) for _ in range(50)]
+    for kernel in quick:
+        kernel(values, threads=2)
+    del quick, kernel
+    slow = [twofold.Kernel(library.slow_if_negative, ON_ELEMENT) for _ in range(50)]
+    before = parallel_ufunc.shared_calls()
+    for kernel in slow:
+        kernel(-1 - values, threads=2)
+    assert parallel_ufunc.shared_calls() - before == len(slow)
 
 
 def test_ctrl_c_ends_a_call_on_one_thread_that_takes_long_for_few_elements(path):

@@ -65,6 +65,15 @@ public:
                n * (record_.bytes_1024ths.load(std::memory_order_relaxed) >> 10) < threads_pay_awake_bytes;
     }
 
+    /// Whether a call should be timed although its items are known to be short, as one in some is on each thread: items
+    /// of one kind may come to take longer, as those of another function behind one pointer.
+    [[nodiscard]] static bool is_due() noexcept {
+        thread_local unsigned untimed = 0;
+        if (++untimed < one_retimed_in) return false;
+        untimed = 0;
+        return true;
+    }
+
     /// `count` items took `ns` on one thread.
     void learn(std::size_t count, std::int64_t ns) noexcept {
         std::uint64_t const limited = (std::min)(static_cast<std::uint64_t>((std::max)(ns, std::int64_t{0})), max_ns);
@@ -78,7 +87,8 @@ public:
     }
 
 private:
-    static constexpr std::size_t costly_times = 4;  // one thread moves 4 bytes a nanosecond, from whatever memory
+    static constexpr unsigned one_retimed_in = 127;  // prime: whatever the order of calls, each kind has its turn
+    static constexpr std::size_t costly_times = 4;   // one thread moves 4 bytes a nanosecond, from whatever memory
     static constexpr std::uint64_t max_ns = std::uint64_t{1} << 48;     // three days; the product above has 62 bits
     static constexpr std::uint64_t max_bytes = std::uint64_t{1} << 40;  // of a minute
 

@@ -185,6 +185,10 @@ void learn_item_cost(void const* what, std::size_t count, std::int64_t ns) noexc
     engine::item_cost(engine::call_kind_of(what)).learn(count, ns);
 }
 
+bool is_due_for_timing() noexcept {
+    return engine::item_cost::is_due();
+}
+
 std::uint32_t all_float_flags() noexcept {
     return engine::float_modes::raised();
 }

@@ -116,6 +116,9 @@ void copy_elements(int element, array_side in, array_side out, std::size_t const
 /// `count` items of a loop of that kind took `ns` on one thread.
 void learn_item_cost(void const* what, std::size_t count, std::int64_t ns) noexcept;
 
+/// Whether a call that is known to be short should be timed.
+[[nodiscard]] bool is_due_for_timing() noexcept;
+
 /// All floating-point flags of this thread, in the form in which set_float_flags takes them.
 [[nodiscard]] std::uint32_t all_float_flags() noexcept;
 void set_float_flags(std::uint32_t flags) noexcept;

@@ -7,6 +7,7 @@ is one call of the ufunc itself, with the very arguments: so are calls too small
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject, PyTypeObject
+from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memcmp, memcpy
 
 from twofold._memory.numpy_handler import find_numpy
@@ -23,7 +24,7 @@ from twofold._engine.shared_loop cimport (
 )
 from twofold._engine.shared_loop cimport begin as begin_loops
 from twofold._engine.twofold_engine cimport (
-    bytes_of, bytes_that_pay, learn_item_cost, threads_argument, threads_for_loop,
+    bytes_of, bytes_that_pay, is_due_for_timing, learn_item_cost, now_ns, threads_argument, threads_for_loop,
 )
 
 cdef extern from *:
@@ -67,7 +68,7 @@ cdef extern from *:
     void set_size "TWOFOLD_SET"(size_t* variable, size_t value) noexcept nogil
     int get_state "TWOFOLD_GET"(int* variable) noexcept nogil
     void set_state "TWOFOLD_SET"(int* variable, int value) noexcept nogil
-    void count_one "TWOFOLD_COUNT"(size_t* variable) noexcept nogil
+    size_t count_one "TWOFOLD_COUNT"(size_t* variable) noexcept nogil  # returns what it was
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object callable, PyObject* const* arguments, size_t count, PyObject* keywords)
@@ -133,7 +134,7 @@ def share_all(unit):
     return before
 
 def asked_calls():
-    """How many calls were large enough."""
+    """How many calls were large enough, or were due for timing."""
     return get_size(&asked_count)
 
 def shared_calls():
@@ -159,6 +160,12 @@ cdef struct KnownLoop:
     int state
     Loop loop
     KnownLoop* next
+
+cdef size_t made_count = 0
+
+# Fewer elements do not tell how long one takes: see item_cost.hpp.
+cdef enum:
+    MIN_TIMED_COUNT = 16
 
 # Whose loops they are. Those of others may raise exceptions, which would be lost in a helper.
 cdef enum Origin:
@@ -193,6 +200,7 @@ cdef class ParallelUfunc:
 
     cdef vectorcallfunc vectorcall
     cdef readonly object __wrapped__  # what was given
+    cdef size_t serial
     cdef object ufunc
     cdef str name
     cdef object geterr  # of scipy.special
@@ -325,7 +333,7 @@ cdef object new_parallel(given, held, bint raises, Origin origin):
     cdef ParallelUfunc made = ParallelUfunc.__new__(ParallelUfunc)
     cdef Ufunc* fields = <Ufunc*><PyObject*>held
     cdef int i
-    made.vectorcall = <vectorcallfunc>call_parallel
+    made.vectorcall, made.serial = <vectorcallfunc>call_parallel, 1 + count_one(&made_count)
     made.__wrapped__, made.ufunc, made.raises, made.fields = given, held, raises, fields
     made.name, made.origin, made.returning = held.__name__, origin, NULL
     if made.origin == OF_SCIPY:
@@ -355,12 +363,17 @@ cdef object call_parallel(PyObject* callable, PyObject* const* arguments, size_t
         if i >= 0:
             threads = threads_argument(<object>arguments[positional + i])
     if (threads != 1 or self.origin == OF_KERNEL) and may_pay(self, arguments, positional):
-        result = share(self, arguments, positional, keywords, threads)
+        result = share(self, arguments, positional, keywords, i, threads)
         if result is not NotImplemented:
             return result
+    return call_alone(self, arguments, positional, keywords, i)
+
+# A call of the ufunc itself. `i`: the index of `threads=` among the keywords, or -1.
+cdef inline object call_alone(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t positional, PyObject* keywords,
+                              Py_ssize_t i):
     if i >= 0:
         return call_without(self.__wrapped__, arguments, positional, <tuple>keywords, i)
-    return PyObject_Vectorcall(self.__wrapped__, arguments, count, keywords)
+    return PyObject_Vectorcall(self.__wrapped__, arguments, positional, keywords)
 
 cdef inline Py_ssize_t index_of_threads(tuple keywords) except? -2:
     cdef Py_ssize_t i
@@ -398,14 +411,18 @@ cdef inline bint may_pay(ParallelUfunc self, PyObject* const* arguments, Py_ssiz
             part = PyArray_SIZE(<object>arguments[i])
             # A broadcast call has at most as many elements as this product. It is capped, not to overflow.
             size = size * part if part < <size_t>1 << 31 and size < <size_t>1 << 31 else <size_t>1 << 62
-    return 0 <= type_num < <int>NPY_NTYPES_LEGACY and (forced_unit != 0 or size >= get_size(&self.min_sizes[type_num]))
+    if not 0 <= type_num < <int>NPY_NTYPES_LEGACY:
+        return False
+    return (forced_unit != 0 or size >= get_size(&self.min_sizes[type_num])
+            or size >= MIN_TIMED_COUNT and is_number(type_num) and is_due_for_timing())
 
-cdef int learn_size(ParallelUfunc self, PyObject* const* arguments, const Work* work) except -1:
+cdef int learn_size(ParallelUfunc self, PyObject* const* arguments, Work* work) except -1:
     """Keep from how many elements on a call like this one may be worth sharing."""
     cdef size_t nbytes = bytes_of(work.kind, 1, work.bytes_each), enough = bytes_that_pay()
     cdef int i
     if forced_unit or nbytes == ~<size_t>0:
         return 0
+    choose_grain(self, work)
     if self.origin == OF_SCIPY:
         enough *= TIMES_AS_LONG
     if work.grain > 1:
@@ -418,7 +435,7 @@ cdef int learn_size(ParallelUfunc self, PyObject* const* arguments, const Work* 
 
 # What a call gives, or NotImplemented where it is left to the ufunc.
 cdef object share(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t positional, PyObject* keywords,
-                  unsigned int threads):
+                  Py_ssize_t index_of_threads, unsigned int threads):
     cdef Call call = Call.__new__(Call)
     cdef KnownLoop* known
     cdef Work work
@@ -446,7 +463,7 @@ cdef object share(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t pos
     if limit == 1 and bytes_of(work.kind, 1, work.bytes_each) != ~<size_t>0:
         learn_size(self, arguments, &work)
         if self.origin != OF_KERNEL or bytes_of(work.kind, work.n, work.bytes_each) < bytes_that_pay():
-            return NotImplemented
+            return call_timed(self, arguments, positional, keywords, index_of_threads, &work)
     if not call.convert_numbers(&known.loop) or not call.casts_safely(&known.loop):
         return NotImplemented
     if may_overlap(&known.loop, call.operands):
@@ -457,10 +474,7 @@ cdef object share(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t pos
             set_state(&self.state, LEFT)
             return NotImplemented
         set_state(&known.state, SHARED)
-    # A kernel on elements has no vectors, either.
-    if not forced_unit and (
-            self.origin == OF_KERNEL and self.returning is NULL or is_long(work.kind, work.bytes_each)):
-        work.grain = 1
+    choose_grain(self, &work)
     result = run(&known.loop, call.operands, call.order, &work, limit, threads != 0, &errors)
     if result is not NotImplemented:
         count_one(&shared_count)
@@ -468,6 +482,24 @@ cdef object share(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t pos
         if errors and not (heeds_no_errors and says_no_errors(self.fields)):
             give_errors(self.fields.name, errors)
     return result
+
+# A call of the ufunc itself. If it takes long enough to be shared, but is known not to, that is learnt.
+cdef object call_timed(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t positional, PyObject* keywords,
+                       Py_ssize_t index_of_threads, Work* work):
+    cdef int64_t start = now_ns()
+    result = call_alone(self, arguments, positional, keywords, index_of_threads)
+    cdef int64_t ns = now_ns() - start
+    cdef size_t pays = bytes_that_pay()
+    if bytes_of(work.kind, work.n, work.bytes_each) < pays and ns >= <int64_t>(pays // BYTES_PER_NS):
+        learn_item_cost(work.kind, work.n, ns)
+        learn_size(self, arguments, work)
+    return result
+
+cdef void choose_grain(ParallelUfunc self, Work* work) noexcept:
+    # A kernel on elements has no vectors, either.
+    if not forced_unit and (
+            self.origin == OF_KERNEL and self.returning is NULL or is_long(work.kind, work.bytes_each)):
+        work.grain = 1
 
 cdef bint is_long(const void* kind, size_t bytes_each) noexcept:
     """Whether an element is known to take so long that its loop has no vectors."""
@@ -658,6 +690,12 @@ cdef bint find_loop(ParallelUfunc self, Loop* loop, tuple resolved) except -1:
         if memcmp(self.fields.types + which * loop.nop, loop.types, loop.nop) == 0:
             loop.function = self.fields.functions[which]
             loop.context = self.fields.data[which] if self.fields.data is not NULL else NULL
+            if self.origin == OF_NUMPY or self.origin == OF_SCIPY:
+                # Many ufuncs have one loop, to which the context says what to compute.
+                loop.identity = <uintptr_t>loop.function * <uintptr_t>0x9E3779B97F4A7C15 + <uintptr_t>loop.context
+            else:
+                # Addresses of those that were freed may be used again. 0 stands for nothing: see item_cost.hpp.
+                loop.identity = (self.serial << 16 | which) * <uintptr_t>0x9E3779B97F4A7C15
             loop.returning = self.returning
             return True
     return False

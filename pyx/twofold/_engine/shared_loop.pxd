@@ -1,5 +1,6 @@
 # One call of a ufunc's loop on the crew of threads, for parallel_ufunc.
 from cpython.object cimport PyObject
+from libc.stdint cimport uintptr_t
 
 from twofold._memory.numpy_api cimport npy_intp
 
@@ -17,6 +18,7 @@ cdef struct Loop:
     loop_function function
     code_loop returning  # is called instead, unless it is null
     void* context
+    uintptr_t identity  # loops that have the same one take about the same time
     signed char[MAX_OPERANDS] types
     const unsigned int* flags  # of the operands, which the ufunc has
     int nin, nop

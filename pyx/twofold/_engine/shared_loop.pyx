@@ -170,8 +170,7 @@ cdef bint measure(const Loop* loop, list operands, size_t forced, Work* work) ex
     work.forced = forced
     work.bytes_each = max(nbytes[0], nbytes[1])
     work.grain = 1 if 0 < forced < GRAIN else GRAIN
-    # Many ufuncs have one loop, to which the context says what to compute.
-    work.kind = kind_of(<uintptr_t>loop.function * <uint64_t>0x9E3779B97F4A7C15 + <uintptr_t>loop.context, forced)
+    work.kind = kind_of(loop.identity, forced)
     return work.n > 1
 
 cdef inline const void* kind_of(uintptr_t what, size_t unit) noexcept nogil:

@@ -102,6 +102,9 @@ cdef size_t bytes_that_pay() noexcept nogil
 cdef void learn_item_cost(const void* what, size_t count, int64_t ns) noexcept nogil
 cdef int64_t now_ns() noexcept nogil
 
+# Whether a call that is known to be short should be timed, since its elements may have come to take longer.
+cdef bint is_due_for_timing() noexcept nogil
+
 # Takes the limit of threads over from the current context of Python: called with the GIL before a call of `run` without
 # it, which is limited by that of its thread.
 cdef int follow_context() except -1

@@ -135,6 +135,7 @@ cdef extern from "_engine/dispatch.hpp" namespace "twofold_wheel" nogil:
     int run_loop_here "twofold_wheel::run_loop"(
         const user_loop& loop, allowance threads, go_on_function go_on) noexcept
     void learn_item_cost_here "twofold_wheel::learn_item_cost"(const void* what, size_t count, int64_t ns) noexcept
+    cpp_bool is_due_here "twofold_wheel::is_due_for_timing"() noexcept
     int64_t now_ns_here "twofold::detail::now_ns"() noexcept
     uint32_t all_float_flags() noexcept
     void set_float_flags(uint32_t flags) noexcept
@@ -344,6 +345,9 @@ cdef int run_loop_on(const void* what, Py_ssize_t n, Py_ssize_t bytes_each, rang
 
 cdef void learn_item_cost(const void* what, size_t count, int64_t ns) noexcept nogil:
     learn_item_cost_here(what, count, ns)
+
+cdef bint is_due_for_timing() noexcept nogil:
+    return is_due_here()
 
 cdef int64_t now_ns() noexcept nogil:
     return now_ns_here()
