@@ -690,12 +690,14 @@ WRONG = {
     "double": "cannot be read",
     "double (double": "cannot be read",
     "double (double) x": "cannot be read",
-    "double (double x)": "cannot be read",
-    "double (nothing)": "cannot be read",
+    "double (double x)": "'double x' cannot be read; leave 'x' out;",
+    "int (const double *x, double *out, ptrdiff_t n)": "'const double *x' cannot be read; leave 'x' out;",
+    "double negative(double)": "'double negative' cannot be read; leave 'negative' out;",
+    "double (nothing)": "'nothing' cannot be read;",
     "double (double (*)(double))": "cannot be read",
     "double (double **)": "cannot be read",
-    "char (char)": "cannot be read",
-    "long double (long double)": "cannot be read",
+    "char (char)": "'char' cannot be read;",
+    "long double (long double)": "'long double' cannot be read;",
     "unsigned signed int (int)": "cannot be read",
     "__pyx_t_5mine_type (double)": "cannot be read",
     "double ()": "0 arguments that are elements",
@@ -712,7 +714,7 @@ WRONG = {
     "int (const double *, double *)": "how many elements",
     "int (const double *, double *, int)": "how many elements",
     "int (const double *, double *, double)": "how many elements",
-    "int (double *, size_t)": "1 pointers",
+    "int (double *, size_t)": "1 pointer to elements, not an input and an output",
     "int (const double *, double, size_t)": "nothing else",
     "int (size_t, const double *, double *, size_t)": "nothing else",
     "int (double *, const double *, size_t)": "come before",
@@ -746,11 +748,28 @@ def test_signatures_that_are_not_the_functions(library):
     assert twofold.Kernel(typed, ON_CHUNK)(2) == -2
     assert twofold.Kernel(capsule(address_of(library, "negative"), "__pyx_t_5mine_type (double)"), ON_ELEMENT)(2) == -2
     assert twofold.Kernel(capsule(address_of(library, "negative"), None), ON_ELEMENT)(2) == -2
-    for given in (library.three, capsule(address_of(library, "negative"), None)):
-        with pytest.raises(ValueError, match="does not say its signature"):
+    for given, said in (
+        (library.three, "function 'three' does not say its signature.*say, or set its argtypes and restype$"),
+        (capsule(address_of(library, "negative"), None), "does not say its signature; pass .*, say$"),
+    ):
+        with pytest.raises(ValueError, match=said):
             twofold.Kernel(given, None)
     with pytest.raises(TypeError, match="signature must be a str, not 3"):
         twofold.Kernel(typed, 3)
+
+
+def test_a_restype_that_was_not_set(library):
+    given = ctypes.CDLL(library._name).negative
+    given.argtypes = [ctypes.c_double]
+    with pytest.raises(ValueError, match=r"its types differ.*returns an int, unless you set its restype; accepted are"):
+        twofold.Kernel(given)
+    with pytest.raises(
+        ValueError, match=r"is not that of 'negative', which is 'int .double.'; .* unless you set its restype$"
+    ):
+        twofold.Kernel(given, ON_ELEMENT)
+    given.restype = ctypes.c_float
+    with pytest.raises(ValueError, match=r"which is 'float .double.'$"):
+        twofold.Kernel(given, ON_ELEMENT)
 
 
 # ---- refusals
@@ -786,7 +805,9 @@ def test_what_is_no_compiled_function(library):
         (len, "numba.cfunc, say"),
         (np.sin, "pass a ufunc to twofold.parallel"),
         (5, r"ctypes.CFUNCTYPE\(restype, \*argtypes\)\(number\)"),
-        ("negative", ""),
+        (ctypes.c_void_p(8), r"ctypes.cast\(pointer, ctypes.CFUNCTYPE\(restype, \*argtypes\)\)"),
+        (library, "pass one of its functions: library.name"),
+        ("negative", r"pass the module, too: \(module, name\)"),
         (None, ""),
         (3.5, ""),
     ):
@@ -798,6 +819,18 @@ def test_what_is_no_compiled_function(library):
     refused(TypeError, "function must be a compiled one", ("math", "sin"))
     refused(ModuleNotFoundError, "nothing_there", ("nothing_there", "f"))
     refused(ValueError, "is a null pointer", ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(0))
+
+
+def test_functions_of_cython_that_python_calls():
+    refused(TypeError, "declare it as cdef api, or in a .pxd, and pass .module, name.$", twofold.double)
+    special = pytest.importorskip("scipy.special.cython_special")
+    refused(TypeError, r"; pass \('scipy.special.cython_special', 'j0'\)$", special.j0)
+    versions = (
+        r"; pass \('scipy.special.cython_special', name\), where name is one of '__pyx_fuse_0erf', '__pyx_fuse_1erf'$"
+    )
+    refused(TypeError, versions, ("scipy.special.cython_special", "erf"))
+    refused(TypeError, "'__pyx_fuse_0_0eval_chebyt', .*, ...$", special.eval_chebyt)
+    assert twofold.Kernel(("scipy.special.cython_special", "__pyx_fuse_1erf"))(0) == 0
 
 
 def test_numba_that_is_not_compiled_to_a_pointer():
@@ -836,6 +869,7 @@ def test_user_data(all_shared, library):
     refused(ValueError, "must be contiguous", library.scaled, SCALED, X[::2])
     refused(TypeError, "user_data must be", library.scaled, SCALED, 5)
     refused(TypeError, "user_data must be", library.scaled, SCALED, object())
+    refused(TypeError, "pass the object itself, not byref", library.scaled, SCALED, ctypes.byref(scale))
 
 
 def test_user_data_of_other_libraries(library):
@@ -863,12 +897,40 @@ def test_it_is_like_a_ufunc(library):
     assert kernel(3) == kernel.__call__(3) == -3
     assert callable(kernel)
     assert (type(kernel).__module__, type(kernel).__qualname__) == ("twofold", "Kernel")
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"Kernel\(\) is given no function; pass Kernel\(function,"):
         twofold.Kernel()
+    with pytest.raises(TypeError, match="not 4 arguments"):
+        twofold.Kernel(library.negative, ON_ELEMENT, None, None)
+    with pytest.raises(
+        TypeError, match=r"Kernel\(\) got an unexpected keyword argument 'userdata'; did you mean 'user_data'"
+    ):
+        twofold.Kernel(library.negative, ON_ELEMENT, userdata=None)
     with pytest.raises(AttributeError):
         kernel.signature = ""
-    with pytest.raises(TypeError, match="ufunc must be"):
+    with pytest.raises(TypeError, match=r"ufunc must be.*runs on several threads by itself"):
         twofold.parallel(kernel)
+
+
+def test_what_numpy_refuses_comes_with_what_to_do(library):
+    kernel = twofold.Kernel(library.negative, ON_ELEMENT)
+    short = twofold.Kernel(library.negative_chunk, "int (const float *, const double *, double *, Py_ssize_t)")
+    takes_doubles = "its inputs are float64; convert what cannot be cast safely: numpy.asarray(values, 'float64')"
+    for call, advice in (
+        (lambda: kernel(np.ones(2) + 1j), takes_doubles),
+        (lambda: kernel(["a"]), takes_doubles),
+        (lambda: kernel("a"), takes_doubles),
+        (lambda: kernel([1j], dtype=float), takes_doubles),
+        (lambda: short([1.0], 1), "its inputs are float32, float64; convert what"),
+        (lambda: kernel([1.0], out=bytearray(8)), "out must be a numpy.ndarray"),
+        (lambda: kernel(X, out=[0.0]), "out must be a numpy.ndarray"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        (note,) = caught.value.__notes__
+        assert note.startswith(advice)
+    with pytest.raises(TypeError, match="unexpected keyword") as caught:
+        kernel(X, axis=0)
+    assert not hasattr(caught.value, "__notes__")
 
 
 class Data(bytearray):

@@ -109,6 +109,25 @@ cdef Signature read_signature(str text):
         read.arguments.append(found)
     return read
 
+# The words that names of types are made of: the last one of a name is not that of a parameter.
+cdef frozenset type_words = frozenset((
+    "char", "complex", "_Complex", "double", "float", "int", "long", "short", "signed", "unsigned",
+))
+
+cdef str why_unread(str text):
+    """Why `read_signature` returned None, by the first part that has no meaning."""
+    head, _, rest = text.partition("(")
+    inner, closing, end = rest.partition(")")
+    if not closing or end.strip() or "(" in inner:
+        return "it cannot be read"
+    for part in (head, *inner.split(",")):
+        if read_type(part) is None:
+            words = part.replace("*", " * ").split()
+            if words and words[-1] not in type_words and read_type(" ".join(words[:-1])) is not None:
+                return f"{part.strip()!r} cannot be read; leave {words[-1]!r} out"
+            return f"{part.strip()!r} cannot be read"
+    return "it cannot be read"
+
 cdef CType read_type(str text):
     cdef CType found = CType.__new__(CType)
     cdef list words = text.replace("*", " * ").split()
@@ -233,7 +252,9 @@ cdef str fill_for_chunks(CompiledFunction made, CType returns, list arguments):
     if made.fields.tail == TWOFOLD_SKIP_DISPATCH:
         return "cpdef functions are none on chunks"
     if not 2 <= len(arguments) <= MAX_POINTERS:
-        return f"it has {len(arguments)} pointers to elements"
+        return "it has 1 pointer to elements, not an input and an output" if len(arguments) == 1 else (
+            f"it has {len(arguments)} pointers to elements"
+        )
     for argument in arguments:
         element = type_of(argument) if argument.is_pointer else NULL
         if element is NULL:
@@ -276,22 +297,37 @@ cdef CompiledFunction read_function(given, signature, user_data):
     own = read_signature(found.signature) if found.signature is not None else None
     text = found.signature if signature is None else signature
     if text is None:
+        advice = ", or set its argtypes and restype" if is_instance_of_loaded(source, "_ctypes", "CFuncPtr") else ""
         raise ValueError(
-            f"function {short(given)} does not say its signature; pass signature='double (double)', say,"
-            " or set argtypes and restype where it is ctypes'"
+            f"function {called(given, found)} does not say its signature; pass signature='double (double)', say{advice}"
         )
     read = read_signature(text)
-    why = "it cannot be read" if read is None else fill(made, read)
+    why = why_unread(text) if read is None else fill(made, read)
     if why is not None:
+        if signature is None:
+            why += default_of_ctypes(source)
         raise ValueError(f"{text!r} is no signature of a kernel: {why}; {ACCEPTED}")
     if own is not None and not agree(own, read):
-        raise ValueError(f"signature {text!r} is not that of {short(given)}, which is {found.signature!r}")
+        raise ValueError(
+            f"signature {text!r} is not that of {called(given, found)}, which is {found.signature!r}"
+            + default_of_ctypes(source)
+        )
     made.fields.address = <void*>found.address
     made.name = given[1].rpartition(".")[2] if type(given) is tuple else found.name or "kernel"
     made.signature = " ".join(text.split())
     made.given = given
     made.kept = (source, user_data, set_user_data(made, user_data, found.context))
     return made
+
+cdef str called(given, Found found):
+    return short(given) if type(given) is tuple or found.name is None else repr(found.name)
+
+cdef str default_of_ctypes(source):
+    """What to say of a function whose restype may not have been set."""
+    if not is_instance_of_loaded(source, "_ctypes", "CFuncPtr"):
+        return ""
+    is_default = source.restype is attribute_if_loaded("ctypes", "c_int")
+    return "; ctypes says that it returns an int, unless you set its restype" if is_default else ""
 
 cdef object named_function(tuple given):
     if len(given) != 2 or not isinstance(given[1], str) or not isinstance(given[0], (str, type(sys))):
@@ -352,9 +388,33 @@ cdef str instead_of(given):
         return f"; pass ffi.addressof(lib, {given.__name__!r})"
     if isinstance(given, int):
         return "; a number becomes a function pointer by ctypes.CFUNCTYPE(restype, *argtypes)(number)"
+    if is_instance_of_loaded(given, "ctypes", "c_void_p"):
+        return "; cast it: ctypes.cast(pointer, ctypes.CFUNCTYPE(restype, *argtypes))"
+    if is_instance_of_loaded(given, "ctypes", "CDLL"):
+        return "; pass one of its functions: library.name"
+    if isinstance(given, str):
+        return "; pass the module, too: (module, name)"
+    if "cython_function" in type(given).__name__:
+        return instead_of_cython(given)
     if callable(given):
         return "; a function of Python's needs the GIL: compile it, with numba.cfunc, say"
     return ""
+
+cdef str instead_of_cython(given):
+    """For a function of Cython's that Python calls: what its module has of it for C."""
+    module, name = getattr(given, "__module__", None), getattr(given, "__name__", None)
+    exported = getattr(sys.modules.get(module), "__pyx_capi__", None)
+    cdef list found = []
+    if isinstance(exported, dict) and isinstance(name, str):
+        for other in exported:  # of a function with fused types, each version has a name
+            if other == name or other.startswith("__pyx_fuse_") and other[11:].lstrip("0123456789_") == name:
+                found.append(repr(other))
+    if len(found) == 1:
+        return f"; pass ({module!r}, {found[0]})"
+    if found:
+        more = ", ..." if len(found) > 4 else ""
+        return f"; pass ({module!r}, name), where name is one of {', '.join(sorted(found)[:4])}{more}"
+    return "; a function of Python's needs the GIL: declare it as cdef api, or in a .pxd, and pass (module, name)"
 
 cdef Found find_in_capsule(given):
     cdef Found found = Found.__new__(Found)
@@ -507,6 +567,7 @@ cdef object set_user_data(CompiledFunction made, value, uintptr_t context):
         raise TypeError(
             "user_data must be a capsule, a pointer of ctypes or cffi, or an object with a buffer: an array, an"
             f" instance of a ctypes.Structure; not {short(value)} ({type_name(value)})"
+            + ("; pass the object itself, not byref() of it" if type(value).__name__ == "CArgObject" else "")
         ) from None
     if not memory.c_contiguous:
         raise ValueError("user_data must be contiguous, as an array that is no slice is")

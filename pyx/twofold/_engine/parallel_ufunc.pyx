@@ -314,6 +314,8 @@ cdef str instead_of(given):
     if isinstance(given, str):
         name = given.removeprefix("np.").removeprefix("numpy.")
         return f"; pass numpy.{name}" if is_instance(getattr(np, name, None), &UfuncType) else ""
+    if type_name(given) == "twofold.Kernel":
+        return "; a Kernel runs on several threads by itself"
     found = getattr(given, "__name__", None)
     if isinstance(found, str) and found in methods and getattr(np, found, None) is given:
         return f"; it is {methods[found]}, which runs on one thread"

@@ -13,6 +13,7 @@ from twofold._engine.kernel_source cimport (
     CompiledFunction, loop_function, place_of, read_function, run_on_chunks,
 )
 from twofold._engine.messages cimport short
+from twofold._engine.messages import did_you_mean
 from twofold._engine.parallel_ufunc cimport parallel_kernel, use_vectorcall, vectorcallfunc
 from twofold._engine.shared_loop cimport code_loop, new_code_error
 
@@ -80,6 +81,9 @@ cdef object np = None
 # In a critical section of it, what was found is set, by the first thread that has it.
 cdef object setting = object()
 
+# Stands for a function that is not given.
+cdef object missing = object()
+
 cdef int begin() except -1:
     global np
     if np is not None:
@@ -139,7 +143,7 @@ cdef class Kernel:
         ``"void *"`` at its end.
     user_data : object, optional
         What is passed as ``void *``: a capsule, a pointer of ctypes or cffi, or an object with a buffer, whose memory
-        it then is. It is kept alive, as `function` is.
+        it then is. It is kept alive, as `function` is. Without it NULL is passed, or what `function` brings along.
 
     Raises
     ------
@@ -177,9 +181,16 @@ cdef class Kernel:
     cdef object ufunc
     cdef object __weakref__
 
-    def __cinit__(self, function, signature=None, user_data=None):
+    def __cinit__(self, function=missing, signature=None, user_data=None, *more, **others):
         if function is setting:  # only the type is wanted
             return
+        if function is missing:
+            raise TypeError("Kernel() is given no function; pass Kernel(function, signature, user_data)")
+        if more:
+            raise TypeError(f"Kernel() takes a function, a signature and user_data, not {len(more) + 3} arguments")
+        for name in others:
+            advice = did_you_mean(name, ("function", "signature", "user_data"))
+            raise TypeError(f"Kernel() got an unexpected keyword argument {name!r}{advice}")
         begin()
         self.read = read_function(function, signature, user_data)
         self.said, self.user = signature, user_data
@@ -254,7 +265,23 @@ cdef object call_kernel(PyObject* callable, PyObject* const* arguments, size_t c
     for i in range(positional):
         if is_to_be_converted(<object>arguments[i]):
             return call_converted(self, arguments, positional, keywords)
-    return PyObject_Vectorcall(self.ufunc, arguments, count, keywords)
+    try:
+        return PyObject_Vectorcall(self.ufunc, arguments, count, keywords)
+    except TypeError as error:
+        add_advice(self, error)
+        raise
+
+cdef int add_advice(Kernel self, error) except -1:
+    """Says what to do, where the error is one of NumPy's that names neither the types nor a way."""
+    cdef str text = str(error)
+    if text.startswith((f"ufunc {self.read.name!r} not supported", f"Cannot cast ufunc {self.read.name!r} input")):
+        names = [np.dtype(letter).name for letter in self.ufunc.types[0].partition("->")[0]]
+        error.add_note(
+            f"its inputs are {', '.join(names)}; convert what cannot be cast safely: numpy.asarray(values, {names[0]!r})"
+        )
+    elif text == "return arrays must be of ArrayType":
+        error.add_note("out must be a numpy.ndarray; numpy.asarray(buffer) is one in the memory of the buffer")
+    return 0
 
 cdef bint is_to_be_converted(value) except -1:
     """Whether NumPy would make an array of it, which is done here, so that the call can be shared."""
@@ -276,4 +303,8 @@ cdef object call_converted(Kernel self, PyObject* const* arguments, Py_ssize_t p
     if keywords is not NULL:
         for i, name in enumerate(<tuple>keywords):
             named[name] = <object>arguments[positional + i]
-    return self.ufunc(*given, **named)
+    try:
+        return self.ufunc(*given, **named)
+    except TypeError as error:
+        add_advice(self, error)
+        raise
