@@ -1,5 +1,6 @@
 """`twofold.Kernel`: compiled functions of all sources, called like ufuncs, in whatever ranges they are shared."""
 
+import copy
 import ctypes
 import gc
 import pickle
@@ -70,6 +71,15 @@ int codes(const double* in, double* out, ssize_t n) {
     }
     return 0;
 }
+/* How many elements there are with it. */
+int count_chunk(const double* in, double* out, ssize_t n) {
+    for (ssize_t i = 0; i < n; ++i) {
+        if (in[i] < 0) usleep(1000);
+        out[i] = n;
+    }
+    return 0;
+}
+double address_is(double x, void* address) { return (uintptr_t)address == (uintptr_t)x; }
 int two_outputs(const double* a, const float* b, double* sum, int32_t* rounded, size_t n) {
     for (size_t i = 0; i < n; ++i) {
         sum[i] = a[i] + b[i];
@@ -551,6 +561,39 @@ def test_nothing_is_known_of_a_kernel_by_the_address_of_one_that_was_freed(libra
     assert parallel_ufunc.shared_calls() - before == len(slow)
 
 
+def test_chunks_of_few_elements_that_take_long_are_shared(library):
+    kernel = twofold.Kernel(library.count_chunk, ON_CHUNK)
+    values = np.full(40, -1.0)
+    for _ in range(3):  # in which it might have vectors
+        assert (kernel(values, threads=2) == 40).all()
+    assert kernel(values, threads=2).max() < 40
+
+
+def test_chunks_that_seem_slow_are_cut_as_before(library):
+    """Their function may compute vectors and the rest of the elements otherwise."""
+    kernel = twofold.Kernel(library.count_chunk, ON_CHUNK)
+    values = np.zeros(5000)
+    kernel(values, threads=2)
+    wrapped = next(held for held in gc.get_referents(kernel) if type(held).__name__ == "ParallelUfunc")
+    for _ in range(5):
+        parallel_ufunc.suppose_slow(wrapped, 10_000)
+        counts = kernel(values, threads=2)
+        assert (np.flatnonzero(np.diff(counts) != 0) % 1024 == 1023).all()
+
+
+def test_a_kernel_is_its_own_copy(library):
+    kernel = twofold.Kernel(library.negative, ON_ELEMENT)
+    assert copy.copy(kernel) is copy.deepcopy(kernel) is kernel
+
+
+def test_an_output_is_an_array(library):
+    kernel, out = twofold.Kernel(library.negative, ON_ELEMENT), array("d", [0, 0])
+    for call in (lambda: kernel([1, 2], out), lambda: kernel([1, 2], out=out)):
+        with pytest.raises(TypeError, match="return arrays must be of ArrayType"):
+            call()
+    assert list(out) == [0, 0]
+
+
 def test_ctrl_c_ends_a_call_on_one_thread_that_takes_long_for_few_elements(path):
     run_script(
         """
@@ -671,6 +714,7 @@ SAME = {
     "double complex (double _Complex, complex double)": "DD->D",
     "__pyx_t_float_complex (complex64, float complex)": "FF->F",
     "int (const double *, float *, Py_ssize_t)": "d->f",
+    "int (const double *restrict, float *const __restrict, Py_ssize_t)": "d->f",
     "int (double const*, const uint8_t *, double*, long, void *)": "dB->d",
     "void (double *, double *, size_t)": "d->d",
     "void (double *, float *, int16_t *, intptr_t)": "df->h",
@@ -870,6 +914,42 @@ def test_user_data(all_shared, library):
     refused(TypeError, "user_data must be", library.scaled, SCALED, 5)
     refused(TypeError, "user_data must be", library.scaled, SCALED, object())
     refused(TypeError, "pass the object itself, not byref", library.scaled, SCALED, ctypes.byref(scale))
+
+
+@pytest.mark.parametrize("kind", ["c_void_p", "c_char_p", "c_wchar_p", "pointer", "function", "array"])
+def test_user_data_that_is_a_pointer_of_ctypes(library, kind):
+    match kind:
+        case "c_void_p":
+            given, address = ctypes.c_void_p(4711), 4711
+        case "c_char_p":
+            given = ctypes.c_char_p(b"text")
+            address = ctypes.cast(given, ctypes.c_void_p).value
+        case "c_wchar_p":
+            given = ctypes.c_wchar_p("text")
+            address = ctypes.cast(given, ctypes.c_void_p).value
+        case "pointer":
+            given = ctypes.pointer(ctypes.c_double(3))
+            address = ctypes.addressof(given.contents)
+        case "function":
+            given, address = library.negative, address_of(library, "negative")
+        case _:
+            given = (ctypes.c_double * 2)(3, 4)
+            address = ctypes.addressof(given)
+    kernel = twofold.Kernel(library.address_is, SCALED, given)
+    assert [kernel(float(address)), kernel(float(address + 1024))] == [1, 0]
+
+
+def test_a_function_of_numbas_that_passes_complex64_is_refused():
+    numba = pytest.importorskip("numba")
+    types = numba.types
+    one = numba.cfunc(types.complex64(types.complex64))(lambda x: x)
+    two = numba.cfunc(types.complex64(types.complex64, types.complex64))(lambda x, y: x + y)
+    refused(TypeError, "passes complex64 by value", one, "float complex (float complex)")
+    refused(TypeError, "passes complex64 by value", two, "float complex (float complex, float complex)")
+    kernel = twofold.Kernel(
+        numba.cfunc(types.complex128(types.complex128))(lambda x: x * x), "double complex (double complex)"
+    )
+    assert kernel(np.array([1 + 2j, 3 - 1j])).tolist() == [-3 + 4j, 8 - 6j]
 
 
 def test_user_data_of_other_libraries(library):

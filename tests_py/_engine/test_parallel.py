@@ -4,6 +4,7 @@ Most tests have all calls shared that can be, however small, in ranges of seven 
 """
 
 import contextlib
+import copy
 import math
 import pickle
 import random
@@ -260,6 +261,57 @@ def test_ranges_begin_where_vectors_do(all_shared):
             other = negative[: one.size].reshape(one.shape)
             assert bits(twofold.parallel(ufunc)(one, other)) == bits(ufunc(one, other))
     assert all_shared() == 16
+
+
+@pytest.mark.parametrize("name", ["fmax", "fmin", "maximum", "minimum", "sin"])
+def test_a_loop_that_seems_slow_gives_the_same_bits(name):
+    """As it does where its thread has had to wait."""
+    ufunc = twofold.parallel(UFUNCS[name])
+    draw = np.random.default_rng(1)
+    for n in (3001, 5003, 20_011):
+        arguments = [draw.choice([0.0, -0.0], n) for _ in range(ufunc.nin)]
+        ufunc(*arguments, threads=2)
+        before = parallel_ufunc.shared_calls()
+        for _ in range(3):
+            parallel_ufunc.suppose_slow(ufunc, 10_000)
+            assert bits(ufunc(*arguments, threads=2)) == bits(UFUNCS[name](*arguments))
+        assert name in ("maximum", "minimum", "sin") or parallel_ufunc.shared_calls() - before == 3
+
+
+def test_the_first_call_warns_as_numpy_does():
+    quiet, signalling = np.linspace(1, 2, 100_000), np.full(100_000, 0x7FA00000, np.uint32).view(np.float32)
+    for ufunc in (np.copysign, np.add):
+        shared = twofold.parallel(ufunc)
+        for action in ("warn", "raise", "warn"):
+            with np.errstate(all=action):
+                assert outcome(shared, [quiet, signalling], {}) == outcome(ufunc, [quiet, signalling], {})
+
+
+def test_the_metadata_of_a_dtype_stays():
+    dtype = np.dtype("d", metadata={"unit": "m"})
+    sin, divmod_ = twofold.parallel(np.sin), twofold.parallel(np.divmod)
+    for n in (1000, 1 << 20):
+        values = np.ones(n).astype(dtype)
+        assert sin(values).dtype.metadata == np.sin(values).dtype.metadata == {"unit": "m"}
+        assert sin(np.ones(n), out=values) is values
+        expected = np.divmod(values, 2)
+        assert [r.dtype.metadata for r in divmod_(values, 2)] == [r.dtype.metadata for r in expected]
+
+
+def test_it_is_its_own_copy():
+    sin = twofold.parallel(np.sin)
+    assert copy.copy(sin) is copy.deepcopy(sin) is sin
+
+
+def test_a_dtype_that_is_deprecated_is_warned_of_once():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with contextlib.suppress(TypeError):
+            np.sin(np.ones(3), dtype="a5")
+        expected = len(seen)
+        with contextlib.suppress(TypeError):
+            twofold.parallel(np.sin)(np.ones(1 << 20), dtype="a5")
+    assert len(seen) == 2 * expected
 
 
 def test_small_calls_are_the_ufuncs_own():

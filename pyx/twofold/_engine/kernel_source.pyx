@@ -128,6 +128,9 @@ cdef str why_unread(str text):
             return f"{part.strip()!r} cannot be read"
     return "it cannot be read"
 
+# What a pointer may be beside the type that it points to, without a meaning here.
+cdef frozenset pointer_words = frozenset(("const", "restrict", "__restrict", "__restrict__"))
+
 cdef CType read_type(str text):
     cdef CType found = CType.__new__(CType)
     cdef list words = text.replace("*", " * ").split()
@@ -137,7 +140,7 @@ cdef CType read_type(str text):
         found.is_skip_dispatch = True
     if "*" in words:
         star = words.index("*")
-        if words[star + 1:] not in ([], ["const"]):
+        if not set(words[star + 1:]) <= pointer_words:
             return None
         del words[star:]
         found.is_pointer = True
@@ -440,6 +443,12 @@ cdef Found find_in_numba(given):
         pointer = given.ctypes
     except (NotImplementedError, TypeError) as error:  # of complex numbers, say
         raise_again_if_callers(error)
+        types = given._sig
+        if any(str(kind) == "complex64" for kind in (types.return_type, *types.args)):
+            raise TypeError(
+                f"function {short(given)} passes complex64 by value, which numba does otherwise than C; take complex128,"
+                " or a function on chunks"
+            ) from None
         return found
     found.signature = signature_of_ctypes(pointer)
     return found
@@ -539,6 +548,13 @@ cdef Found find_in_cffi(given):
 
 # ---- user data
 
+cdef bint is_pointer_of_ctypes(value) except -1:
+    for module, name in (("ctypes", "c_void_p"), ("ctypes", "c_char_p"), ("ctypes", "c_wchar_p"),
+                         ("_ctypes", "_Pointer"), ("_ctypes", "CFuncPtr")):
+        if is_instance_of_loaded(value, module, name):
+            return True
+    return False
+
 cdef object set_user_data(CompiledFunction made, value, uintptr_t context):
     """Returns what keeps the memory where it is."""
     made.fields.user_data = <void*>context
@@ -551,12 +567,12 @@ cdef object set_user_data(CompiledFunction made, value, uintptr_t context):
     if PyCapsule_CheckExact(value):
         made.fields.user_data = PyCapsule_GetPointer(value, PyCapsule_GetName(value))
         return None
-    if is_instance_of_loaded(value, "ctypes", "c_void_p") or is_instance_of_loaded(value, "_ctypes", "_Pointer"):
+    if is_pointer_of_ctypes(value):
         made.fields.user_data = <void*>pointer_of_ctypes(value)
         return None
     if is_of_cffi(value):
         ffi = attribute_if_loaded("_cffi_backend", "FFI")()
-        if ffi.typeof(value).kind not in ("pointer", "array"):
+        if ffi.typeof(value).kind not in ("pointer", "array", "function"):
             raise TypeError(f"user_data {short(value)} is no pointer")
         made.fields.user_data = <void*><uintptr_t>int(ffi.cast("uintptr_t", value))
         return None

@@ -30,14 +30,22 @@ from twofold._engine.twofold_engine cimport (
 cdef extern from *:
     """
     #include <numpy/ufuncobject.h>
+    #include <time.h>
 
     // From NumPy 2.5 on, ufuncs say in the field behind `ntypes` whether the flags that their loops raise mean nothing.
     // Before, it was 0. (2.5 itself does not heed it: see `heeds_no_errors`.)
     _Static_assert(offsetof(PyUFuncObject, name) == offsetof(PyUFuncObject, ntypes) + 2 * sizeof(int), "an int");
     static int twofold_says_no_errors(PyUFuncObject* ufunc) { return (&ufunc->ntypes)[1] & 1; }
 
+    static long long twofold_thread_ns(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return now.tv_sec * 1000000000LL + now.tv_nsec;
+    }
+
     #define TWOFOLD_GET(variable) __atomic_load_n(variable, __ATOMIC_RELAXED)
     #define TWOFOLD_SET(variable, value) __atomic_store_n(variable, value, __ATOMIC_RELAXED)
+    #define TWOFOLD_HAS_METADATA(array) (PyDataType_METADATA(PyArray_DESCR((PyArrayObject*)(array))) != NULL)
     #define TWOFOLD_COUNT(variable) __atomic_fetch_add(variable, 1, __ATOMIC_RELAXED)
     #define TWOFOLD_SET_ITEM(array, value) \\
         PyArray_SETITEM((PyArrayObject*)(array), PyArray_DATA((PyArrayObject*)(array)), value)
@@ -64,10 +72,12 @@ cdef extern from *:
     enum:
         NPY_BOOL, NPY_FLOAT, NPY_CFLOAT, NPY_HALF
 
+    bint has_metadata "TWOFOLD_HAS_METADATA"(object array) noexcept
     size_t get_size "TWOFOLD_GET"(size_t* variable) noexcept nogil
     void set_size "TWOFOLD_SET"(size_t* variable, size_t value) noexcept nogil
     int get_state "TWOFOLD_GET"(int* variable) noexcept nogil
     void set_state "TWOFOLD_SET"(int* variable, int value) noexcept nogil
+    int64_t thread_ns "twofold_thread_ns"() noexcept nogil
     size_t count_one "TWOFOLD_COUNT"(size_t* variable) noexcept nogil  # returns what it was
 
 cdef extern from "Python.h":
@@ -78,6 +88,7 @@ cdef extern from "Python.h":
 
 cdef object np = None  # set when the first is made, as are these
 cdef set plain_classes = set()  # subclasses of ndarray that are their memory alone; results are exact arrays
+cdef set dtype_names = set()  # of its numbers
 cdef dict scalar_classes = {}  # with their type numbers
 cdef bint heeds_no_errors = False  # whether NumPy reports nothing of ufuncs that say so
 
@@ -93,7 +104,10 @@ cdef int begin() except -1:
     find_functions()
     find_ufunc_functions()
     begin_loops(numpy)
-    scalar_classes.update({dtype.type: dtype.num for dtype in map(numpy.dtype, "?bBhHiIlLqQefdgFDG")})
+    for dtype in map(numpy.dtype, "?bBhHiIlLqQefdgFDG"):
+        scalar_classes[dtype.type] = dtype.num
+        dtype_names.update((dtype.char, dtype.name, dtype.str, dtype.str[1:]))
+    dtype_names.update(("int", "float", "complex"))
     plain_classes.add(numpy.memmap)
     # Of the loops of such ufuncs, only comparisons of complex numbers raise flags. NumPy 2.5 has the ufuncs say so after
     # it has made their loops, which so go on reporting.
@@ -133,6 +147,17 @@ def share_all(unit):
     before, forced_unit = forced_unit, unit
     return before
 
+def suppose_slow(ParallelUfunc ufunc not None, ns):
+    """Learn that an element of each loop that the ufunc knows takes so many nanoseconds."""
+    cdef KnownLoop* known = <KnownLoop*>load_acquire(<void**>&ufunc.loops)
+    while known is not NULL:
+        for _ in range(30):
+            learn_item_cost(<const void*>known.loop.identity, 1, ns)
+        known = known.next
+    for i in range(NPY_NTYPES_LEGACY):
+        if is_number(i):
+            ufunc.min_sizes[i] = 2
+
 def asked_calls():
     """How many calls were large enough, or were due for timing."""
     return get_size(&asked_count)
@@ -158,6 +183,8 @@ cdef enum:
 cdef struct KnownLoop:
     signed char[MAX_OPERANDS + 2] key  # types of the operands, that of `dtype=`, and what `casting=` is
     int state
+    int is_quick  # whether a range of it has taken less than LONG_NS an element
+    int slow_calls  # in which none did, as long as that is so; counted up to ENOUGH_CALLS
     Loop loop
     KnownLoop* next
 
@@ -214,8 +241,9 @@ cdef class ParallelUfunc:
     cdef size_t[NPY_NTYPES_LEGACY] min_sizes
     cdef object __weakref__
 
-    def __init__(self):
-        raise TypeError("a ParallelUfunc is made by twofold.parallel(ufunc)")
+    def __cinit__(self, made_by=None):
+        if made_by is not setting:
+            raise TypeError("a ParallelUfunc is made by twofold.parallel(ufunc)")
 
     def __dealloc__(self):
         cdef KnownLoop* known = self.loops
@@ -240,6 +268,12 @@ cdef class ParallelUfunc:
 
     def __repr__(self):
         return f"twofold.parallel({self.__wrapped__!r}{'' if self.raises else ', raises=False'})"
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
 
     def __reduce__(self):
         return parallel, (self.__wrapped__,) if self.raises else (self.__wrapped__, False)
@@ -332,7 +366,7 @@ cdef object parallel_kernel(ufunc, code_loop returning):
     return made
 
 cdef object new_parallel(given, held, bint raises, Origin origin):
-    cdef ParallelUfunc made = ParallelUfunc.__new__(ParallelUfunc)
+    cdef ParallelUfunc made = ParallelUfunc.__new__(ParallelUfunc, setting)
     cdef Ufunc* fields = <Ufunc*><PyObject*>held
     cdef int i
     made.vectorcall, made.serial = <vectorcallfunc>call_parallel, 1 + count_one(&made_count)
@@ -347,7 +381,7 @@ cdef object new_parallel(given, held, bint raises, Origin origin):
     return made
 
 cdef int set_up_type() except -1:
-    cdef ParallelUfunc instance = ParallelUfunc.__new__(ParallelUfunc)
+    cdef ParallelUfunc instance = ParallelUfunc.__new__(ParallelUfunc, setting)
     use_vectorcall(<PyTypeObject*>ParallelUfunc, <char*>&instance.vectorcall - <char*><PyObject*>instance)
     return 0
 
@@ -418,16 +452,16 @@ cdef inline bint may_pay(ParallelUfunc self, PyObject* const* arguments, Py_ssiz
     return (forced_unit != 0 or size >= get_size(&self.min_sizes[type_num])
             or size >= MIN_TIMED_COUNT and is_number(type_num) and is_due_for_timing())
 
-cdef int learn_size(ParallelUfunc self, PyObject* const* arguments, Work* work) except -1:
+cdef int learn_size(ParallelUfunc self, PyObject* const* arguments, const KnownLoop* known, Work* work) except -1:
     """Keep from how many elements on a call like this one may be worth sharing."""
     cdef size_t nbytes = bytes_of(work.kind, 1, work.bytes_each), enough = bytes_that_pay()
     cdef int i
     if forced_unit or nbytes == ~<size_t>0:
         return 0
-    choose_grain(self, work)
+    choose_grain(self, known, work)
     if self.origin == OF_SCIPY:
         enough *= TIMES_AS_LONG
-    if work.grain > 1:
+    if work.grain > 1 and not (has_unknown_vectors(self) and not known.is_quick):  # else that is to be found out
         enough = max(enough, 2 * work.grain * nbytes)
     for i in range(self.fields.nin):
         if PyArray_Check(<object>arguments[i]):
@@ -463,9 +497,9 @@ cdef object share(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t pos
     # On one thread it is NumPy's, unless that is the only way to learn how long it takes. But a kernel may take long
     # for few elements, for which NumPy would keep the GIL; and its calls can be interrupted.
     if limit == 1 and bytes_of(work.kind, 1, work.bytes_each) != ~<size_t>0:
-        learn_size(self, arguments, &work)
+        learn_size(self, arguments, known, &work)
         if self.origin != OF_KERNEL or bytes_of(work.kind, work.n, work.bytes_each) < bytes_that_pay():
-            return call_timed(self, arguments, positional, keywords, index_of_threads, &work)
+            return call_timed(self, arguments, positional, keywords, index_of_threads, known, &work)
     if not call.convert_numbers(&known.loop) or not call.casts_safely(&known.loop):
         return NotImplemented
     if may_overlap(&known.loop, call.operands):
@@ -476,35 +510,54 @@ cdef object share(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t pos
             set_state(&self.state, LEFT)
             return NotImplemented
         set_state(&known.state, SHARED)
-    choose_grain(self, &work)
+    choose_grain(self, known, &work)
+    work.is_timed = has_unknown_vectors(self) and not known.is_quick and not forced_unit
     result = run(&known.loop, call.operands, call.order, &work, limit, threads != 0, &errors)
     if result is not NotImplemented:
         count_one(&shared_count)
-        learn_size(self, arguments, &work)
+        if work.has_quick_range:
+            set_state(&known.is_quick, 1)
+        elif work.is_timed and known.slow_calls < ENOUGH_CALLS:
+            set_state(&known.slow_calls, known.slow_calls + 1)
+        learn_size(self, arguments, known, &work)
         if errors and not (heeds_no_errors and says_no_errors(self.fields)):
             give_errors(self.fields.name, errors)
     return result
 
 # A call of the ufunc itself. If it takes long enough to be shared, but is known not to, that is learnt.
 cdef object call_timed(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t positional, PyObject* keywords,
-                       Py_ssize_t index_of_threads, Work* work):
-    cdef int64_t start = now_ns()
+                       Py_ssize_t index_of_threads, const KnownLoop* known, Work* work):
+    # Not the time that it waits for the GIL, which NumPy takes again at the end.
+    cdef int64_t start = thread_ns()
     result = call_alone(self, arguments, positional, keywords, index_of_threads)
-    cdef int64_t ns = now_ns() - start
+    cdef int64_t ns = thread_ns() - start
     cdef size_t pays = bytes_that_pay()
     if bytes_of(work.kind, work.n, work.bytes_each) < pays and ns >= <int64_t>(pays // BYTES_PER_NS):
         learn_item_cost(work.kind, work.n, ns)
-        learn_size(self, arguments, work)
+        learn_size(self, arguments, known, work)
     return result
 
-cdef void choose_grain(ParallelUfunc self, Work* work) noexcept:
-    # A kernel on elements has no vectors, either.
-    if not forced_unit and (
-            self.origin == OF_KERNEL and self.returning is NULL or is_long(work.kind, work.bytes_each)):
+# How long elements seem to take decides no bits: a thread may have had to wait. So loops that are known to have vectors
+# are always cut at multiples of GRAIN elements, and those of which that is not known until they have been slow in so
+# many calls, without a single range that was not.
+cdef enum:
+    ENOUGH_CALLS = 3
+
+cdef bint has_unknown_vectors(ParallelUfunc self) noexcept:
+    return self.origin == OTHER or self.origin == OF_KERNEL and self.returning is not NULL
+
+cdef void choose_grain(ParallelUfunc self, const KnownLoop* known, Work* work) noexcept:
+    if forced_unit:
+        return
+    if has_unknown_vectors(self):
+        if not known.is_quick and known.slow_calls >= ENOUGH_CALLS:
+            work.grain = 1
+    # A kernel on elements has no vectors, nor has a loop of scipy.special: it calls a function for each.
+    elif self.origin == OF_KERNEL or self.origin == OF_SCIPY and is_long(work.kind, work.bytes_each):
         work.grain = 1
 
 cdef bint is_long(const void* kind, size_t bytes_each) noexcept:
-    """Whether an element is known to take so long that its loop has no vectors."""
+    """Whether an element takes so long that there need not be many in a range."""
     cdef size_t nbytes = bytes_of(kind, 1, bytes_each)
     return nbytes != ~<size_t>0 and nbytes >= LONG_NS * BYTES_PER_NS
 
@@ -579,7 +632,9 @@ cdef class Call:
             return False
         for i, value in enumerate(self.operands):
             if is_plain(value):
-                self.key[i] = PyArray_DESCR(value).type_num if is_number(PyArray_DESCR(value).type_num) else -128
+                # What a dtype has beside its type would be lost.
+                self.key[i] = PyArray_DESCR(value).type_num if (
+                    is_number(PyArray_DESCR(value).type_num) and not has_metadata(value)) else -128
             elif i >= self.nin:
                 self.key[i] = NONE if value is None else -128
             elif type(value) is float:
@@ -618,7 +673,8 @@ cdef class Call:
 
 cdef object native_number(given):
     """A dtype of numbers in native byte order; None for any other."""
-    if type(given) is not str and not isinstance(given, (type, np.dtype)):
+    # Of other texts NumPy may say that they are deprecated, and should do so once.
+    if type(given) is str and given not in dtype_names or not isinstance(given, (str, type, np.dtype)):
         return None
     try:
         dtype = np.dtype(given)
@@ -672,6 +728,7 @@ cdef KnownLoop* loop_of(ParallelUfunc self, Call call) except? NULL:
         raise MemoryError
     memcpy(known.key, call.key, call.nop + 2)
     known.loop.nin, known.loop.nop, known.loop.flags = call.nin, call.nop, self.fields.op_flags
+    known.is_quick = known.slow_calls = 0
     known.state = UNKNOWN if find_loop(self, &known.loop, resolved) else LEFT
     push(<void**>&self.loops, known, <void**>&known.next)
     return known

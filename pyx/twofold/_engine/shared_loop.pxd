@@ -30,13 +30,15 @@ cdef struct Work:
     size_t grain
     size_t bytes_each  # that an element reads or writes, whichever is more
     const void* kind  # stands for the loop, about whose elements is learnt how long they take
+    bint is_timed  # `run` sets has_quick_range if a range has taken less than LONG_NS an element
+    int has_quick_range
 
 # NumPy's functions, which must be loaded. Calling it twice is harmless.
 cdef int begin(numpy) except -1
 
 # Loops of NumPy compute whole vectors first, and what is left of the elements one by one, where the last bit may be
 # another one, or the sign of 0. So ranges begin at multiples of this many elements of a row, which is a multiple of any
-# vector, unless an element takes so long that there are no vectors.
+# vector, unless there are no vectors.
 cdef enum:
     GRAIN = 1024
     LONG_NS = 100
@@ -67,5 +69,5 @@ cdef object new_code_error(int code)
 # The output, or the tuple of them; NotImplemented for what is an error. The code that is raised is that of the first
 # elements that failed, for any number of threads, if a loop returns that of the first ones it is given. Flags that are
 # raised are left in *errors, as NumPy numbers them.
-cdef object run(const Loop* loop, list operands, int order, const Work* work, unsigned int limit, bint requested,
+cdef object run(const Loop* loop, list operands, int order, Work* work, unsigned int limit, bint requested,
                 int* errors)

@@ -168,6 +168,7 @@ cdef bint measure(const Loop* loop, list operands, size_t forced, Work* work) ex
             return False
         work.n *= length
     work.forced = forced
+    work.is_timed, work.has_quick_range = False, 0
     work.bytes_each = max(nbytes[0], nbytes[1])
     work.grain = 1 if 0 < forced < GRAIN else GRAIN
     work.kind = kind_of(loop.identity, forced)
@@ -247,24 +248,24 @@ cdef bint computes_the_same(const Loop* loop, ufunc, list operands, const void* 
     cdef npy_intp count = COMPARED
     cdef int i
     cdef list dtypes = [], inputs = [], expected = [], found = []
-    # No comprehension: where there is no memory, Cython's lose a reference.
-    for i in range(loop.nop):
-        dtype = dtype_of_number(loop.types[i])
-        dtypes.append(dtype)
-        if i < loop.nin:
-            array = first_elements(operands[i], dtype)
-            inputs.append(array)
-        else:
-            # Zeros, since a long double has bytes that are never written.
-            array = np.zeros(COMPARED, dtype)
-            found.append(array)
-            expected.append(np.zeros(COMPARED, dtype))
-        data[i], strides[i] = <char*>PyArray_DATA(array), PyArray_ITEMSIZE(array)
     # In a context of its own: so the settings for errors are as before, whatever happens.
     context = PyContext_CopyCurrent()
     PyContext_Enter(context)
     try:
-        np.seterr(all="ignore")
+        np.seterr(all="ignore")  # also of the casts
+        # No comprehension: where there is no memory, Cython's lose a reference.
+        for i in range(loop.nop):
+            dtype = dtype_of_number(loop.types[i])
+            dtypes.append(dtype)
+            if i < loop.nin:
+                array = first_elements(operands[i], dtype)
+                inputs.append(array)
+            else:
+                # Zeros, since a long double has bytes that are never written.
+                array = np.zeros(COMPARED, dtype)
+                found.append(array)
+                expected.append(np.zeros(COMPARED, dtype))
+            data[i], strides[i] = <char*>PyArray_DATA(array), PyArray_ITEMSIZE(array)
         ufunc(*inputs, out=tuple(expected), signature=tuple(dtypes))
     finally:
         PyContext_Exit(context)
@@ -327,7 +328,7 @@ cdef struct Worker:
 
 cdef struct Job:
     const Loop* loop
-    const Work* work
+    Work* work
     Walk walk
     Worker* workers
     size_t worker_count  # 0: no buffers are used
@@ -345,10 +346,13 @@ cdef int run_range(Py_ssize_t first, Py_ssize_t count, void* context) noexcept n
         return 0
     cdef int code = 0
     cdef bint has_memory = True
+    cdef int64_t start = now_ns() if job.work.is_timed else 0
     if job.worker_count == 0:
         code = walk_range(job.loop, &job.walk, begin, end)
     else:
         has_memory = walk_range_in_buffers(job, begin, end, &code)
+    if code == 0 and job.work.is_timed and now_ns() - start < <int64_t>(LONG_NS * (end - begin)):
+        take(&job.work.has_quick_range)
     if code == 0 and has_memory:
         return 0
     fail(job, begin, code)
@@ -528,7 +532,7 @@ cdef enum:
 cdef enum:
     MIN_CHUNK_BYTES = 1 << 15  # no chunk is shorter but the last one: see chunks.hpp
 
-cdef object run(const Loop* loop, list operands, int order, const Work* work, unsigned int limit, bint requested,
+cdef object run(const Loop* loop, list operands, int order, Work* work, unsigned int limit, bint requested,
                 int* errors):
     cdef PyObject* given[MAX_OPERANDS]
     cdef npy_intp[MAX_OPERANDS] strides

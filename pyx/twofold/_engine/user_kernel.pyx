@@ -236,6 +236,12 @@ cdef class Kernel:
     def __repr__(self):
         return f"<twofold.Kernel {self.read.name}: {self.read.signature}>"
 
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
     def __reduce__(self):
         given = self.read.given
         if type(given) is tuple:
@@ -262,7 +268,7 @@ set_up_type()
 cdef object call_kernel(PyObject* callable, PyObject* const* arguments, size_t count, PyObject* keywords):
     cdef Kernel self = <Kernel>callable
     cdef Py_ssize_t i, positional = PyVectorcall_NARGS(count)
-    for i in range(positional):
+    for i in range(min(positional, <Py_ssize_t>self.read.fields.nin)):
         if is_to_be_converted(<object>arguments[i]):
             return call_converted(self, arguments, positional, keywords)
     try:
@@ -297,7 +303,7 @@ cdef object call_converted(Kernel self, PyObject* const* arguments, Py_ssize_t p
     cdef dict named = {}
     for i in range(positional):
         value = <object>arguments[i]
-        if is_to_be_converted(value):
+        if i < self.read.fields.nin and is_to_be_converted(value):
             value = np.asarray(value if type(value) in (list, tuple, range) else memoryview(value))
         given.append(value)
     if keywords is not NULL:
