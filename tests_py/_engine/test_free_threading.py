@@ -40,25 +40,37 @@ def test_no_module_of_twofold_switches_the_gil_on():
     )
 
 
+# By what has the lock: the object, and what asks for it in the child.
+LOCKED = {
+    "modules": ("sys.modules", "twofold.double(np.arange(3))"),
+    "names_of_a_module": ("vars(multiprocessing.process)", "twofold.threads_info()"),
+    "environment": ("os.environ._data", "twofold.threads_info()"),
+    "classes": ("twofold._containers.ndarray.plain_classes", "twofold.double(np.matrix(range(3)))"),
+}
+
+
 @without_gil
-def test_the_child_of_a_fork_finds_modules_though_another_thread_had_their_lock():
+@pytest.mark.parametrize("locked", LOCKED)
+def test_the_child_of_a_fork_finds_what_it_looks_up_though_another_thread_had_its_lock(locked):
     """As it is left where a thread was waiting for it at the fork: that thread has it then, and is not in the child."""
     pytest.importorskip("numpy")
-    run_script("""
+    what, call = LOCKED[locked]
+    run_script(f"""
         import ctypes, multiprocessing.util, os, signal, sys, threading
         import numpy as np
-        lock = ctypes.c_uint8.from_address(id(sys.modules) + 10)  # ob_mutex, behind ob_tid and 16 bits
         def take():
             lock.value = 1
         def release():
             lock.value = 0
         # In this order: the hooks of twofold look for modules, too.
         os.register_at_fork(before=take, after_in_parent=release, after_in_child=lambda: signal.alarm(20))
-        import twofold
+        import twofold, twofold._containers.ndarray
+        lock = ctypes.c_uint8.from_address(id({what}) + 10)  # ob_mutex, behind ob_tid and 16 bits
         ended = []
-        def fork():  # not in the thread that made the modules, which needs no lock for them
+        def fork():  # not in the thread that made the object, which needs no lock for it
             pid = os.fork()
             if pid == 0:
+                {call}
                 os._exit(twofold.double(np.arange(3)).tolist() != [0, 2, 4])
             ended.append(os.waitpid(pid, 0)[1])
         thread = threading.Thread(target=fork)

@@ -14,7 +14,7 @@ from twofold._memory.numpy_api cimport (
     PyArray_IS_C_CONTIGUOUS, PyArray_ISNOTSWAPPED, PyArray_ISWRITEABLE, PyArray_ITEMSIZE, PyArray_NDIM, PyArray_STRIDES,
     PyArray_ToScalar, check_is_array, descr_of, dtype_of, find_functions,
 )
-from twofold._engine.messages cimport attribute_if_loaded
+from twofold._engine.messages cimport attribute_if_loaded, unlocked_in_child
 from twofold._engine.twofold_engine cimport (
     Operation, Policy, View, clear_float_flags, find_element_of, overlaps_itself, raised_float_flags,
 )
@@ -166,7 +166,7 @@ cpdef int report_float_flags(int flags, ufunc) except -1:
 
 # ---- other NumPy types: see ufunc_route
 
-plain_classes = set()  # classes that add no meaning to the elements
+plain_classes = unlocked_in_child(set())  # classes that add no meaning to the elements
 
 def cannot_fail(values, dtype, ufunc_keywords):
     """Whether an array or a scalar goes to the ufunc, and no number of its type can fail: results wrap."""

@@ -1,5 +1,5 @@
 """What calls are told: element types by their names, overflow; and what they answer where something does not fit."""
-from twofold._engine.messages cimport attribute_if_loaded, short
+from twofold._engine.messages cimport attribute_if_loaded, short, unlocked_in_child
 from twofold._engine.messages import did_you_mean, raise_again_if_callers
 from twofold._engine.twofold_engine cimport Operation, Policy, RAISE, SATURATE, WRAP
 from twofold._engine.twofold_engine import element_rows
@@ -8,7 +8,7 @@ from twofold._engine.twofold_engine import element_rows
 # ---- element types by number and name
 
 cdef tuple names = tuple([row["name"].decode() for row in element_rows()])
-cdef dict numbers = {name: i for i, name in enumerate(names)}
+cdef dict numbers = unlocked_in_child({name: i for i, name in enumerate(names)})
 
 cdef str element_name(int element):
     return names[element]

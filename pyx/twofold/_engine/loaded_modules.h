@@ -6,6 +6,7 @@
 #pragma once
 #include <Python.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 // dict[name], a new reference, or NULL; all keys are strings.
 static inline PyObject* twofold_look_up(PyObject* dict, PyObject* name) {
@@ -37,10 +38,40 @@ static inline bool twofold_has_variable(PyObject* module_name, PyObject* name) {
     return found;
 }
 
-// In the child of a fork, whose only thread this is. The lock may have been handed to a thread that waited for it and is
-// not there any more; nothing was changed under it. Even look-ups without a lock want it for some keys and values.
-static inline void twofold_unlock_loaded_modules(void) {
 #if defined(Py_GIL_DISABLED)
-    PyImport_GetModuleDict()->ob_mutex = (PyMutex){0};
+// Whether this thread is in a critical section of the object, as a finalizer of what a dict had may be.
+static inline bool twofold_has_lock(PyObject* object) {
+    uintptr_t section = PyThreadState_Get()->critical_section;
+    while (section != 0) {
+        PyCriticalSection const* const one = (PyCriticalSection const*)(section & ~(uintptr_t)3);
+        PyMutex const* const second = (section & 2) != 0 ? ((PyCriticalSection2 const*)one)->_cs_mutex2 : NULL;
+        bool const is_active = (section & 1) == 0;  // else its locks are released meanwhile
+        if (is_active && (one->_cs_mutex == &object->ob_mutex || second == &object->ob_mutex)) return true;
+        section = one->_cs_prev;
+    }
+    return false;
+}
+#endif
+
+// In the child of a fork, whose only thread this is. The lock of an object may have been handed to a thread that waited
+// for it and is not there any more; nothing was changed under it. (A fork waits until other threads are where they may
+// be stopped, and who is stopped releases its locks.) Even look-ups without a lock want it for some keys and values.
+static inline void twofold_unlock_in_child(PyObject* object) {
+#if defined(Py_GIL_DISABLED)
+    if (!twofold_has_lock(object)) object->ob_mutex = (PyMutex){0};
+#else
+    (void)object;
+#endif
+}
+
+// sys.modules, and where each module has its names.
+static inline void twofold_unlock_modules_in_child(void) {
+#if defined(Py_GIL_DISABLED)
+    PyObject* const modules = PyImport_GetModuleDict();
+    twofold_unlock_in_child(modules);
+    PyObject* module;
+    for (Py_ssize_t position = 0; PyDict_Next(modules, &position, NULL, &module);) {
+        if (PyModule_Check(module)) twofold_unlock_in_child(PyModule_GetDict(module));
+    }
 #endif
 }

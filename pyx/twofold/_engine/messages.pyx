@@ -1,13 +1,25 @@
 """What is caught, and what messages say of a value."""
 cdef extern from "_engine/loaded_modules.h":
     object loaded_module_here "twofold_loaded_module"(object name)
-    void unlock_loaded_modules "twofold_unlock_loaded_modules"() noexcept
+    void unlock_modules_in_child "twofold_unlock_modules_in_child"() noexcept
+    void unlock_in_child "twofold_unlock_in_child"(object value) noexcept
 
 import os
 
+# Objects of which calls take the locks. The first is where os.environ keeps what it has, which os_environ.hpp reads:
+# look-ups there take the lock, since their keys are made anew.
+cdef list unlocked = [getattr(os.environ, "_data", None)]
+
+cdef object unlocked_in_child(value):
+    """The value, which is never freed: in a free-threaded Python the child of a fork finds its lock free."""
+    unlocked.append(value)
+    return value
+
 def start_as_child():
-    """Have what other modules have found in the child of a fork, too."""
-    unlock_loaded_modules()
+    """Have what other modules have, and what calls look up, found in the child of a fork, too."""
+    unlock_modules_in_child()
+    for value in unlocked:
+        unlock_in_child(value)
 
 os.register_at_fork(after_in_child=start_as_child)
 

@@ -17,7 +17,7 @@ from twofold._memory.numpy_api cimport (
     dtype_of, find_functions, npy_intp,
 )
 from twofold._memory.published cimport load_acquire, push
-from twofold._engine.messages cimport attribute_if_loaded, short, type_name
+from twofold._engine.messages cimport attribute_if_loaded, short, type_name, unlocked_in_child
 from twofold._engine.shared_loop cimport (
     BYTES_PER_NS, LONG_NS, MAX_OPERANDS, Loop, Work, code_loop, computes_the_same, is_number, loop_function,
     may_overlap, measure, run,
@@ -87,13 +87,14 @@ cdef extern from "Python.h":
 
 
 cdef object np = None  # set when the first is made, as are these
-cdef set plain_classes = set()  # subclasses of ndarray that are their memory alone; results are exact arrays
-cdef set dtype_names = set()  # of its numbers
-cdef dict scalar_classes = {}  # with their type numbers
+# Subclasses of ndarray that are their memory alone; results are exact arrays.
+cdef set plain_classes = unlocked_in_child(set())
+cdef set dtype_names = unlocked_in_child(set())  # of its numbers
+cdef dict scalar_classes = unlocked_in_child({})  # with their type numbers
 cdef bint heeds_no_errors = False  # whether NumPy reports nothing of ufuncs that say so
 
 # In a critical section of it, what was found is set, by the first thread that has it.
-cdef object setting = object()
+cdef object setting = unlocked_in_child(object())
 
 cdef int begin() except -1:
     global np, heeds_no_errors

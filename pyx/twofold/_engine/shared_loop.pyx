@@ -18,6 +18,7 @@ from twofold._memory.numpy_api cimport (
     Descr, PyArray_Check, PyArray_DATA, PyArray_DESCR, PyArray_DIMS, PyArray_ISWRITEABLE, PyArray_ITEMSIZE, PyArray_NDIM,
     PyArray_SIZE, PyArray_STRIDES, find_functions, npy_intp,
 )
+from twofold._engine.messages cimport unlocked_in_child
 from twofold._engine.twofold_engine cimport (
     View, bytes_of, learn_item_cost, now_ns, overlaps_itself, run_loop_on,
 )
@@ -129,7 +130,7 @@ cdef extern from "Python.h":
 cdef object np = None
 
 # In a critical section of it, what was found is set, by the first thread that has it.
-cdef object setting = object()
+cdef object setting = unlocked_in_child(object())
 
 cdef int begin(numpy) except -1:
     global np

@@ -9,7 +9,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memset
 
 from twofold._engine.messages import raise_again_if_callers
-from twofold._engine.messages cimport short, type_name
+from twofold._engine.messages cimport short, type_name, unlocked_in_child
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() noexcept
@@ -155,7 +155,7 @@ cdef size_t keep_gil_bytes = 1 << 14
 
 # ---- operations
 
-cdef dict operations = {}  # by name
+cdef dict operations = unlocked_in_child({})  # by name
 
 cdef class Operation:
     """What a call does to each element: see twofold_engine.pxd."""

@@ -17,6 +17,7 @@ from twofold._memory.numpy_api cimport Descr, NPY_NTYPES_LEGACY, find_functions,
 from twofold._memory.published cimport load_acquire, push
 from twofold._engine.arguments cimport element_name
 from twofold._engine.messages cimport attribute_if_loaded, instead_of_item, is_instance_of_loaded, short, type_name
+from twofold._engine.messages cimport unlocked_in_child
 from twofold._engine.messages import what_to_convert
 from twofold._engine.twofold_engine cimport (
     Kernels, Operation, Policy, RAISE, View, WRAP, copy_array, element_size, find_element_of, follow_context, run, run_array,
@@ -226,7 +227,7 @@ cdef int refuse_bool_type(void* method, void** dtypes, void** given, void** loop
 cdef str element_letters = b"".join([row["numpy_letters"] for row in element_rows() if row["kind"] != c'm']).decode()
 
 cdef object timedelta_class = None
-cdef set classes = set()  # those that have loops
+cdef set classes = unlocked_in_child(set())  # those that have loops
 
 cdef int promote(PyObject* ufunc, PyObject** op_dtypes, PyObject** signature, PyObject** promoted) except? -1:
     """What `dtype=` and `signature=` say, else the first type that the input can be cast to safely. Returns -1 without
@@ -291,7 +292,7 @@ cdef object new_ufunc(Operation operation, Policy policy):
 cdef object np = None  # set when a ufunc is first used
 
 # In a critical section of it, what was found or made is set, by the first thread that has it.
-cdef object setting = object()
+cdef object setting = unlocked_in_child(object())
 
 def begin():
     """Make the ufuncs of all operations that have none. Nothing is imported but NumPy itself, if it has not been.

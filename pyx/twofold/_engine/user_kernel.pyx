@@ -12,7 +12,7 @@ from twofold._memory.numpy_api cimport PyArray_Check, find_functions, npy_intp
 from twofold._engine.kernel_source cimport (
     CompiledFunction, loop_function, place_of, read_function, run_on_chunks,
 )
-from twofold._engine.messages cimport short
+from twofold._engine.messages cimport short, unlocked_in_child
 from twofold._engine.messages import did_you_mean
 from twofold._engine.parallel_ufunc cimport parallel_kernel, use_vectorcall, vectorcallfunc
 from twofold._engine.shared_loop cimport code_loop, new_code_error
@@ -79,7 +79,7 @@ cdef extern from "Python.h":
 cdef object np = None
 
 # In a critical section of it, what was found is set, by the first thread that has it.
-cdef object setting = object()
+cdef object setting = unlocked_in_child(object())
 
 # Stands for a function that is not given.
 cdef object missing = object()

@@ -13,6 +13,7 @@ import os
 from _weakref import ref  # as weakref has it
 
 from twofold._engine.messages import raise_again_if_callers
+from twofold._engine.messages cimport unlocked_in_child
 
 cdef extern from "<sys/prctl.h>" nogil:
     int PR_GET_DUMPABLE
@@ -41,12 +42,12 @@ cdef extern from "Python.h":
 # The segments of this process by token, so that a reference to one of them gives the same object. The child of a fork
 # has those of its parent. Weak references without callbacks, unlike a WeakValueDictionary's, in which an exception of a
 # signal handler is lost: a segment removes its own entry when it is deallocated.
-cdef dict known = {}
+cdef dict known = unlocked_in_child({})
 
 cdef size_t cap_of_tests = <size_t>-1
 
 # Makes a look-up and a change of `known` atomic in a free-threaded Python. With the GIL they are anyway.
-cdef object noting = object()
+cdef object noting = unlocked_in_child(object())
 
 
 class SharedArrayError(RuntimeError):
