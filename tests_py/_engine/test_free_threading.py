@@ -78,3 +78,23 @@ def test_the_child_of_a_fork_finds_what_it_looks_up_though_another_thread_had_it
         thread.join()
         assert ended == [0], ended
     """)
+
+
+@without_gil
+def test_locks_that_calls_take_are_free_before_python_does_anything_in_the_child_of_a_fork():
+    """It frees what the other threads had, which may be segments, before it calls any hook."""
+    pytest.importorskip("numpy")
+    run_script("""
+        import ctypes, os
+        import numpy as np
+        found = []
+        os.register_at_fork(after_in_child=lambda: found.append(lock.value))  # before those of twofold
+        import twofold._containers.ndarray
+        lock = ctypes.c_uint8.from_address(id(twofold._containers.ndarray.plain_classes) + 10)
+        lock.value = 1
+        pid = os.fork()
+        if pid == 0:
+            os._exit(found != [0])
+        lock.value = 0
+        assert os.waitpid(pid, 0)[1] == 0
+    """)

@@ -5,6 +5,7 @@
 // while a thread waits for it may find it taken for ever.
 #pragma once
 #include <Python.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,7 +42,8 @@ static inline bool twofold_has_variable(PyObject* module_name, PyObject* name) {
 #if defined(Py_GIL_DISABLED)
 // Whether this thread is in a critical section of the object, as a finalizer of what a dict had may be.
 static inline bool twofold_has_lock(PyObject* object) {
-    uintptr_t section = PyThreadState_Get()->critical_section;
+    PyThreadState const* const state = PyThreadState_GetUnchecked();  // NULL where C code forks
+    uintptr_t section = state == NULL ? 0 : state->critical_section;
     while (section != 0) {
         PyCriticalSection const* const one = (PyCriticalSection const*)(section & ~(uintptr_t)3);
         PyMutex const* const second = (section & 2) != 0 ? ((PyCriticalSection2 const*)one)->_cs_mutex2 : NULL;
@@ -62,6 +64,32 @@ static inline void twofold_unlock_in_child(PyObject* object) {
 #else
     (void)object;
 #endif
+}
+
+#if defined(Py_GIL_DISABLED)
+static PyObject* twofold_unlocked = NULL;
+
+static inline void twofold_unlock_all_in_child(void) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(twofold_unlocked); ++i) {
+        twofold_unlock_in_child(PyList_GET_ITEM(twofold_unlocked, i));
+    }
+}
+#endif
+
+// Unlocks what the list has, from now on, before Python does anything in the child: it frees what other threads had,
+// and so runs finalizers, before the hooks of os.register_at_fork. Returns 0, or -1 with an exception set.
+static inline int twofold_unlock_in_children(PyObject* list) {
+#if defined(Py_GIL_DISABLED)
+    Py_INCREF(list);
+    twofold_unlocked = list;
+    if (pthread_atfork(NULL, NULL, &twofold_unlock_all_in_child) != 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+#else
+    (void)list;
+#endif
+    return 0;
 }
 
 // sys.modules, and where each module has its names.

@@ -2,13 +2,14 @@
 cdef extern from "_engine/loaded_modules.h":
     object loaded_module_here "twofold_loaded_module"(object name)
     void unlock_modules_in_child "twofold_unlock_modules_in_child"() noexcept
-    void unlock_in_child "twofold_unlock_in_child"(object value) noexcept
+    int unlock_in_children "twofold_unlock_in_children"(list values) except -1
 
 import os
 
 # Objects of which calls take the locks. The first is where os.environ keeps what it has, which os_environ.hpp reads:
 # look-ups there take the lock, since their keys are made anew.
 cdef list unlocked = [getattr(os.environ, "_data", None)]
+unlock_in_children(unlocked)
 
 cdef object unlocked_in_child(value):
     """The value, which is never freed: in a free-threaded Python the child of a fork finds its lock free."""
@@ -16,10 +17,8 @@ cdef object unlocked_in_child(value):
     return value
 
 def start_as_child():
-    """Have what other modules have, and what calls look up, found in the child of a fork, too."""
+    """Have what other modules have found in the child of a fork, too."""
     unlock_modules_in_child()
-    for value in unlocked:
-        unlock_in_child(value)
 
 os.register_at_fork(after_in_child=start_as_child)
 
