@@ -79,6 +79,11 @@ int count_chunk(const double* in, double* out, ssize_t n) {
     }
     return 0;
 }
+/* The same of a function that takes long for any number of them. */
+int count_slow_chunk(const double* in, double* out, ssize_t n) {
+    usleep(1000);
+    return count_chunk(in, out, n);
+}
 double address_is(double x, void* address) { return (uintptr_t)address == (uintptr_t)x; }
 int two_outputs(const double* a, const float* b, double* sum, int32_t* rounded, size_t n) {
     for (size_t i = 0; i < n; ++i) {
@@ -579,6 +584,16 @@ def test_chunks_that_seem_slow_are_cut_as_before(library):
         parallel_ufunc.suppose_slow(wrapped, 10_000)
         counts = kernel(values, threads=2)
         assert (np.flatnonzero(np.diff(counts) != 0) % 1024 == 1023).all()
+
+
+def test_chunks_are_cut_as_before_though_each_call_takes_long(library):
+    kernel = twofold.Kernel(library.count_slow_chunk, ON_CHUNK)
+    few, many = np.zeros(20), np.zeros(5000)
+    for _ in range(4):
+        kernel(few, threads=2)
+    counts = kernel(many, threads=2)
+    assert counts.max() < 5000
+    assert (np.flatnonzero(np.diff(counts) != 0) % 1024 == 1023).all()
 
 
 def test_a_kernel_is_its_own_copy(library):

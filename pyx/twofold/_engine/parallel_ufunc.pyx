@@ -186,6 +186,7 @@ cdef struct KnownLoop:
     int state
     int is_quick  # whether a range of it has taken less than LONG_NS an element
     int slow_calls  # in which none did, as long as that is so; counted up to ENOUGH_CALLS
+    size_t slow_size  # the elements of the largest one
     Loop loop
     KnownLoop* next
 
@@ -518,8 +519,9 @@ cdef object share(ParallelUfunc self, PyObject* const* arguments, Py_ssize_t pos
         count_one(&shared_count)
         if work.has_quick_range:
             set_state(&known.is_quick, 1)
-        elif work.is_timed and known.slow_calls < ENOUGH_CALLS:
-            set_state(&known.slow_calls, known.slow_calls + 1)
+        elif work.is_timed:
+            set_state(&known.slow_calls, min(known.slow_calls + 1, <int>ENOUGH_CALLS))
+            set_size(&known.slow_size, max(known.slow_size, work.n))
         learn_size(self, arguments, known, &work)
         if errors and not (heeds_no_errors and says_no_errors(self.fields)):
             give_errors(self.fields.name, errors)
@@ -540,7 +542,8 @@ cdef object call_timed(ParallelUfunc self, PyObject* const* arguments, Py_ssize_
 
 # How long elements seem to take decides no bits: a thread may have had to wait. So loops that are known to have vectors
 # are always cut at multiples of GRAIN elements, and those of which that is not known until they have been slow in so
-# many calls, without a single range that was not.
+# many calls, without a single range that was not. (In calls of not many fewer elements: what a call takes whatever it
+# computes makes few elements slow.)
 cdef enum:
     ENOUGH_CALLS = 3
 
@@ -551,7 +554,7 @@ cdef void choose_grain(ParallelUfunc self, const KnownLoop* known, Work* work) n
     if forced_unit:
         return
     if has_unknown_vectors(self):
-        if not known.is_quick and known.slow_calls >= ENOUGH_CALLS:
+        if not known.is_quick and known.slow_calls >= ENOUGH_CALLS and work.n <= 2 * known.slow_size:
             work.grain = 1
     # A kernel on elements has no vectors, nor has a loop of scipy.special: it calls a function for each.
     elif self.origin == OF_KERNEL or self.origin == OF_SCIPY and is_long(work.kind, work.bytes_each):
@@ -730,6 +733,7 @@ cdef KnownLoop* loop_of(ParallelUfunc self, Call call) except? NULL:
     memcpy(known.key, call.key, call.nop + 2)
     known.loop.nin, known.loop.nop, known.loop.flags = call.nin, call.nop, self.fields.op_flags
     known.is_quick = known.slow_calls = 0
+    known.slow_size = 0
     known.state = UNKNOWN if find_loop(self, &known.loop, resolved) else LEFT
     push(<void**>&self.loops, known, <void**>&known.next)
     return known
