@@ -13,6 +13,7 @@ from pathlib import Path
 PLACES = {
     r"pthread_create|std::j?thread\b|std::async|#pragma omp": "include/twofold/parallel/crew.hpp",
     r"pthread_atfork": (
+        "pyx/twofold/_engine/loaded_modules.h",
         "include/twofold/parallel/crew.hpp",
         "pyx/twofold/_memory/recycled_memory.cpp",
         "pyx/twofold/_processes/segment.cpp",
